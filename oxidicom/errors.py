@@ -1,0 +1,66 @@
+"""The errors of this library.
+
+OxidicomError
+ ├── ConfigurationError        settings that cannot be used; holds all their faults at once
+ ├── BootError                 a process cannot begin its work (storage missing, port taken); stops the gateway
+ ├── ProtocolError             a peer broke PS3.8 or PS3.7; the association is aborted
+ ├── DatasetError              one instance cannot be taken; the association goes on
+ ├── DatabaseUnavailableError  CUBE's database cannot be used at present; work waits in the spool
+ └── RowRefusedError           the database refuses one row; it is set aside
+
+A message never holds patient data: it names attributes, columns and lengths, not values.
+"""
+
+from collections.abc import Sequence
+
+
+class OxidicomError(Exception):
+    """Base of all errors that this program raises on purpose."""
+
+
+class ConfigurationError(OxidicomError):
+    """Settings that cannot be used. `faults` has one sentence for each."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)
+
+
+class BootError(OxidicomError):
+    """A process cannot begin its work; trying again would not help."""
+
+
+class ProtocolError(OxidicomError):
+    """A peer sent what PS3.8 or PS3.7 does not allow here.
+
+    `abort_reason` is the reason code of the A-ABORT of the service provider (PS3.8, 9.3.8).
+    """
+
+    def __init__(self, message: str, abort_reason: int = 0) -> None:
+        super().__init__(message)
+        self.abort_reason = abort_reason
+
+
+class DatasetError(OxidicomError):
+    """One instance cannot be stored.
+
+    `status` is the DIMSE status to answer with; `offending_tags` are the attributes to blame, as 32-bit tags.
+    The message is sent as Error Comment.
+    """
+
+    def __init__(self, message: str, status: int, offending_tags: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.offending_tags = tuple(offending_tags)
+
+
+class DatabaseUnavailableError(OxidicomError):
+    """CUBE's database cannot be used at present. The message is the reason that is shown; nothing is lost."""
+
+
+class RowRefusedError(OxidicomError):
+    """The database, or the client library on its behalf, refuses a row for what it holds."""
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate

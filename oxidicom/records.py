@@ -1,0 +1,60 @@
+"""The values that cross modules and processes: frozen, typed, and nothing but data."""
+
+import datetime
+
+import msgspec
+
+METADATA_PACS_IDENTIFIER = "org.fnndsc.oxidicom"
+"""The PACS identifier under which "Oxidicom Custom Metadata" is registered."""
+
+EXPECTED_COUNT_KEY = "NumberOfSeriesRelatedInstances"
+"""Metadata key: how many instances the PACS says the series has."""
+
+COMMITTED_COUNT_KEY = "OxidicomAttemptedPushCount"
+"""Metadata key: how many instances of the series this association brought. Always the last row of a series."""
+
+
+class PacsFile(msgspec.Struct, frozen=True, array_like=True):
+    """One row of CUBE's table of PACS files."""
+
+    fname: str
+    """Path relative to CHRIS_FILES_ROOT; unique in the database, at most 512 characters."""
+    pacs_identifier: str
+    """The calling AE title without surrounding blanks, or METADATA_PACS_IDENTIFIER."""
+    patient_id: str
+    study_date: datetime.date
+    study_instance_uid: str
+    series_instance_uid: str
+    patient_name: str = ""
+    patient_birth_date: datetime.date | None = None
+    patient_age_days: int | None = None
+    patient_sex: str = ""
+    """'', M, F or O."""
+    study_description: str = ""
+    accession_number: str = ""
+    modality: str = ""
+    protocol_name: str = ""
+    series_description: str = ""
+
+
+class Series(msgspec.Struct, frozen=True, array_like=True):
+    """What tells one series from another: all six together, since no UID of a peer is trusted to be unique."""
+
+    calling_ae_title: str
+    directory: str
+    """Series directory relative to CHRIS_FILES_ROOT, starting with SERVICES/PACS/."""
+    patient_id: str
+    study_date: datetime.date
+    study_instance_uid: str
+    series_instance_uid: str
+
+
+class Description(msgspec.Struct, frozen=True):
+    """What one received dataset says about itself, in the form in which it is stored and registered."""
+
+    file: PacsFile
+    series: Series
+    sop_class_uid: str
+    sop_instance_uid: str
+    warnings: tuple[str, ...] = ()
+    """What had to be mended in its values; names of attributes, never their values."""
