@@ -1,0 +1,217 @@
+"""The upper layer's state machine for the side that accepts one association (PS3.8, 9.2).
+
+Theory of operation. The owner of the connection drives it, whatever kind of connection that is:
+
+    count = connection.recv_into(acceptor.writable())
+    for event in acceptor.received(count):          # count 0: the peer has closed the connection
+        ...                                         # on DataEnded: acceptor.respond(event.request, status)
+    connection.send(acceptor.bytes_to_send())
+
+All events have to be taken before `writable` is called again: it ends the life of the pieces of
+`DataReceived`, and nothing is decoded before its event is asked for. Deadlines are the owner's: `state` and
+`inside_pdu` tell which one applies. The peer's mistakes are events too (`ProtocolViolated`); no exception
+leaves this class because of bytes.
+
+States and what may come in them; the names of PS3.8, table 9-10 stand beside ours:
+
+    state              PDU               action                                      next state
+    AWAITING_REQUEST   A-ASSOCIATE-RQ    AE-6, AE-7  queue A-ASSOCIATE-AC            ESTABLISHED
+      (Sta2, Sta3)                       AE-6, AE-8  or queue A-ASSOCIATE-RJ         AWAITING_CLOSE
+                       A-ABORT           AA-2                                        CLOSED
+                       other             AA-1        queue A-ABORT                   AWAITING_CLOSE
+    ESTABLISHED        P-DATA-TF         DT-2        messages: see `dimse`           ESTABLISHED
+      (Sta6)           A-RELEASE-RQ      AR-2, AR-4  queue A-RELEASE-RP              AWAITING_CLOSE
+                       A-ABORT           AA-3                                        CLOSED
+                       other             AA-8        queue A-ABORT                   AWAITING_CLOSE
+    AWAITING_CLOSE     anything          AA-6        drop it                         AWAITING_CLOSE
+      (Sta13)
+    CLOSED (Sta1)      anything                      drop it                         CLOSED
+
+The end of file leads to CLOSED from everywhere; it is a loss (AA-4, AA-5) unless the peer was expected to
+close. We never ask for a release, so releases do not collide. A release in the middle of a message is
+granted: the message is incomplete, and the owner drops it as after a lost connection.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum, auto
+
+from oxidicom.association.associate import AssociationRequest, decode_associate_rq, encode_associate_ac
+from oxidicom.association.commands import StoreRequest
+from oxidicom.association.dimse import DimseProvider
+from oxidicom.association.events import (
+    Aborted,
+    AssociationAccepted,
+    AssociationRejected,
+    ConnectionLost,
+    Event,
+    ProtocolViolated,
+    ReleaseRequested,
+)
+from oxidicom.association.negotiation import AcceptancePolicy, Rejected, negotiate
+from oxidicom.association.pdu import (
+    AbortReason,
+    AbortSource,
+    PduType,
+    encode_abort,
+    encode_associate_rj,
+    encode_release_rp,
+)
+from oxidicom.association.pdu_reader import MAX_CONTROL_PDU_BYTES, ControlPdu, Fragment, PduReader
+from oxidicom.errors import ProtocolError
+
+MAX_PDU_BYTES = 64 * 1024 * 1024
+"""Longest P-DATA-TF PDU that is taken when longer ones than announced are tolerated."""
+
+_MAX_SHORT_PDU_BYTES = 1024
+"""A-RELEASE-RQ and A-ABORT have 4 bytes (PS3.8, 9.3.6 and 9.3.8); what follows these is ignored."""
+
+
+class State(Enum):
+    """Where the association is; see the table above."""
+
+    AWAITING_REQUEST = auto()
+    ESTABLISHED = auto()
+    AWAITING_CLOSE = auto()
+    """Our last word is queued: send it, and close when the peer has closed or a short time is over."""
+    CLOSED = auto()
+    """The peer is gone; nothing is left to be sent."""
+
+
+class Acceptor:
+    """One association, from the first byte to the last."""
+
+    def __init__(self, policy: AcceptancePolicy) -> None:
+        self._policy = policy
+        self._request: AssociationRequest | None = None
+        self._reader = PduReader()
+        self._dimse = DimseProvider({}, 0)
+        self._outgoing = self._dimse.outgoing
+        self._enter(State.AWAITING_REQUEST)
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def request(self) -> AssociationRequest | None:
+        """What the peer asked for, accepted or not; None before it has."""
+        return self._request
+
+    @property
+    def inside_pdu(self) -> bool:
+        """Whether a part of a PDU has come and the rest has not."""
+        return self._reader.inside_pdu
+
+    def writable(self) -> memoryview:
+        """Return where the next bytes are to be put. Pieces of earlier events become invalid."""
+        return self._reader.writable()
+
+    def received(self, count: int) -> Iterator[Event]:
+        """Yield what follows from the `count` bytes that were put into `writable()`; 0 is the end of file."""
+        if count == 0:
+            return self._handle_end_of_file()
+        self._reader.received(count)
+        return self._events()
+
+    def respond(
+        self, request: StoreRequest, status: int, comment: str = "", offending_tags: Sequence[int] = ()
+    ) -> None:
+        """Queue the response to a C-STORE-RQ whose dataset has ended.
+
+        Does nothing if the association is over: an instance can take longer than its peer's patience.
+        """
+        if self._state is State.ESTABLISHED:
+            self._dimse.respond(request, status, comment, offending_tags)
+
+    def abort(self, reason: int = AbortReason.NOT_SPECIFIED) -> None:
+        """Queue an A-ABORT of the service provider, unless the association is over already (AA-8).
+
+        AA-1, before there is an association, names the service user as the source; but then the reason would
+        have no meaning, and whoever looks for the fault at the other end has nothing else.
+        """
+        if self._state in (State.AWAITING_REQUEST, State.ESTABLISHED):
+            self._outgoing.append(encode_abort(AbortSource.SERVICE_PROVIDER, reason))
+            self._enter(State.AWAITING_CLOSE)
+
+    def bytes_to_send(self) -> bytes:
+        """Take what is queued for the peer."""
+        queued = b"".join(self._outgoing)
+        self._outgoing.clear()
+        return queued
+
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self._reader.expect(_limits(state, self._policy))
+
+    def _events(self) -> Iterator[Event]:
+        try:
+            while (part := self._reader.read()) is not None:
+                if isinstance(part, Fragment):
+                    yield from self._dimse.handle(part)
+                else:
+                    yield self._handle_control_pdu(part)
+        except ProtocolError as error:
+            self.abort(error.abort_reason)
+            yield ProtocolViolated(error)
+
+    def _handle_end_of_file(self) -> Iterator[Event]:
+        was_expected = self._state in (State.AWAITING_CLOSE, State.CLOSED)
+        self._enter(State.CLOSED)
+        if not was_expected:
+            yield ConnectionLost()
+
+    def _handle_control_pdu(self, pdu: ControlPdu) -> Event:
+        return _HANDLERS[pdu.pdu_type](self, pdu.body)
+
+    def _handle_associate_rq(self, body: memoryview) -> Event:
+        """Accept or reject (AE-6 to AE-8)."""
+        request = self._request = decode_associate_rq(body)
+        answer = negotiate(request, self._policy)
+        if isinstance(answer, Rejected):
+            self._outgoing.append(encode_associate_rj(answer.result, answer.source, answer.reason))
+            self._enter(State.AWAITING_CLOSE)
+            return AssociationRejected(request, answer.reason)
+        accepted = {context.context_id: context for context in answer.contexts if context.is_accepted}
+        self._dimse = DimseProvider(accepted, request.max_pdu_length)
+        self._outgoing = self._dimse.outgoing
+        self._outgoing.append(
+            encode_associate_ac(request, answer.contexts, answer.role_selections, self._policy.max_pdu_length)
+        )
+        self._enter(State.ESTABLISHED)
+        return AssociationAccepted(request, answer.contexts)
+
+    def _handle_release_rq(self, _: memoryview) -> Event:
+        """Grant the release at once (AR-2, AR-4)."""
+        self._outgoing.append(encode_release_rp())
+        self._enter(State.AWAITING_CLOSE)
+        return ReleaseRequested()
+
+    def _handle_abort(self, body: memoryview) -> Event:
+        """Take note (AA-2, AA-3). What is queued has no reader any more."""
+        self._outgoing.clear()
+        self._enter(State.CLOSED)
+        source, reason = (
+            body[2:4] if len(body) >= 4 else (AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED)
+        )
+        return Aborted(source, reason)
+
+
+_HANDLERS: Mapping[PduType, Callable[[Acceptor, memoryview], Event]] = {
+    PduType.A_ASSOCIATE_RQ: Acceptor._handle_associate_rq,
+    PduType.A_RELEASE_RQ: Acceptor._handle_release_rq,
+    PduType.A_ABORT: Acceptor._handle_abort,
+}
+
+
+def _limits(state: State, policy: AcceptancePolicy) -> Mapping[PduType, int]:
+    """Return which PDUs may come in a state, and how long they may be, in bytes after the length field."""
+    if state is State.AWAITING_REQUEST:
+        return {PduType.A_ASSOCIATE_RQ: MAX_CONTROL_PDU_BYTES, PduType.A_ABORT: _MAX_SHORT_PDU_BYTES}
+    if state is State.ESTABLISHED:
+        announced = policy.max_pdu_length if policy.strict else 0
+        return {
+            PduType.P_DATA_TF: min(announced or MAX_PDU_BYTES, MAX_PDU_BYTES),
+            PduType.A_RELEASE_RQ: _MAX_SHORT_PDU_BYTES,
+            PduType.A_ABORT: _MAX_SHORT_PDU_BYTES,
+        }
+    return {}

@@ -1,0 +1,128 @@
+"""The answer to an association request: a pure function of proposal and policy (PS3.8, 7.1 and 9.3.3)."""
+
+from typing import Final
+
+import msgspec
+import pydicom.uid
+
+from oxidicom.association.associate import (
+    AnsweredContext,
+    AssociationRequest,
+    ContextResult,
+    ProposedContext,
+    RoleSelection,
+)
+from oxidicom.association.pdu import (
+    AcseRejectReason,
+    RejectReason,
+    RejectResult,
+    RejectSource,
+    UserRejectReason,
+)
+from oxidicom.association.syntaxes import (
+    TRANSFER_SYNTAXES,
+    UNCOMPRESSED_TRANSFER_SYNTAXES,
+    supports_abstract_syntax,
+)
+from oxidicom.storage.paths import sanitize
+
+DICOM_APPLICATION_CONTEXT_NAME: Final = "1.2.840.10008.3.1.1.1"
+"""PS3.7, annex A.2.1."""
+
+_NOT_SIGNIFICANT: Final[str] = str(pydicom.uid.ImplicitVRLittleEndian)
+"""Stands where a rejected context has its transfer syntax, which nobody may look at (PS3.8, 9.3.3.2)."""
+
+
+class AcceptancePolicy(msgspec.Struct, frozen=True):
+    """What the operator decides about associations."""
+
+    ae_title: str = "ChRIS"
+    """Ours. It is not compared: peers may call us by any AE title."""
+    max_pdu_length: int = 131072
+    """The maximum that we announce, in bytes after the length field; 0: no limit."""
+    strict: bool = False
+    """A PDU longer than announced aborts the association."""
+    uncompressed_only: bool = False
+
+    @property
+    def transfer_syntaxes(self) -> frozenset[str]:
+        return UNCOMPRESSED_TRANSFER_SYNTAXES if self.uncompressed_only else TRANSFER_SYNTAXES
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The association is accepted, though perhaps none of its presentation contexts."""
+
+    contexts: tuple[AnsweredContext, ...]
+    """One for each proposed, in the same order."""
+    role_selections: tuple[RoleSelection, ...] = ()
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """The association is rejected (PS3.8, 9.3.4)."""
+
+    result: RejectResult
+    source: RejectSource
+    reason: RejectReason
+
+
+def negotiate(request: AssociationRequest, policy: AcceptancePolicy) -> Accepted | Rejected:
+    """Decide about an association request."""
+    if (rejected := _find_fault(request)) is not None:
+        return rejected
+    roles = {role.sop_class_uid: role for role in request.role_selections}
+    contexts = tuple(
+        _answer_context(context, roles.get(context.abstract_syntax_uid), policy)
+        for context in request.contexts
+    )
+    accepted_uids = {context.abstract_syntax_uid for context in contexts if context.is_accepted}
+    # PS3.7, D.3.3.4: the peer may be SCU as it proposes; we are never SCU of storage, so it is never SCP.
+    answered_roles = tuple(
+        RoleSelection(uid, scu=role.scu, scp=False) for uid, role in roles.items() if uid in accepted_uids
+    )
+    return Accepted(contexts, answered_roles)
+
+
+def unusable_calling_ae_title(title: str) -> bool:
+    """Tell whether the peer's name cannot be a directory of the storage, in which each peer has its own."""
+    return sanitize(title.strip(" ")) in ("", ".", "..")
+
+
+def _find_fault(request: AssociationRequest) -> Rejected | None:
+    """Return why the association as a whole cannot be, if so."""
+    if not request.protocol_version & 1:
+        # PS3.8, 9.3.2: only bit 0 is tested.
+        return Rejected(
+            RejectResult.PERMANENT,
+            RejectSource.ACSE_PROVIDER,
+            AcseRejectReason.PROTOCOL_VERSION_NOT_SUPPORTED,
+        )
+    if request.application_context_name != DICOM_APPLICATION_CONTEXT_NAME:
+        return _reject_by_user(UserRejectReason.APPLICATION_CONTEXT_NAME_NOT_SUPPORTED)
+    if unusable_calling_ae_title(request.calling_ae_title):
+        return _reject_by_user(UserRejectReason.CALLING_AE_TITLE_NOT_RECOGNIZED)
+    return None
+
+
+def _reject_by_user(reason: UserRejectReason) -> Rejected:
+    return Rejected(RejectResult.PERMANENT, RejectSource.SERVICE_USER, reason)
+
+
+def _answer_context(
+    proposed: ProposedContext, role: RoleSelection | None, policy: AcceptancePolicy
+) -> AnsweredContext:
+    """Decide about one presentation context; of its transfer syntaxes the first that we take wins."""
+    if not supports_abstract_syntax(proposed.abstract_syntax_uid):
+        return _reject_context(proposed, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED)
+    if role is not None and not role.scu:
+        # The peer wants to receive only, and we never send.
+        return _reject_context(proposed, ContextResult.USER_REJECTION)
+    for uid in proposed.transfer_syntax_uids:
+        if uid in policy.transfer_syntaxes:
+            return AnsweredContext(
+                proposed.context_id, ContextResult.ACCEPTANCE, proposed.abstract_syntax_uid, uid
+            )
+    return _reject_context(proposed, ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED)
+
+
+def _reject_context(proposed: ProposedContext, result: ContextResult) -> AnsweredContext:
+    return AnsweredContext(proposed.context_id, result, proposed.abstract_syntax_uid, _NOT_SIGNIFICANT)

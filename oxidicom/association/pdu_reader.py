@@ -1,0 +1,172 @@
+"""The receive buffer, and the PDUs in it.
+
+P-DATA-TF PDUs are never assembled: each `Fragment` is a view of the bytes where the socket put them. All
+other PDUs are small and are read when they are whole; they too stay where they are, and the buffer is the
+limit of their length. So memory does not depend on any length that the peer claims.
+
+    _start            _end             len(_buffer)
+      | not yet read    | free            |
+      +-----------------+-----------------+
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from oxidicom.association.pdu import (
+    IS_COMMAND,
+    IS_LAST,
+    PDU_HEADER,
+    PDV_HEADER,
+    PDV_LENGTH_COUNTS_BYTES,
+    AbortReason,
+    PduType,
+    invalid_parameter,
+)
+from oxidicom.errors import ProtocolError
+
+BUFFER_BYTES: Final = 1024 * 1024
+
+MAX_CONTROL_PDU_BYTES: Final = BUFFER_BYTES - PDU_HEADER.size
+"""Longest PDU, other than P-DATA-TF, that fits into the buffer with its header."""
+
+
+class Fragment(msgspec.Struct, frozen=True, gc=False):
+    """Bytes of a command set or dataset: a fragment (PS3.8, annex E.1), or what has come of one so far."""
+
+    context_id: int
+    is_command: bool
+    is_last: bool
+    """With it the command set or dataset ends."""
+    piece: memoryview
+    """Valid until `PduReader.writable` is called again; empty only if the fragment is."""
+
+
+class ControlPdu(msgspec.Struct, frozen=True, gc=False):
+    """A PDU other than P-DATA-TF, whole."""
+
+    pdu_type: PduType
+    body: memoryview
+    """What follows the length field. Valid until `PduReader.writable` is called again."""
+
+
+class PduReader:
+    """Splits what was received into fragments and control PDUs."""
+
+    def __init__(self) -> None:
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._start = 0
+        self._end = 0
+        self._limits: Mapping[PduType, int] = {}
+        self._left_in_pdu = 0
+        """Bytes of the current P-DATA-TF PDU that follow the current PDV."""
+        self._left_in_pdv = 0
+        """Bytes of the current fragment that were not read yet."""
+        self._context_id = 0
+        self._control = 0
+
+    def expect(self, limits: Mapping[PduType, int]) -> None:
+        """Set which PDUs may come now, and how long they may be; if none may, all that comes is dropped."""
+        self._limits = limits
+
+    @property
+    def inside_pdu(self) -> bool:
+        """Whether a part of a PDU has come and the rest has not."""
+        return bool(self._left_in_pdu or self._left_in_pdv or self._start != self._end)
+
+    def writable(self) -> memoryview:
+        """Return the free space; some is left if `read` was exhausted. Ends the life of all pieces."""
+        if self._start:
+            unread = self._end - self._start
+            self._buffer[:unread] = self._buffer[self._start : self._end]
+            self._start, self._end = 0, unread
+        return self._buffer[self._end :]
+
+    def received(self, count: int) -> None:
+        """Take note that `count` bytes were put at the beginning of the free space."""
+        self._end += count
+
+    def read(self) -> Fragment | ControlPdu | None:
+        """Return what comes next, or None if more bytes are needed. Raises ProtocolError."""
+        if not self._limits:
+            self._drop()
+            return None
+        if not self._left_in_pdv:
+            if not self._left_in_pdu:
+                pdu_type = self._read_pdu_header()
+                if pdu_type is None:
+                    return None
+                if pdu_type != PduType.P_DATA_TF:
+                    return self._read_control_pdu(PduType(pdu_type))
+            if not self._read_pdv_header():
+                return None
+            if not self._left_in_pdv:
+                return self._take_fragment(0)
+        here = self._end - self._start
+        return self._take_fragment(min(here, self._left_in_pdv)) if here else None
+
+    def _drop(self) -> None:
+        self._start = self._end = self._left_in_pdu = self._left_in_pdv = 0
+
+    def _read_pdu_header(self) -> int | None:
+        """Return the PDU type, if it may come now. Only a P-DATA-TF header is consumed."""
+        if self._end - self._start < PDU_HEADER.size:
+            return None
+        pdu_type, length = PDU_HEADER.unpack_from(self._buffer, self._start)
+        limit = self._limits.get(pdu_type)
+        if limit is None:
+            raise _unexpected(pdu_type)
+        if length > limit:
+            raise invalid_parameter(f"PDU of type {pdu_type:02X}H claims {length} bytes, {limit} are allowed")
+        if pdu_type == PduType.P_DATA_TF:
+            if length < PDV_HEADER.size:
+                raise invalid_parameter("P-DATA-TF PDU holds no presentation data value")
+            self._start += PDU_HEADER.size
+            self._left_in_pdu = length
+        return int(pdu_type)
+
+    def _read_control_pdu(self, pdu_type: PduType) -> ControlPdu | None:
+        _, length = PDU_HEADER.unpack_from(self._buffer, self._start)
+        body_at = self._start + PDU_HEADER.size
+        if self._end - body_at < length:
+            return None
+        self._start = body_at + length
+        return ControlPdu(pdu_type, self._buffer[body_at : self._start])
+
+    def _read_pdv_header(self) -> bool:
+        """Begin the next PDV of the current PDU (PS3.8, 9.3.5.1), if its header is here."""
+        if self._left_in_pdu < PDV_HEADER.size:
+            raise invalid_parameter("P-DATA-TF PDU ends inside a presentation data value item")
+        if self._end - self._start < PDV_HEADER.size:
+            return False
+        item_length, self._context_id, self._control = PDV_HEADER.unpack_from(self._buffer, self._start)
+        fragment_length = item_length - PDV_LENGTH_COUNTS_BYTES
+        left_in_pdu = self._left_in_pdu - PDV_HEADER.size - fragment_length
+        if fragment_length < 0 or left_in_pdu < 0:
+            raise invalid_parameter(f"presentation data value of {item_length} bytes does not fit its PDU")
+        self._start += PDV_HEADER.size
+        self._left_in_pdv = fragment_length
+        self._left_in_pdu = left_in_pdu
+        return True
+
+    def _take_fragment(self, count: int) -> Fragment:
+        """Return the next `count` bytes of the current fragment."""
+        start = self._start
+        self._start = start + count
+        self._left_in_pdv -= count
+        control = self._control
+        return Fragment(
+            self._context_id,
+            bool(control & IS_COMMAND),
+            bool(control & IS_LAST) and not self._left_in_pdv,
+            self._buffer[start : self._start],
+        )
+
+
+def _unexpected(pdu_type: int) -> ProtocolError:
+    try:
+        name = PduType(pdu_type).name
+    except ValueError:
+        return ProtocolError(f"PDU type {pdu_type:02X}H is unknown", AbortReason.UNRECOGNIZED_PDU)
+    return ProtocolError(f"{name} is not expected here", AbortReason.UNEXPECTED_PDU)

@@ -1,0 +1,75 @@
+"""Which abstract syntaxes (kinds of objects) and transfer syntaxes (their encodings) this program takes.
+
+The tables are derived from pydicom's dictionary of UIDs, so that a newer pydicom brings newer ones.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import pydicom.uid
+from pydicom._uid_dict import UID_dictionary
+
+from oxidicom.association.uids import is_usable_uid
+
+_NAMES_OF_UIDS: Final[Mapping[str, tuple[str, str, str, str, str]]] = UID_dictionary
+"""UID → name, type, remark, 'Retired' or '', keyword."""
+
+VERIFICATION: Final = "1.2.840.10008.1.1"
+"""PS3.4, annex A.4."""
+
+_WITHOUT_PATIENT: Final = frozenset(
+    {
+        pydicom.uid.MediaStorageDirectoryStorage,
+        pydicom.uid.HangingProtocolStorage,
+        pydicom.uid.ColorPaletteStorage,
+        pydicom.uid.GenericImplantTemplateStorage,
+        pydicom.uid.ImplantAssemblyTemplateStorage,
+        pydicom.uid.ImplantTemplateGroupStorage,
+        pydicom.uid.CTDefinedProcedureProtocolStorage,
+        pydicom.uid.XADefinedProcedureProtocolStorage,
+        pydicom.uid.ProtocolApprovalStorage,
+        pydicom.uid.InventoryStorage,
+    }
+)
+"""Non-Patient Object Storage (PS3.4, annex GG) and DICOMDIR: they belong to no study, so CUBE has no place
+for them."""
+
+STORAGE_CLASSES: Final[frozenset[str]] = frozenset(
+    uid
+    for uid, (name, kind, *_) in _NAMES_OF_UIDS.items()
+    if kind == "SOP Class" and "Storage" in name and "Commitment" not in name and uid not in _WITHOUT_PATIENT
+)
+"""All known Storage SOP Classes (PS3.4, annex B.5), the retired ones included."""
+
+_KNOWN_OTHERWISE: Final[frozenset[str]] = frozenset(_NAMES_OF_UIDS) - STORAGE_CLASSES - {VERIFICATION}
+
+_NOT_STORABLE: Final = ("JPIP", "SMPTE", "MIME", "XML", "Papyrus")
+"""Words in the names of transfer syntaxes whose datasets are incomplete without a server or a stream, or
+are none."""
+
+UNCOMPRESSED_TRANSFER_SYNTAXES: Final[frozenset[str]] = frozenset(
+    map(
+        str,
+        (
+            pydicom.uid.ImplicitVRLittleEndian,
+            pydicom.uid.ExplicitVRLittleEndian,
+            pydicom.uid.ExplicitVRBigEndian,
+        ),
+    )
+)
+
+TRANSFER_SYNTAXES: Final[frozenset[str]] = frozenset(
+    uid
+    for uid, (name, kind, *_) in _NAMES_OF_UIDS.items()
+    if kind == "Transfer Syntax" and not any(word in name.split() for word in _NOT_STORABLE)
+)
+"""All transfer syntaxes that can be written to a file as they come: nothing here decodes pixels."""
+
+
+def supports_abstract_syntax(uid: str) -> bool:
+    """Tell whether we take objects of this class: Verification, storage, and whatever nobody knows.
+
+    Devices send private storage classes, and newer ones than our table has; nothing tells them from other
+    unknown UIDs.
+    """
+    return is_usable_uid(uid) and uid not in _KNOWN_OTHERWISE

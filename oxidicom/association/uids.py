@@ -1,0 +1,27 @@
+"""UIDs as they stand in PDUs and command sets."""
+
+import re
+
+_USABLE_UID = re.compile(r"[0-9.]{1,64}")
+
+
+def decode_uid(value: bytes | bytearray | memoryview) -> str:
+    """Return the UID without its padding: NUL by the standard (PS3.5, 6.2), blanks from some devices.
+
+    Never fails: bytes that belong in no UID become characters that `is_usable_uid` refuses.
+    """
+    return str(value, "latin-1").strip("\0 ")
+
+
+def encode_uid(uid: str) -> bytes:
+    """Return the UID padded with NUL to an even length, as data elements need it (PS3.5, 9.1)."""
+    value = uid.encode("latin-1")
+    return value + b"\0" if len(value) % 2 else value
+
+
+def is_usable_uid(uid: str) -> bool:
+    """Tell whether it has the length and the characters of a UID.
+
+    PS3.5, 9.1 also forbids leading zeros and empty components; real devices break those rules.
+    """
+    return _USABLE_UID.fullmatch(uid) is not None

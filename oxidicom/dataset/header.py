@@ -1,0 +1,153 @@
+"""The header of a dataset: the raw values of its wanted tags, however it is encoded.
+
+Which reader has it:
+
+- Explicit and Implicit VR Little Endian, so all compressed syntaxes too: the scanner, on the bytes in place.
+- Deflated: inflated piece by piece, no further than the scanner has to look.
+- Explicit VR Big Endian, and what the scanner finds odd: pydicom, as soon as all bytes are there.
+
+A dataset in the other VR encoding than negotiated is taken, with a warning: its bytes are stored as received,
+and pydicom, by which CUBE's plugins read them, tells the two apart by the first element, as it is done here.
+What pydicom cannot read either is refused: a file that nobody can read is not worth a Success.
+"""
+
+import mmap
+import zlib
+from typing import NamedTuple
+
+from oxidicom.dataset.odd_dataset import read_odd_dataset
+from oxidicom.dataset.part10 import FileMeta, read_file_meta
+from oxidicom.dataset.scanner import Buffer, OddDatasetError, looks_implicit, scan
+from oxidicom.errors import DatasetError
+
+MOST_INFLATED_BYTES = 64 * 1024 * 1024
+"""So far a deflated dataset is inflated in search of the wanted tags."""
+
+_FIRST_INFLATED_BYTES = 64 * 1024
+_CANNOT_UNDERSTAND = 0xC000
+
+_IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+_EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+_EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_DEFLATED = frozenset(
+    {
+        "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
+        "1.2.840.10008.1.2.4.95",  # JPIP Referenced Deflate
+        "1.2.840.10008.1.2.4.205",  # JPIP HTJ2K Referenced Deflate
+    }
+)
+
+
+class Header(NamedTuple):
+    """The raw values of the wanted tags that a dataset has, and what was odd about it."""
+
+    values: dict[int, bytes]
+    """By tag. At most 4,096 bytes of each."""
+    warnings: tuple[str, ...] = ()
+
+
+def read_header(head: Buffer, transfer_syntax_uid: str, *, complete: bool) -> Header | None:
+    """Read the header of the dataset that begins with `head`.
+
+    None: more of the dataset is needed. With `complete` these are all its bytes, and the answer is never
+    None. Raise DatasetError when the dataset cannot be read.
+    """
+    return _read(head, 0, transfer_syntax_uid, complete=complete)
+
+
+def read_header_of_file(path: str) -> tuple[FileMeta, Header]:
+    """Read file meta and header of a Part 10 file. Raise DatasetError when it cannot be read, or OSError."""
+    with open(path, "rb") as file:
+        try:
+            contents = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError:
+            raise DatasetError("file is empty", _CANNOT_UNDERSTAND) from None
+    with contents:
+        meta = read_file_meta(contents)
+        header = _read(contents, meta.dataset_offset, meta.transfer_syntax_uid, complete=True)
+    if header is None:
+        raise DatasetError("dataset cannot be read", _CANNOT_UNDERSTAND)
+    return meta, header
+
+
+def _read(buffer: Buffer, start: int, transfer_syntax_uid: str, *, complete: bool) -> Header | None:
+    if len(buffer) <= start:
+        if complete:
+            raise DatasetError("dataset is empty", _CANNOT_UNDERSTAND)
+        return None
+    if transfer_syntax_uid == _EXPLICIT_VR_BIG_ENDIAN:
+        if not complete:
+            return None
+        return Header(read_odd_dataset(buffer, start, implicit=False, little_endian=False))
+    if transfer_syntax_uid in _DEFLATED:
+        return _read_deflated(buffer, start, complete=complete)
+    negotiated = transfer_syntax_uid == _IMPLICIT_VR_LITTLE_ENDIAN
+    return _read_little_endian(buffer, start, negotiated, complete=complete)
+
+
+def _read_little_endian(buffer: Buffer, start: int, negotiated: bool, *, complete: bool) -> Header | None:
+    """Read a dataset in implicit VR if `negotiated`, else in explicit VR, unless it shows otherwise."""
+    implicit = looks_implicit(buffer, start, expected=negotiated)
+    try:
+        values = scan(buffer, start, implicit=implicit, complete=complete)
+    except OddDatasetError:
+        if not complete:
+            return None
+        values = read_odd_dataset(buffer, start, implicit=implicit, little_endian=True)
+    if values is None:
+        return None
+    if implicit == negotiated:
+        return Header(values)
+    return Header(
+        values, (f"dataset is in {'implicit' if implicit else 'explicit'} VR, which was not negotiated",)
+    )
+
+
+def _read_deflated(buffer: Buffer, start: int, *, complete: bool) -> Header | None:
+    """Inflate more and more of a deflated dataset (PS3.5, annex A.5) until the scanner has what it wants.
+
+    Each try sees twice as much as the one before, so that all of them together stay linear.
+    """
+    inflation = _Inflation(buffer, start)
+    most = _FIRST_INFLATED_BYTES
+    while most <= MOST_INFLATED_BYTES:
+        ended = inflation.extend(most)
+        whole = inflation.reached_end or (ended and complete)
+        header = _read(inflation.inflated, 0, _EXPLICIT_VR_LITTLE_ENDIAN, complete=whole)
+        if header is not None or ended:
+            return header
+        most *= 2
+    raise DatasetError("deflated dataset is too large to find its header", _CANNOT_UNDERSTAND)
+
+
+class _Inflation:
+    """A deflated dataset, of which more and more is inflated."""
+
+    def __init__(self, buffer: Buffer, start: int) -> None:
+        self._buffer = buffer
+        self._position = start
+        self._waiting = b""
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        self.inflated = bytearray()
+
+    @property
+    def reached_end(self) -> bool:
+        """Whether all of the dataset is inflated."""
+        return self._inflater.eof
+
+    def extend(self, most: int) -> bool:
+        """Inflate up to `most` bytes in total. Return True when the buffer has no more to give."""
+        while (missing := most - len(self.inflated)) > 0 and not self._inflater.eof:
+            if not self._waiting:
+                self._waiting = bytes(self._buffer[self._position : self._position + _FIRST_INFLATED_BYTES])
+                self._position += len(self._waiting)
+            exhausted = not self._waiting
+            try:
+                piece = self._inflater.decompress(self._waiting, missing)
+            except zlib.error:
+                raise DatasetError("deflated dataset cannot be inflated", _CANNOT_UNDERSTAND) from None
+            self._waiting = self._inflater.unconsumed_tail
+            self.inflated += piece
+            if exhausted and not piece:
+                return True
+        return self._inflater.eof

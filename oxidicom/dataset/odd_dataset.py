@@ -1,0 +1,54 @@
+"""Datasets that the header scanner does not know, read by pydicom: big-endian and irregular ones.
+
+Slow, and lenient as the readers of the stored files are. The law of this file: whatever pydicom raises, warns
+of or returns, its caller sees raw values or a DatasetError.
+"""
+
+import io
+import warnings
+
+from pydicom.dataelem import RawDataElement
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+
+from oxidicom.dataset.scanner import MOST_VALUE_BYTES, Buffer
+from oxidicom.dataset.wanted_tags import KEYWORDS, LAST_TAG
+from oxidicom.errors import DatasetError
+
+MOST_ODD_BYTES = 2 * 1024 * 1024
+"""So much of an odd dataset is looked at. It bounds the time of pydicom, microseconds for each element."""
+
+_CANNOT_UNDERSTAND = 0xC000
+
+
+def read_odd_dataset(buffer: Buffer, start: int, *, implicit: bool, little_endian: bool) -> dict[int, bytes]:
+    """Return the raw values of the wanted tags of the dataset from `start` to the end of `buffer`.
+
+    Raise DatasetError when pydicom cannot read it, or not within MOST_ODD_BYTES.
+    """
+    stopped = False
+
+    def stop_when(tag: BaseTag, vr: str | None, length: int) -> bool:
+        nonlocal stopped
+        stopped = int(tag) > LAST_TAG
+        return stopped
+
+    head = bytes(buffer[start : start + MOST_ODD_BYTES])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = read_dataset(
+                io.BytesIO(head), implicit, little_endian, stop_when=stop_when, specific_tags=list(KEYWORDS)
+            )
+            elements = [dataset.get_item(tag) for tag in KEYWORDS if tag in dataset]
+    except Exception as error:  # pydicom has no common error, and hostile bytes find them all
+        raise DatasetError("dataset cannot be read", _CANNOT_UNDERSTAND) from error
+    found = {
+        int(element.tag): element
+        for element in elements
+        if isinstance(element, RawDataElement) and isinstance(element.value, bytes)
+    }
+    bounded = stopped or start + len(head) == len(buffer)
+    if not bounded or any(len(element.value or b"") != element.length for element in found.values()):
+        raise DatasetError("dataset cannot be read", _CANNOT_UNDERSTAND)
+    return {tag: (element.value or b"")[:MOST_VALUE_BYTES] for tag, element in found.items()}

@@ -1,0 +1,94 @@
+"""Text of a dataset, in the character sets of SpecificCharacterSet (PS3.5, 6.1; PS3.3, C.12.1.1.2).
+
+The law of this file: every byte string becomes text that can be written as UTF-8. What does not fit its
+character set is replaced and reported, never raised.
+"""
+
+import re
+import warnings
+from functools import lru_cache
+from typing import NamedTuple
+
+from pydicom.charset import STAND_ALONE_ENCODINGS, decode_bytes, default_encoding, python_encoding
+
+_ESCAPE = b"\x1b"
+_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\$[()]?|[()-])[@-Z]")
+
+_TEXT_DELIMITERS = frozenset(b"\\\r\n\t\f")
+_NAME_DELIMITERS = frozenset(b"\\\r\n\t\f^=")
+"""Where a code extension ends of itself (PS3.5, 6.1.2.5.3)."""
+
+
+def _spelling(term: str) -> str:
+    """Return a defined term in the spelling that all its usual misspellings have in common."""
+    return re.sub(r"[^A-Z0-9]+", " ", term.upper()).strip()
+
+
+_ENCODINGS = {_spelling(term): encoding for term, encoding in python_encoding.items()} | {
+    "UTF 8": "UTF8",
+    "UTF8": "UTF8",
+    "LATIN1": "latin_1",
+    "ISO 8859 1": "latin_1",
+}
+_STAND_ALONE = frozenset(python_encoding[term] for term in STAND_ALONE_ENCODINGS)
+
+
+class CharacterSet(NamedTuple):
+    """What SpecificCharacterSet says."""
+
+    encodings: tuple[str, ...]
+    """As Python knows them; the first holds until an escape sequence names another."""
+    is_default: bool
+    """Nothing but ASCII was declared."""
+    is_known: bool
+
+
+@lru_cache(maxsize=64)
+def parse_character_set(raw: bytes) -> CharacterSet:
+    """Parse a value of SpecificCharacterSet, b'' where missing. Terms that nobody knows are left out."""
+    terms = [_spelling(term) for term in raw.decode("latin-1").split("\\")]
+    encodings = [_ENCODINGS[term] for term in terms if term in _ENCODINGS]
+    if not encodings:
+        return CharacterSet((default_encoding,), is_default=True, is_known=False)
+    known = len(encodings) == len(terms)
+    if encodings[0] in _STAND_ALONE:
+        return CharacterSet((encodings[0],), is_default=False, is_known=known)
+    together = tuple(encoding for encoding in encodings if encoding not in _STAND_ALONE)
+    return CharacterSet(together, is_default=set(together) == {default_encoding}, is_known=known)
+
+
+def decode_text(raw: bytes, character_set: CharacterSet, *, is_name: bool = False) -> tuple[str, bool]:
+    """Return the first value of a text, without NULs and surrounding blanks, and whether it was legible.
+
+    Values are told apart after decoding: a byte of a character may look like a backslash. `is_name` for PN.
+    """
+    if raw.isascii() and _ESCAPE not in raw:
+        return clean(raw.decode("ascii")), True
+    text, legible = _decode(raw, character_set, is_name)
+    return clean(text.encode("utf-8", "replace").decode("utf-8")), legible
+
+
+def clean(text: str) -> str:
+    """Return the first of several values without NULs and surrounding blanks."""
+    return text.partition("\\")[0].replace("\0", "").strip()
+
+
+def _decode(raw: bytes, character_set: CharacterSet, is_name: bool) -> tuple[str, bool]:
+    if _ESCAPE in raw:
+        return _decode_extended(raw, character_set, _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS)
+    encoding = character_set.encodings[0]
+    try:
+        return raw.decode(encoding), not character_set.is_default
+    except UnicodeDecodeError:
+        return raw.decode(encoding, "replace"), False
+
+
+def _decode_extended(raw: bytes, character_set: CharacterSet, delimiters: frozenset[int]) -> tuple[str, bool]:
+    """Decode text with code extensions (PS3.5, 6.1.2.5). pydicom warns where it has to guess."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            text = decode_bytes(raw, list(character_set.encodings), set(delimiters))
+        except (LookupError, ValueError):
+            return _ESCAPE_SEQUENCE.sub("", raw.decode("latin-1")), False
+    return _ESCAPE_SEQUENCE.sub("", text), not caught

@@ -1,0 +1,63 @@
+"""Logs: one sentence and a stable `action=` a line, with the role and the association it speaks of.
+
+Readable on a terminal, JSON lines elsewhere. Each process configures its own sink after the fork. No line at INFO
+and above holds patient data; variables are never dumped (`diagnose=False`), and a traceback shows only when verbose.
+"""
+
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+from loguru import logger
+
+if TYPE_CHECKING:
+    from loguru import Message, Record
+
+LogFormat = Literal["auto", "text", "json"]
+
+_TEXT = (
+    "<green>{time:HH:mm:ss.SSS}</green> <level>{level: <7}</level> <cyan>{extra[role]: <14}</cyan> "
+    "{message} <dim>{extra[fields]}</dim>"
+)
+
+
+def writes_text(log_format: LogFormat) -> bool:
+    """Tell whether lines are for people: `text`, or `auto` on a terminal."""
+    return log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
+
+
+def configure_logs(role: str, log_format: LogFormat, verbose: bool) -> None:
+    """Send this process's lines to standard error. Call it once in each process, after the fork."""
+    logging.basicConfig(handlers=[logging.NullHandler()], force=True)  # libraries report through us, or not at all
+    logger.remove()
+    level = "DEBUG" if verbose else "INFO"
+    options: dict[str, Any] = {"level": level, "backtrace": False, "diagnose": False, "catch": True}
+    logger.configure(extra={"role": role})
+    if writes_text(log_format):
+        logger.configure(patcher=_join_fields)
+        logger.add(sys.stderr, format=_text_format(verbose), **options)
+    else:
+        logger.add(_write_json, **options)
+
+
+def _text_format(verbose: bool) -> Any:  # noqa: ANN401 (loguru's format function)
+    ending = "\n{exception}" if verbose else "\n"
+    return lambda record: _TEXT + ending
+
+
+def _join_fields(record: "Record") -> None:
+    fields = {name: value for name, value in record["extra"].items() if name not in ("role", "fields")}
+    record["extra"]["fields"] = " ".join(f"{name}={value}" for name, value in fields.items())
+
+
+def _write_json(message: "Message") -> None:
+    record = message.record
+    line = {
+        "time": record["time"].isoformat(),
+        "level": record["level"].name,
+        "message": record["message"],
+        **record["extra"],
+    }
+    sys.stderr.write(json.dumps(line, default=str) + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,221 @@
+"""The settings: one frozen object, read once from a mapping of environment variables.
+
+Every field's alias is the name of its variable. Faults are collected and raised together, so that a user
+mends a configuration in one go. Only the command line reads `os.environ`.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic_core import ErrorDetails
+
+from oxidicom.errors import ConfigurationError
+from oxidicom.pacs.address_book import PacsAddress, parse_address_book
+
+EMBEDDED = "embedded"
+"""The value of CHRIS_DB_CONNECTION that asks for a private PostgreSQL."""
+
+_PREFIX = "CHRIS_"
+_ALIAS_PREFIX = "OXIDICOM_"
+_ALIASES = {"OXIDICOM_LISTENER_PORT": "PORT", "OXIDICOM_PORT": "PORT"}
+
+
+def _ae_title(value: str) -> str:
+    title = value.strip()
+    if not 1 <= len(title) <= 16 or not title.isascii() or not title.isprintable() or "\\" in title:
+        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash (PS3.5, 6.2)")
+    return title
+
+
+def _umask(value: str) -> int:
+    if not re.fullmatch("(0o)?[0-7]{1,4}", value) or int(value, 8) > 0o777:
+        raise ValueError("an octal number from 000 to 777 is wanted, for example 022")
+    return int(value, 8)
+
+
+def _pdu_length(value: int) -> int:
+    if 0 < value < 4096:
+        raise ValueError("0 (no limit announced) or at least 4096 bytes")
+    return value
+
+
+def _default_storage_workers() -> int:
+    return min(os.cpu_count() or 1, 4)
+
+
+class Settings(pydantic.BaseModel):
+    """All settings of the gateway. `Settings.from_environment` is the way to make one."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="ignore", populate_by_name=False)
+
+    db_connection: str = Field(
+        alias="CHRIS_DB_CONNECTION",
+        min_length=1,
+        description="libpq connection string or URL of CUBE's database, or `embedded`: a private PostgreSQL",
+    )
+    db_pool: int = Field(
+        10, alias="CHRIS_DB_POOL", ge=1, le=1000, description="largest number of database connections, in total"
+    )
+    files_root: Annotated[str, AfterValidator(os.path.abspath)] = Field(
+        alias="CHRIS_FILES_ROOT", min_length=1, description="where CUBE's storage is mounted"
+    )
+    ae_title: Annotated[str, AfterValidator(_ae_title)] = Field(
+        "ChRIS", alias="CHRIS_SCP_AET", description="our AE title"
+    )
+    strict: bool = Field(
+        False,
+        alias="CHRIS_SCP_STRICT",
+        description="a PDU longer than the announced maximum aborts the association",
+    )
+    max_pdu_length_bytes: Annotated[int, AfterValidator(_pdu_length)] = Field(
+        131072,
+        alias="CHRIS_SCP_MAX_PDU_LENGTH",
+        ge=0,
+        le=64 * 1024 * 1024,
+        description="maximum PDU length that we announce, in bytes; 0: no limit announced",
+    )
+    uncompressed_only: bool = Field(
+        False,
+        alias="CHRIS_SCP_UNCOMPRESSED_ONLY",
+        description="accept only native (uncompressed) transfer syntaxes",
+    )
+    pacs_addresses: Annotated[
+        dict[str, PacsAddress],
+        BeforeValidator(parse_address_book),
+        PlainSerializer(lambda book: ",".join(str(address) for address in book.values())),
+    ] = Field(
+        default_factory=dict,
+        alias="CHRIS_PACS_ADDRESS",
+        description="`AET=host:port` pairs, comma-separated: where to ask for the size of a series",
+    )
+    listeners: int = Field(
+        16,
+        alias="CHRIS_LISTENER_THREADS",
+        ge=1,
+        le=1024,
+        description="number of listener processes = most concurrent associations",
+    )
+    storage_workers: int = Field(
+        default_factory=_default_storage_workers,
+        alias="TOKIO_WORKER_THREADS",
+        ge=1,
+        le=64,
+        description="number of storage workers; by default the number of CPUs, at most 4",
+    )
+    verbose: bool = Field(False, alias="CHRIS_VERBOSE", description="debugging messages")
+    port: int = Field(11111, alias="PORT", ge=1, le=65535, description="TCP port")
+    bind_address: str = Field(
+        "::", alias="CHRIS_BIND_ADDRESS", description="address to listen on; `::` is IPv6 and IPv4"
+    )
+    drain_seconds: float = Field(
+        30.0,
+        alias="CHRIS_DRAIN_SECONDS",
+        ge=0,
+        le=3600,
+        description="how long running associations may go on after SIGTERM",
+    )
+    association_request_seconds: float = Field(
+        30.0,
+        alias="CHRIS_SCP_REQUEST_SECONDS",
+        gt=0,
+        description="deadline for the association request after the connection (ARTIM, PS3.8, 9.1.5)",
+    )
+    idle_seconds: float = Field(
+        600.0, alias="CHRIS_SCP_IDLE_SECONDS", gt=0, description="longest silence between two messages"
+    )
+    stall_seconds: float = Field(
+        30.0, alias="CHRIS_SCP_STALL_SECONDS", gt=0, description="longest silence inside a PDU"
+    )
+    umask: Annotated[int, BeforeValidator(_umask), PlainSerializer(lambda mask: f"{mask:03o}")] = Field(
+        0o022, alias="CHRIS_UMASK", description="umask of stored files and directories, octal"
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto",
+        alias="CHRIS_LOG_FORMAT",
+        description="`text`, `json`, or `auto`: text on a terminal, JSON lines otherwise",
+    )
+    state_directory: str = Field(
+        "",
+        alias="STATE_DIRECTORY",
+        description="where the embedded database lives; by default /var/lib/oxidicom for root, "
+        "~/.local/state/oxidicom for others (systemd sets it)",
+    )
+    otlp_endpoint: str = Field(
+        "",
+        alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="OpenTelemetry Collector, OTLP over gRPC; empty: nothing is exported",
+    )
+    otel_resource_attributes: str = Field(
+        "", alias="OTEL_RESOURCE_ATTRIBUTES", description="for example `service.name=oxidicom-test`"
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the settings from `environment`. Raise ConfigurationError with every fault at once.
+
+        An empty value is the same as an absent one.
+        """
+        values, faults = _unalias(environment)
+        try:
+            settings = cls.model_validate(values)
+        except pydantic.ValidationError as error:
+            faults += [_sentence(detail) for detail in error.errors()]
+        if faults:
+            raise ConfigurationError(faults)
+        return settings
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return a warning for each variable with one of our prefixes that no setting has, with the closest name."""
+    known = [str(field.alias) for field in Settings.model_fields.values()]
+    warnings = []
+    for name in sorted(environment):
+        if name.startswith((_PREFIX, _ALIAS_PREFIX)) and _canonical(name) not in known:
+            closest = difflib.get_close_matches(_canonical(name), known, n=1)
+            hint = f"; did you mean {closest[0]}?" if closest else ""
+            warnings.append(f"{name} is set but is no setting of oxidicom{hint}")
+    return warnings
+
+
+def _canonical(name: str) -> str:
+    """Later releases of the Rust gateway spell CHRIS_X as OXIDICOM_X."""
+    if name in _ALIASES:
+        return _ALIASES[name]
+    return _PREFIX + name.removeprefix(_ALIAS_PREFIX) if name.startswith(_ALIAS_PREFIX) else name
+
+
+def _unalias(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    values: dict[str, str] = {}
+    spelled: dict[str, str] = {}
+    faults = []
+    for name, value in environment.items():
+        canonical = _canonical(name)
+        if not value.strip():
+            continue
+        if canonical in values and values[canonical] != value:
+            faults.append(f"{name} and {spelled[canonical]} are the same setting but differ: set only one")
+        values[canonical], spelled[canonical] = value, name
+    return values, faults
+
+
+_REMEDIES = {
+    "CHRIS_DB_CONNECTION": "give CUBE's database, such as postgresql://user@host/chris, or the word "
+    "`embedded` for a private PostgreSQL",
+    "CHRIS_FILES_ROOT": "give the directory where CUBE's storage is mounted",
+}
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    name = str(detail["loc"][0])
+    if detail["type"] == "missing":
+        return f"{name} is not set: {_REMEDIES.get(name, 'it is required')}"
+    cause: Any = detail.get("ctx", {}).get("error", detail["msg"])
+    if detail["type"] == "bool_parsing":
+        cause = "yes or no is wanted (also y/n, true/false, 1/0)"
+    shown = "" if name == "CHRIS_DB_CONNECTION" else f"={detail['input']!r}"
+    return f"{name}{shown} cannot be used: {cause}"

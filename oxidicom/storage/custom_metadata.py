@@ -1,0 +1,32 @@
+""""Oxidicom Custom Metadata": empty files by which a client follows a retrieval, and their rows."""
+
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, METADATA_PACS_IDENTIFIER, PacsFile, Series
+from oxidicom.storage.names import NoteName
+from oxidicom.storage.paths import metadata_path
+
+UNKNOWN = "unknown"
+"""The value of NumberOfSeriesRelatedInstances in every case of doubt."""
+
+
+def expected_count_note(series_hash: str, count: int | None) -> NoteName:
+    """Return the note that says how many instances the PACS has; None is `unknown`."""
+    return NoteName(series_hash, EXPECTED_COUNT_KEY, UNKNOWN if count is None else str(count))
+
+
+def committed_count_note(series_hash: str, count: int) -> NoteName:
+    """Return the note that says how many instances the association brought."""
+    return NoteName(series_hash, COMMITTED_COUNT_KEY, str(count))
+
+
+def metadata_row(association: str, series: Series, note: NoteName) -> PacsFile:
+    """Return the row of a note: identifying values of the series, the key as protocol, the value as description."""
+    return PacsFile(
+        fname=metadata_path(series.directory, association, note.key, note.value),
+        pacs_identifier=METADATA_PACS_IDENTIFIER,
+        patient_id=series.patient_id,
+        study_date=series.study_date,
+        study_instance_uid=series.study_instance_uid,
+        series_instance_uid=series.series_instance_uid,
+        protocol_name=note.key,
+        series_description=note.value,
+    )

@@ -1,0 +1,168 @@
+"""The final tree: `SERVICES/PACS/…` below CHRIS_FILES_ROOT, where CUBE reads.
+
+Nothing half-written or temporary ever stands there: a file appears by a hard link to its finished spool entry, or
+by a rename over the older version. Directories are reached component by component through descriptors that do
+not follow symbolic links, so that nothing planted below SERVICES/PACS leads out of the tree.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections import OrderedDict
+
+from oxidicom.errors import BootError
+
+TREE_ROOT = "SERVICES/PACS"
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_DIRECTORIES = 256
+
+# What a filesystem answers that has no hard links: EXDEV (SERVICES is a mount of its own), EPERM and EOPNOTSUPP
+# (VFAT, some SMB and FUSE mounts), EMLINK (too many links).
+_NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+
+
+class FinalTree:
+    """The tree, as one storage worker sees it: with open directories and a list of those that it changed."""
+
+    def __init__(self, files_root: str, tmp: str) -> None:
+        """Open the tree, making its first directories where they are missing. Raise BootError.
+
+        `tmp` is a private directory on the same filesystem.
+        """
+        self._tmp = tmp
+        self._open: OrderedDict[str, int] = OrderedDict()
+        self._changed: dict[str, int] = {}
+        self._files_root = files_root
+        try:
+            self._directory(TREE_ROOT)
+        except OSError as error:
+            raise BootError(
+                f"{os.path.join(files_root, TREE_ROOT)} cannot be used: {error.strerror}; "
+                "give this user write permission on CHRIS_FILES_ROOT"
+            ) from error
+
+    def place(self, source: str, path: str, *, unless_newer: bool = False) -> None:
+        """Make the finished file `source` appear at `path` (relative to the files root), whole, over any older one.
+
+        With `unless_newer` a file that is there already and was written later stays: that is the rule for
+        what is taken up after a crash. Raise OSError.
+        """
+        try:
+            self._place(source, path, unless_newer)
+        except FileNotFoundError:
+            # CUBE may have deleted a directory that is open here; what is opened anew is there.
+            self._forget(os.path.dirname(path))
+            self._place(source, path, unless_newer)
+
+    def _place(self, source: str, path: str, unless_newer: bool) -> None:
+        directory, _, name = path.rpartition("/")
+        descriptor = self._directory(directory)
+        try:
+            os.link(source, name, dst_dir_fd=descriptor)
+        except FileExistsError:
+            if not (unless_newer and _is_newer(name, descriptor, source)):
+                self._replace(source, name, descriptor)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._copy(source, name, descriptor)
+        self._changed[directory] = descriptor
+
+    def place_empty(self, path: str) -> None:
+        """Make an empty file at `path`; one that is there already stays. Raise OSError."""
+        directory, _, name = path.rpartition("/")
+        descriptor = self._directory(directory)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=descriptor))
+        self._changed[directory] = descriptor
+
+    def sync_directories(self) -> None:
+        """Make all entries durable that were made since the last call. Raise OSError."""
+        changed, self._changed = self._changed, {}
+        for descriptor in changed.values():
+            os.fsync(descriptor)
+        self._trim()
+
+    def _replace(self, source: str, name: str, descriptor: int) -> None:
+        """Link to a private name, then rename over the final path: readers see the old file or the new one.
+
+        A rename between two links of one inode does nothing (rename(2)), so the private name may be left: unlink it.
+        """
+        private = os.path.join(self._tmp, str(os.getpid()))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(private)
+        os.link(source, private)
+        try:
+            os.rename(private, name, dst_dir_fd=descriptor)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(private)
+
+    def _copy(self, source: str, name: str, descriptor: int) -> None:
+        """Without hard links: copy to a private name, sync, rename."""
+        private = os.path.join(self._tmp, str(os.getpid()))
+        try:
+            with open(source, "rb") as original, open(private, "wb") as copy:
+                shutil.copyfileobj(original, copy, 1 << 20)
+                copy.flush()
+                os.fdatasync(copy.fileno())
+            os.rename(private, name, dst_dir_fd=descriptor)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(private)
+
+    def _directory(self, path: str) -> int:
+        """Return a descriptor of the directory `path`, made if it is missing, from the cache if it is open."""
+        descriptor = self._open.get(path)
+        if descriptor is None:
+            descriptor = self._open[path] = self._open_or_make(path)
+        else:
+            self._open.move_to_end(path)
+        return descriptor
+
+    def _open_or_make(self, path: str) -> int:
+        parent_path, _, name = path.rpartition("/")
+        if not parent_path:  # the administrator may have made SERVICES a link or a mount; what is below may not be
+            os.makedirs(os.path.join(self._files_root, name), exist_ok=True)
+            return os.open(os.path.join(self._files_root, name), _OPEN_DIRECTORY & ~os.O_NOFOLLOW)
+        parent = self._directory(parent_path)
+        try:
+            return os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o777, dir_fd=parent)
+            self._changed[parent_path] = parent
+            return os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
+
+    def _forget(self, path: str) -> None:
+        """Close the directory and all that are above it."""
+        while path:
+            self._changed.pop(path, None)
+            descriptor = self._open.pop(path, None)
+            if descriptor is not None:
+                os.close(descriptor)
+            path = path.rpartition("/")[0]
+
+    def _trim(self) -> None:
+        while len(self._open) > _OPEN_DIRECTORIES:
+            _, descriptor = self._open.popitem(last=False)
+            os.close(descriptor)
+
+
+def links_work(source: str, files_root: str) -> bool:
+    """Tell whether a file of the spool can be linked into the tree; without, every file is copied once more."""
+    probe = os.path.join(files_root, "SERVICES", f".oxidicom-probe-{os.getpid()}")
+    try:
+        os.link(source, probe)
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return False
+        raise
+    os.unlink(probe)
+    return True
+
+
+def _is_newer(name: str, descriptor: int, source: str) -> bool:
+    there = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    return there.st_mtime_ns > os.stat(source).st_mtime_ns

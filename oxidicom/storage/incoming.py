@@ -1,0 +1,98 @@
+"""One instance on its way into the spool: bytes as received, to disk without being assembled in memory."""
+
+import os
+
+from oxidicom.association.statuses import Status
+from oxidicom.dataset.description import describe
+from oxidicom.dataset.header import Header, read_header, read_header_of_file
+from oxidicom.errors import DatasetError
+from oxidicom.records import Description
+from oxidicom.storage.names import EntryName, part_name
+from oxidicom.storage.spool import Reception
+
+HEAD_BYTES = 64 * 1024
+"""So much of the dataset is kept for the header scanner; it holds the wanted tags of nearly every instance."""
+
+_MOST_PIECES = 512  # half of IOV_MAX
+
+
+class IncomingInstance:
+    """A spool entry that is being written."""
+
+    def __init__(self, reception: Reception, file_meta: bytes, transfer_syntax_uid: str) -> None:
+        """Create its file, which will begin with `file_meta` (preamble included). Raise OSError."""
+        self._reception = reception
+        self._transfer_syntax_uid = transfer_syntax_uid
+        self._head = bytearray()
+        self._pieces: list[bytes | memoryview] = [file_meta]
+        self._file_meta_bytes = len(file_meta)
+        self.size_bytes = 0
+        """Bytes written so far."""
+        self.number, self._descriptor = reception.open_part()
+
+    def write(self, piece: memoryview) -> None:
+        """Take the next bytes of the dataset. They are referred to, not copied, until `flush`. Raise OSError."""
+        missing = HEAD_BYTES - len(self._head)
+        if missing > 0:
+            self._head += piece[:missing]
+        self._pieces.append(piece)
+        if len(self._pieces) >= _MOST_PIECES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was taken. Raise OSError."""
+        pieces, self._pieces = self._pieces, []
+        while pieces:
+            written = os.writev(self._descriptor, pieces)
+            self.size_bytes += written
+            pieces = _after(pieces, written)
+
+    def commit(
+        self, calling_ae_title: str, sop_class_uid: str, sop_instance_uid: str
+    ) -> tuple[EntryName, Description]:
+        """Finish the file, describe its dataset, and commit it to the spool.
+
+        The UIDs are those of the command. Raise DatasetError when the dataset cannot be taken, OSError when the disk
+        cannot; in both cases call `discard`.
+        """
+        self.flush()
+        description = describe(self._read_header(), calling_ae_title)
+        _require_same_uids(description, sop_class_uid, sop_instance_uid)
+        self._close()
+        return self._reception.commit(self.number, self.size_bytes, description), description
+
+    def _read_header(self) -> Header:
+        whole = self.size_bytes - self._file_meta_bytes == len(self._head)
+        header = read_header(self._head, self._transfer_syntax_uid, complete=whole)
+        if header is None:
+            path = os.path.join(self._reception.directory, part_name(self.number))
+            _, header = read_header_of_file(path)
+        return header
+
+    def discard(self) -> None:
+        """Remove the file and give its space back."""
+        self._close()
+        self._pieces.clear()
+        self._reception.discard_part(self.number)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+
+def _after(pieces: list[bytes | memoryview], written: int) -> list[bytes | memoryview]:
+    """Return what is left of `pieces` after the first `written` bytes."""
+    for index, piece in enumerate(pieces):
+        if written < len(piece):
+            return [memoryview(piece)[written:], *pieces[index + 1 :]]
+        written -= len(piece)
+    return []
+
+
+def _require_same_uids(description: Description, sop_class_uid: str, sop_instance_uid: str) -> None:
+    """The dataset must be what its command said it is (PS3.4, B.2.3: status A900H)."""
+    if description.sop_class_uid and description.sop_class_uid != sop_class_uid:
+        raise DatasetError("SOPClassUID differs from the command", Status.DATA_SET_MISMATCH, (0x00080016,))
+    if description.sop_instance_uid != sop_instance_uid:
+        raise DatasetError("SOPInstanceUID differs from the command", Status.DATA_SET_MISMATCH, (0x00080018,))

@@ -1,0 +1,132 @@
+"""The ledger of an association: an append-only file of JSON lines that outlives every process.
+
+Its listener alone writes it, and holds an exclusive `flock` on it while the association lasts: a free lock means
+that the association is over or its listener dead. A line is one `write`, so that after a crash only the last line
+can be torn; a torn line is an instance that was never answered with Success.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+
+import msgspec
+
+from oxidicom.records import Series
+
+LEDGER_NAME = "ledger.jsonl"
+
+
+class Started(msgspec.Struct, frozen=True, tag_field="event", tag="started"):
+    """The association began."""
+
+    association: str
+    calling_ae_title: str
+    called_ae_title: str
+    peer: str
+
+
+class SeriesOpened(msgspec.Struct, frozen=True, tag_field="event", tag="series"):
+    """The first instance of a series is about to be noted."""
+
+    series_hash: str
+    series: Series
+
+
+class Committed(msgspec.Struct, frozen=True, tag_field="event", tag="committed"):
+    """An instance is complete in the spool."""
+
+    number: int
+    series_hash: str
+    size_bytes: int
+    path: str
+
+
+class Ended(msgspec.Struct, frozen=True, tag_field="event", tag="ended"):
+    """The association is over; `how` says how, in a few words."""
+
+    how: str
+
+
+Line = Started | SeriesOpened | Committed | Ended
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+
+
+class LedgerWriter:
+    """The writing end, held by the one process that keeps the association."""
+
+    def __init__(self, path: str) -> None:
+        """Open or create the ledger at `path` and lock it. Raise BlockingIOError when somebody else keeps it."""
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._descriptor)
+            raise
+        self._size_bytes = os.fstat(self._descriptor).st_size
+
+    def append(self, *lines: Line) -> None:
+        """Append `lines` in one write. Raise OSError, with the ledger as it was before, when the disk does not take them."""
+        data = b"".join(_encoder.encode(line) + b"\n" for line in lines)
+        written = 0
+        try:
+            written = os.write(self._descriptor, data)
+            if written < len(data):
+                raise OSError(28, "No space left on device")  # a short write means a full disk (ENOSPC)
+        except OSError:
+            if written:
+                os.ftruncate(self._descriptor, self._size_bytes)
+            raise
+        self._size_bytes += len(data)
+
+    def mend_tail(self) -> None:
+        """Cut off a line that a crash tore, so that the next line begins at the start of one."""
+        data = os.pread(self._descriptor, self._size_bytes, 0)
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.ftruncate(self._descriptor, whole)
+            self._size_bytes = whole
+
+    def close(self) -> None:
+        """Close and unlock."""
+        os.close(self._descriptor)
+
+
+class Ledger(msgspec.Struct):
+    """What a ledger says, read at one moment."""
+
+    started: Started | None = None
+    series: dict[str, Series] = {}
+    """By series hash, in the order of their first instances."""
+    committed: dict[str, int] = {}
+    """Number of committed instances by series hash."""
+    numbers: set[int] = set()
+    """The numbers of the committed instances."""
+    ended: Ended | None = None
+
+
+def read_ledger(path: str) -> Ledger:
+    """Read the ledger at `path`; lines that a crash tore are passed over. Raise OSError when it is not there."""
+    ledger = Ledger()
+    with open(path, "rb") as file:
+        for line in _lines(file.read()):
+            match line:
+                case Started():
+                    ledger.started = line
+                case SeriesOpened():
+                    ledger.series.setdefault(line.series_hash, line.series)
+                case Committed():
+                    ledger.committed[line.series_hash] = ledger.committed.get(line.series_hash, 0) + 1
+                    ledger.numbers.add(line.number)
+                case Ended():
+                    ledger.ended = line
+    return ledger
+
+
+def _lines(data: bytes) -> Iterator[Line]:
+    for line in data.split(b"\n"):
+        try:
+            yield _decoder.decode(line)
+        except msgspec.DecodeError:
+            continue  # torn by a crash, or empty at the end

@@ -1,0 +1,64 @@
+"""The names in the directory of an association: they alone say how far each thing has come.
+
+    000001.part                                        being received
+    000001-{series hash}-{bytes}.received              committed; not yet at its final path
+    000001-{series hash}-{bytes}.stored                at its final path and synced; its row is not yet committed
+    {series hash}-{KEY}={VALUE}.due                    a metadata value is known; its file is not yet synced
+    {series hash}-{KEY}={VALUE}.stored                 its file is synced; its row is not yet committed
+    {series hash}-{KEY}={VALUE}.registered             its row is committed
+
+Every step is one `rename`, so a crash leaves a thing at one step or at the next, never between.
+"""
+
+import re
+from typing import NamedTuple
+
+PART = "part"
+RECEIVED = "received"
+DUE = "due"
+STORED = "stored"
+REGISTERED = "registered"
+
+_ENTRY = re.compile(r"(\d{6,})-([0-9a-f]{20})-(\d+)\.(received|stored)", re.ASCII)
+_NOTE = re.compile(r"([0-9a-f]{20})-(\w+)=(\w+)\.(due|stored|registered)", re.ASCII)
+
+
+class EntryName(NamedTuple):
+    """An instance in the spool."""
+
+    number: int
+    """Counts the instances of its association from 1."""
+    series_hash: str
+    size_bytes: int
+
+    def at(self, state: str) -> str:
+        """Return its file name at `state`."""
+        return f"{self.number:06}-{self.series_hash}-{self.size_bytes}.{state}"
+
+
+class NoteName(NamedTuple):
+    """One "Oxidicom Custom Metadata" value of a series in the spool."""
+
+    series_hash: str
+    key: str
+    value: str
+
+    def at(self, state: str) -> str:
+        """Return its file name at `state`."""
+        return f"{self.series_hash}-{self.key}={self.value}.{state}"
+
+
+def part_name(number: int) -> str:
+    """Return the name of an instance that is being received."""
+    return f"{number:06}.{PART}"
+
+
+def parse_name(file_name: str) -> tuple[EntryName | NoteName, str] | None:
+    """Parse a file name into what it names and its state, or return None for any other name."""
+    if match := _ENTRY.fullmatch(file_name):
+        number, series_hash, size_bytes, state = match.groups()
+        return EntryName(int(number), series_hash, int(size_bytes)), state
+    if match := _NOTE.fullmatch(file_name):
+        series_hash, key, value, state = match.groups()
+        return NoteName(series_hash, key, value), state
+    return None

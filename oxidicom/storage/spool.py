@@ -1,0 +1,213 @@
+"""The spool is the journal: one directory for each association that is not wholly registered yet.
+
+`Reception` is the writing side, held by the listener of the association. The functions below are for everybody
+else: what stands in a directory, whether its listener lives, how to end it for a listener that died, how to set
+an entry aside. See `names` for the states and `ledger` for the counts.
+"""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Sequence
+
+from oxidicom.dataset.description import describe
+from oxidicom.dataset.header import read_header_of_file
+from oxidicom.errors import DatasetError
+from oxidicom.records import Description, Series
+from oxidicom.storage.ledger import (
+    LEDGER_NAME,
+    Committed,
+    Ended,
+    Ledger,
+    LedgerWriter,
+    SeriesOpened,
+    Started,
+    read_ledger,
+)
+from oxidicom.storage.names import PART, RECEIVED, EntryName, NoteName, parse_name, part_name
+from oxidicom.storage.paths import series_hash
+
+_WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+class Reception:
+    """The directory of one association, as its listener writes it. Made when the first instance arrives."""
+
+    def __init__(self, spool: str, started: Started) -> None:
+        """Make the directory under `spool`, with its locked ledger inside from its first visible moment.
+
+        Raise OSError when the disk does not take it.
+        """
+        self.directory = os.path.join(spool, started.association)
+        hidden = os.path.join(spool, f".{started.association}")
+        os.mkdir(hidden, 0o700)
+        self._ledger = LedgerWriter(os.path.join(hidden, LEDGER_NAME))
+        try:
+            self._ledger.append(started)
+            os.rename(hidden, self.directory)
+        except OSError:
+            self._ledger.close()
+            remove_tree(hidden)
+            raise
+        self._series: dict[Series, str] = {}
+        self._number = 0
+
+    def open_part(self) -> tuple[int, int]:
+        """Create the file of the next instance. Return its number and a descriptor to write it. Raise OSError.
+
+        The inode becomes the file at the final path, so it has the mode of that one: 0666 less the umask.
+        """
+        self._number += 1
+        path = os.path.join(self.directory, part_name(self._number))
+        return self._number, os.open(path, _WRITE_NEW, 0o666)
+
+    def discard_part(self, number: int) -> None:
+        """Remove an instance that will not be committed, and give its space back."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.directory, part_name(number)))
+
+    def commit(self, number: int, size_bytes: int, description: Description) -> EntryName:
+        """Make the finished file of `number` a committed entry, then note it in the ledger.
+
+        The rename is the commit: whoever finds the new name finds a complete file. The ledger comes second, since
+        a count without a file would be a lie that no restart can mend, while a file without a count is found and
+        counted. When the ledger cannot be written the commit is undone. Raise OSError.
+        """
+        known = self._series.get(description.series)
+        name = EntryName(number, known or series_hash(description.series), size_bytes)
+        received = os.path.join(self.directory, name.at(RECEIVED))
+        os.rename(os.path.join(self.directory, part_name(number)), received)
+        line = Committed(number, name.series_hash, size_bytes, description.file.fname)
+        try:
+            if known:
+                self._ledger.append(line)
+            else:
+                self._ledger.append(SeriesOpened(name.series_hash, description.series), line)
+        except OSError:
+            os.unlink(received)
+            raise
+        self._series[description.series] = name.series_hash
+        return name
+
+    def series_hashes(self) -> Sequence[str]:
+        """Return the hashes of all series that have a committed instance."""
+        return list(self._series.values())
+
+    def end(self, how: str) -> None:
+        """Note in the ledger how the association ended and unlock it; remove the directory if nothing came.
+
+        When even this line finds no room, the free lock says it instead and `close_dead` adds the line later.
+        """
+        if not self._series:
+            self._ledger.close()
+            remove_tree(self.directory)
+            return
+        with contextlib.suppress(OSError):
+            self._ledger.append(Ended(how))
+        self._ledger.close()
+
+
+def associations(spool: str) -> list[str]:
+    """Return the directories of all associations in `spool`, oldest first (a ULID begins with its time)."""
+    return [os.path.join(spool, name) for name in sorted(os.listdir(spool)) if not name.startswith(".")]
+
+
+def contents(directory: str) -> list[tuple[EntryName | NoteName, str]]:
+    """Return what stands in the directory of an association, with the state of each; empty when it is gone."""
+    try:
+        names = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+    return [parsed for name in names if (parsed := parse_name(name))]
+
+
+def ledger_of(directory: str) -> Ledger | None:
+    """Read the ledger of an association, or return None when the directory is being removed."""
+    try:
+        return read_ledger(os.path.join(directory, LEDGER_NAME))
+    except FileNotFoundError:
+        return None
+
+
+def describe_entry(path: str) -> Description:
+    """Read what the listener knew about an entry from the entry itself. Raise DatasetError or OSError."""
+    meta, header = read_header_of_file(path)
+    return describe(header, meta.calling_ae_title)
+
+
+def close_dead(directory: str, how: str = "listener died") -> bool:
+    """Complete and end the ledger of an association whose listener is dead. Return False while the listener lives.
+
+    A crash between the rename and the ledger leaves a committed entry without a line: it gets one here, so that
+    the count of the series is that of its committed instances. What was still being received is removed: it
+    was never answered with Success.
+    """
+    ledger = ledger_of(directory)
+    if ledger is None or ledger.ended:
+        return True
+    try:
+        writer = LedgerWriter(os.path.join(directory, LEDGER_NAME))
+    except BlockingIOError:
+        return False
+    except FileNotFoundError:
+        return True
+    try:
+        _complete(writer, directory, how)
+    finally:
+        writer.close()
+    return True
+
+
+def _complete(writer: LedgerWriter, directory: str, how: str) -> None:
+    writer.mend_tail()
+    ledger = read_ledger(os.path.join(directory, LEDGER_NAME))  # again: another may have ended it meanwhile
+    if ledger.ended:
+        return
+    for name, _ in contents(directory):
+        if isinstance(name, EntryName) and name.number not in ledger.numbers:
+            _add_line(writer, directory, name)
+    for file_name in os.listdir(directory):
+        if file_name.endswith(f".{PART}"):
+            os.unlink(os.path.join(directory, file_name))
+    writer.append(Ended(how))
+
+
+def _add_line(writer: LedgerWriter, directory: str, name: EntryName) -> None:
+    try:
+        description = describe_entry(os.path.join(directory, name.at(RECEIVED)))
+    except (DatasetError, FileNotFoundError):
+        return  # not readable: the storage worker sets it aside; or just taken up by it, and then it has a line
+    writer.append(
+        SeriesOpened(name.series_hash, description.series),
+        Committed(name.number, name.series_hash, name.size_bytes, description.file.fname),
+    )
+
+
+def remove_finished(directory: str) -> None:
+    """Remove the directory of an association of which everything is registered.
+
+    The ledger goes first: without it the rest is known to be left over, whatever moment a crash chooses.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(directory, LEDGER_NAME))
+    remove_tree(directory)
+
+
+def remove_tree(directory: str) -> None:
+    """Remove a directory and the files in it; what is gone already is no error."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(directory):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(directory, name))
+        os.rmdir(directory)
+
+
+def set_aside(directory: str, file_name: str, rejected: str, reason: str, **details: str) -> None:
+    """Move one file of an association to `rejected`, beside a JSON file that says why."""
+    target = os.path.join(rejected, os.path.basename(directory))
+    os.makedirs(target, 0o700, exist_ok=True)
+    with open(os.path.join(target, f"{file_name}.json"), "w", encoding="utf-8") as file:
+        json.dump({"reason": reason, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **details}, file)
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(os.path.join(directory, file_name), os.path.join(target, file_name))

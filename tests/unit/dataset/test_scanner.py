@@ -1,0 +1,172 @@
+"""The scanner finds what pydicom finds, and stops at every limit."""
+
+import time
+
+import pytest
+from dataset_bytes import EXPLICIT, IMPLICIT, datasets, element, encode, not_empty, read_by_pydicom
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from oxidicom.dataset.scanner import MOST_DEPTH, MOST_STEPS, MOST_VALUE_BYTES, OddDatasetError, scan
+from oxidicom.dataset.wanted_tags import INSTANCE_NUMBER, PATIENT_ID, STUDY_INSTANCE_UID
+from oxidicom.errors import DatasetError
+
+UNDEFINED = 0xFFFFFFFF
+ITEM = b"\xfe\xff\x00\xe0"
+ITEM_DELIMITER = b"\xfe\xff\x0d\xe0\0\0\0\0"
+SEQUENCE_DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
+OPEN_ITEM = ITEM + b"\xff\xff\xff\xff"
+OPEN_SEQUENCE = element(0x00091010, b"SQ", b"", UNDEFINED)
+AFTER = element(PATIENT_ID, b"LO", b"1449c1d ")
+
+
+def scan_explicit(encoded: bytes) -> dict[int, bytes] | None:
+    return scan(encoded, 0, implicit=False, complete=True)
+
+
+@given(datasets(), st.booleans())
+def test_random_datasets_are_read_as_by_pydicom(source: Dataset, implicit: bool) -> None:
+    encoded = encode(source, IMPLICIT if implicit else EXPLICIT)
+    values = scan(encoded, 0, implicit=implicit, complete=True)
+    assert values is not None
+    assert not_empty(values) == read_by_pydicom(encoded, implicit=implicit)
+
+
+@given(datasets(), st.booleans())
+def test_each_beginning_of_a_dataset_needs_more_or_is_enough(source: Dataset, implicit: bool) -> None:
+    encoded = encode(source, IMPLICIT if implicit else EXPLICIT)
+    whole = scan(encoded, 0, implicit=implicit, complete=True)
+    for size in range(len(encoded)):
+        assert scan(encoded[:size], 0, implicit=implicit, complete=False) in (None, whole)
+
+
+@given(datasets(), st.booleans())
+def test_each_truncated_dataset_is_refused_or_ends_between_elements(source: Dataset, implicit: bool) -> None:
+    encoded = encode(source, IMPLICIT if implicit else EXPLICIT)
+    whole = scan(encoded, 0, implicit=implicit, complete=True)
+    assert whole is not None
+    for size in range(len(encoded)):
+        try:
+            values = scan(encoded[:size], 0, implicit=implicit, complete=True)
+        except DatasetError as error:
+            assert error.status == 0xC000
+        else:
+            assert values is not None
+            assert values.items() <= whole.items()
+
+
+@given(st.binary(max_size=400), st.booleans(), st.booleans())
+def test_any_bytes_are_read_or_refused(encoded: bytes, implicit: bool, complete: bool) -> None:
+    try:
+        scan(encoded, 0, implicit=implicit, complete=complete)
+    except (DatasetError, OddDatasetError):
+        pass
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [ITEM_DELIMITER, SEQUENCE_DELIMITER, OPEN_ITEM, OPEN_SEQUENCE, AFTER, ITEM + b"\0\0\0\0"]
+        ),
+        max_size=60,
+    ),
+    st.booleans(),
+)
+def test_any_order_of_delimiters_is_read_or_refused(pieces: list[bytes], implicit: bool) -> None:
+    try:
+        scan(b"".join(pieces), 0, implicit=implicit, complete=True)
+    except (DatasetError, OddDatasetError):
+        pass
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_values_are_bytes_whatever_the_buffer_is(kind: type) -> None:
+    values = scan(kind(AFTER), 0, implicit=False, complete=True)
+    assert values == {PATIENT_ID: b"1449c1d "}
+    assert type(values[PATIENT_ID]) is bytes
+
+
+def test_an_unwanted_value_beyond_the_wanted_tags_is_not_looked_at() -> None:
+    pixels = element(0x7FE00010, b"OB", b"", 0xFFFFFFF0)
+    assert scan_explicit(AFTER + pixels) == {PATIENT_ID: b"1449c1d "}
+    assert scan(AFTER + pixels, 0, implicit=False, complete=False) == {PATIENT_ID: b"1449c1d "}
+
+
+def test_tags_in_a_sequence_are_not_those_of_the_dataset() -> None:
+    inner = element(PATIENT_ID, b"LO", b"another ")
+    assert scan_explicit(OPEN_SEQUENCE + OPEN_ITEM + inner + ITEM_DELIMITER + SEQUENCE_DELIMITER + AFTER) == {
+        PATIENT_ID: b"1449c1d "
+    }
+
+
+def test_an_unknown_vr_with_undefined_length_holds_implicit_items() -> None:
+    implicit_element = b"\x10\x00\x20\x00\x04\x00\x00\x00" + b"zzzz"
+    unknown = element(0x00091010, b"UN", b"", UNDEFINED)
+    sequence = unknown + OPEN_ITEM + implicit_element + ITEM_DELIMITER + SEQUENCE_DELIMITER
+    assert scan_explicit(sequence + AFTER) == {PATIENT_ID: b"1449c1d "}
+
+
+def test_implicit_items_in_an_explicit_sequence_are_tolerated() -> None:
+    implicit_element = b"\x10\x00\x20\x00\x04\x00\x00\x00" + b"zzzz"
+    sequence = OPEN_SEQUENCE + OPEN_ITEM + implicit_element + ITEM_DELIMITER + SEQUENCE_DELIMITER
+    assert scan_explicit(sequence + AFTER) == {PATIENT_ID: b"1449c1d "}
+
+
+def test_an_item_that_is_not_ended_before_its_sequence_is_tolerated() -> None:
+    assert scan_explicit(OPEN_SEQUENCE + OPEN_ITEM + AFTER + SEQUENCE_DELIMITER + AFTER) == {
+        PATIENT_ID: b"1449c1d "
+    }
+
+
+def test_elements_out_of_order_are_found_up_to_the_first_past_the_wanted() -> None:
+    study = element(STUDY_INSTANCE_UID, b"UI", b"1.2.3\0")
+    instance_number = element(INSTANCE_NUMBER, b"IS", b"7 ")
+    assert scan_explicit(instance_number + AFTER + study) == {
+        INSTANCE_NUMBER: b"7 ",
+        PATIENT_ID: b"1449c1d ",
+        STUDY_INSTANCE_UID: b"1.2.3\0",
+    }
+
+
+def test_the_last_of_two_equal_tags_counts() -> None:
+    assert scan_explicit(element(PATIENT_ID, b"LO", b"first ") + AFTER) == {PATIENT_ID: b"1449c1d "}
+
+
+def test_of_a_huge_value_the_beginning_is_kept() -> None:
+    huge = element(PATIENT_ID, b"UT", b"x" * 1_000_000)
+    assert scan_explicit(huge) == {PATIENT_ID: b"x" * MOST_VALUE_BYTES}
+
+
+def test_a_few_bytes_of_filling_at_the_end_are_ignored() -> None:
+    assert scan_explicit(AFTER + bytes(7)) == {PATIENT_ID: b"1449c1d "}
+
+
+@pytest.mark.parametrize("vr", [b"ZZ", b"\0\0", b"sq"])
+def test_an_unknown_value_representation_is_odd(vr: bytes) -> None:
+    with pytest.raises(OddDatasetError):
+        scan_explicit(AFTER + element(0x00181000, vr, b"ab"))
+
+
+def test_sequences_nested_too_deep_are_refused() -> None:
+    level = OPEN_SEQUENCE + OPEN_ITEM
+    close = ITEM_DELIMITER + SEQUENCE_DELIMITER
+    assert scan_explicit(level * MOST_DEPTH + close * MOST_DEPTH + AFTER) == {PATIENT_ID: b"1449c1d "}
+    with pytest.raises(DatasetError, match="nested too deep"):
+        scan_explicit(level * 100_000)
+
+
+@pytest.mark.parametrize(
+    "tiny",
+    [
+        element(0x00090010, b"LO", b""),
+        OPEN_SEQUENCE + SEQUENCE_DELIMITER,
+        OPEN_SEQUENCE + (OPEN_ITEM + ITEM_DELIMITER) * 9 + SEQUENCE_DELIMITER,
+    ],
+)
+def test_a_flood_of_tiny_elements_is_refused_soon(tiny: bytes) -> None:
+    flood = tiny * (4_000_000 // len(tiny) + MOST_STEPS)
+    started = time.process_time()
+    with pytest.raises(DatasetError, match="too many elements"):
+        scan_explicit(flood)
+    assert time.process_time() - started < 2

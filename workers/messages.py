@@ -1,0 +1,80 @@
+"""What the processes tell each other: facts in the past tense, never commands.
+
+The spool is the truth and a message is a hint that there is work: whoever misses one finds the work by a rescan.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+from oxidicom.records import PacsFile, Series
+
+
+class InstanceReceived(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Listener → storage worker of its series: an instance is committed to the spool."""
+
+    association: str
+    number: int
+    series_hash: str
+    size_bytes: int
+    file: PacsFile
+
+
+class AssociationEnded(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Listener → each storage worker that got one of its series."""
+
+    association: str
+
+
+class ProcessDied(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """Supervisor → storage and registration: a process died, its work is to be taken up."""
+
+    role: int
+
+
+class PhaseChanged(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Supervisor → everybody who waits on a queue: look at the phase on the scoreboard."""
+
+    phase: int
+
+
+class SeriesSeen(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Storage → inquiry: the first instance of a series came. Its size is wanted by storage worker `storage_worker`."""
+
+    storage_worker: int
+    association: str
+    series_hash: str
+    series: Series
+
+
+class SeriesCounted(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """Inquiry → storage: the PACS says how many instances the series has; None when it is not known."""
+
+    association: str
+    series_hash: str
+    count: int | None
+
+
+class InstanceStored(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """Storage → registration: an instance is at its final path and synced."""
+
+    association: str
+    number: int
+    series_hash: str
+    size_bytes: int
+    file: PacsFile
+
+
+class NoteStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """Storage → registration: the file of a metadata value is at its final path and synced."""
+
+    association: str
+    series_hash: str
+    key: str
+    value: str
+    file: PacsFile
+
+
+ToStorage: TypeAlias = InstanceReceived | AssociationEnded | ProcessDied | PhaseChanged
+ToInquiry: TypeAlias = SeriesSeen | PhaseChanged
+ToRegistration: TypeAlias = InstanceStored | NoteStored | ProcessDied | PhaseChanged

@@ -1,0 +1,121 @@
+"""How a process of the gateway begins and ends: the fork, and all that must happen right after it."""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from loguru import logger
+from setproctitle import setproctitle
+
+from oxidicom.errors import BootError
+from oxidicom.logs import configure_logs
+from workers.scoreboard import Role, Slot, State
+from workers.shared import Shared
+
+EXIT_CANNOT_BOOT = 3
+"""Exit status of a process that could not begin its work: spawning it again would not help."""
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Worker(Protocol):
+    """The work of a role. Its constructor and `boot` run in the child, so they may make threads and connections."""
+
+    def boot(self) -> None:
+        """Get ready. Raise BootError when that is impossible."""
+
+    def run(self) -> None:
+        """Work until the phase on the scoreboard says that it is over."""
+
+
+def spawn(shared: Shared, slot: Slot, role: Role, index: int, make: Callable[[], Worker]) -> int:
+    """Fork a process for `role` and return its pid. In the child this does not return."""
+    supervisor = os.getpid()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        slot.begin(role, os.getpid())
+        _settle_in(shared, f"{role.name.lower()}-{index}", supervisor)
+        status = _work(slot, make)
+    finally:
+        sys.stderr.flush()
+        os._exit(status)  # no exit handlers: they belong to the supervisor
+
+
+def _settle_in(shared: Shared, name: str, supervisor: int) -> None:
+    # Children end with the supervisor, however it ends; what they leave undone is in the spool.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor:
+        os._exit(1)
+    # A terminal and systemd send these to every process; the supervisor alone conducts.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.umask(shared.settings.umask)
+    setproctitle(f"oxidicom: {name}")
+    configure_logs(name, shared.settings.log_format, shared.settings.verbose)
+
+
+def _work(slot: Slot, make: Callable[[], Worker]) -> int:
+    try:
+        worker = make()
+        worker.boot()
+    except BootError as error:
+        logger.critical(str(error), action="cannot_boot")
+        return EXIT_CANNOT_BOOT
+    slot.beat(State.WAITING)
+    try:
+        worker.run()
+    except Exception as error:
+        # A bug of ours. It costs this process, which is spawned again; its work is in the spool.
+        logger.opt(exception=error).error(
+            "Unexpected {kind} in {place}; this process ends and another takes over",
+            kind=type(error).__name__,
+            place=_place_of(error),
+            action="process_failed",
+        )
+        return 1
+    slot.beat(State.ENDED)
+    return 0
+
+
+def _place_of(error: BaseException) -> str:
+    """Return file and line where an error was raised, without the values that its message may hold."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "an unknown place"
+    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+
+
+class Backoff:
+    """How long to wait before the next try: doubled at each failure, from `first_seconds` to `most_seconds`."""
+
+    def __init__(self, first_seconds: float, most_seconds: float) -> None:
+        self._first_seconds, self._most_seconds = first_seconds, most_seconds
+        self._seconds = 0.0
+        self._due = 0.0
+
+    def failed(self) -> float:
+        """Note a failure. Return the seconds until the next try."""
+        self._seconds = min(max(self._seconds * 2, self._first_seconds), self._most_seconds)
+        self._due = time.monotonic() + self._seconds
+        return self._seconds
+
+    def succeeded(self) -> None:
+        """Note a success: the next failure starts at `first_seconds` again."""
+        self._seconds = self._due = 0.0
+
+    @property
+    def due_seconds(self) -> float:
+        """Seconds until the next try; 0 when it is due."""
+        return max(0.0, self._due - time.monotonic())

@@ -1,0 +1,166 @@
+"""The scoreboard: shared memory in which every process says how it is. One slot a process, one writer a slot.
+
+It is made before the fork. A slot outlives its process: the successor goes on with the counters of the dead one,
+so totals stay exact. Readers may see a slot in the middle of a change; nothing is decided by two fields together.
+"""
+
+import enum
+import mmap
+import struct
+import time
+
+_SLOT_BYTES = 512
+_HEAD = struct.Struct("<BBxxIQQ26s16s")  # role, state, pid, generation, heartbeat in ns, association ULID, AE title
+_COUNTERS_AT = 128
+
+
+class Role(enum.IntEnum):
+    """What a process does."""
+
+    SUPERVISOR = 0
+    LISTENER = 1
+    STORAGE = 2
+    INQUIRY = 3
+    REGISTRATION = 4
+    OBSERVER = 5
+
+
+class State(enum.IntEnum):
+    """What a process is doing at the moment."""
+
+    EMPTY = 0
+    BOOTING = 1
+    WAITING = 2
+    """For a connection or a message: blocked in the kernel, and not stuck however long."""
+    WORKING = 3
+    SYNCING = 4
+    """Waiting for the disk, which may be slow: not stuck either."""
+    ENDED = 5
+
+
+class Phase(enum.IntEnum):
+    """What the gateway is doing. The supervisor's slot holds it; everybody reads it."""
+
+    STARTING = 0
+    SERVING = 1
+    ACCEPTING_NO_MORE = 2
+    """Running associations may go on."""
+    ABORTING_ASSOCIATIONS = 3
+    """Their time is over."""
+    FLUSHING_STORAGE = 4
+    FLUSHING_REGISTRATION = 5
+    STOPPING = 6
+
+
+class Counter(enum.IntEnum):
+    """What is counted, each in the slots of the role that counts it."""
+
+    PHASE = 0
+    ASSOCIATIONS_ACCEPTED = 1
+    ASSOCIATIONS_REJECTED = 2
+    ASSOCIATIONS_ABORTED = 3
+    INSTANCES_COMMITTED = 4
+    INSTANCES_REFUSED = 5
+    BYTES_COMMITTED = 6
+    INSTANCES_STORED = 7
+    INSTANCES_REJECTED = 8
+    HINTS_DROPPED = 9
+    ROWS_REGISTERED = 10
+    ROWS_KNOWN = 11
+    ROWS_REJECTED = 12
+    BACKLOG = 13
+    DATABASE_UP = 14
+    RESPAWNS = 15
+    QUESTIONS = 16
+
+
+class Slot:
+    """The slot of one process, for reading, and for writing by its owner."""
+
+    def __init__(self, memory: mmap.mmap, index: int) -> None:
+        self._memory = memory
+        self._at = index * _SLOT_BYTES
+        self._counters = memoryview(memory)[self._at + _COUNTERS_AT : self._at + _SLOT_BYTES].cast("Q")
+
+    def begin(self, role: Role, pid: int) -> None:
+        """Take the slot for a new process: state BOOTING, the next generation, counters as they were."""
+        generation = self.generation + 1
+        beat = time.monotonic_ns()
+        _HEAD.pack_into(self._memory, self._at, role, State.BOOTING, pid, generation, beat, b"", b"")
+
+    def beat(self, state: State) -> None:
+        """Say what the process does and that it is alive."""
+        self._memory[self._at + 1] = state
+        struct.pack_into("<Q", self._memory, self._at + 16, time.monotonic_ns())
+
+    def hold(self, association: str, calling_ae_title: str) -> None:
+        """Say which association a listener has; empty strings when it has none."""
+        title = calling_ae_title.encode("latin-1", "replace")
+        struct.pack_into("<26s16s", self._memory, self._at + 24, association.encode(), title)
+
+    def add(self, counter: Counter, amount: int = 1) -> None:
+        """Count."""
+        self._counters[counter] += amount
+
+    def set(self, counter: Counter, value: int) -> None:
+        """Set a gauge."""
+        self._counters[counter] = value
+
+    def __getitem__(self, counter: Counter) -> int:
+        return self._counters[counter]
+
+    @property
+    def role(self) -> Role:
+        return Role(self._memory[self._at])
+
+    @property
+    def state(self) -> State:
+        return State(self._memory[self._at + 1])
+
+    @property
+    def pid(self) -> int:
+        return int.from_bytes(self._memory[self._at + 4 : self._at + 8], "little")
+
+    @property
+    def generation(self) -> int:
+        """Counts the processes that had this slot."""
+        return int.from_bytes(self._memory[self._at + 8 : self._at + 16], "little")
+
+    @property
+    def heartbeat_age_seconds(self) -> float:
+        beat = int.from_bytes(self._memory[self._at + 16 : self._at + 24], "little")
+        return (time.monotonic_ns() - beat) / 1e9
+
+    @property
+    def association(self) -> str:
+        return self._memory[self._at + 24 : self._at + 50].rstrip(b"\0").decode("ascii", "replace")
+
+    @property
+    def calling_ae_title(self) -> str:
+        return self._memory[self._at + 50 : self._at + 66].rstrip(b"\0").decode("latin-1")
+
+
+class Scoreboard:
+    """All slots; the first is the supervisor's."""
+
+    def __init__(self, slots: int) -> None:
+        """Make the shared memory. Call it before the fork."""
+        memory = mmap.mmap(-1, slots * _SLOT_BYTES)
+        self.slots = [Slot(memory, index) for index in range(slots)]
+
+    @property
+    def phase(self) -> Phase:
+        """What the gateway is doing."""
+        return Phase(self.slots[0][Counter.PHASE])
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        self.slots[0].set(Counter.PHASE, phase)
+
+    def total(self, counter: Counter) -> int:
+        """Return the sum over all slots."""
+        return sum(slot[counter] for slot in self.slots)
+
+    def of_role(self, role: Role) -> list[Slot]:
+        """Return the slots of one role."""
+        return [slot for slot in self.slots[1:] if slot.role is role]

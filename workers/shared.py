@@ -1,0 +1,62 @@
+"""What all processes inherit from the supervisor: made before the fork, the same for everyone."""
+
+import dataclasses
+import socket
+
+from oxidicom.settings import Settings
+from oxidicom.storage.gateway_directory import GatewayDirectory
+from oxidicom.storage.paths import storage_worker_of
+from workers.messages import SeriesCounted, ToInquiry, ToRegistration, ToStorage
+from workers.queues import Queue
+from workers.scoreboard import Role, Scoreboard
+
+
+@dataclasses.dataclass(frozen=True)
+class Shared:
+    """Settings, directory, socket, scoreboard and queues."""
+
+    settings: Settings
+    db_connection: str
+    """libpq connection string: that of the settings, or that of the embedded database."""
+    directory: GatewayDirectory
+    listening_socket: socket.socket
+    scoreboard: Scoreboard
+    storage_queues: tuple[Queue[ToStorage], ...]
+    """One for each storage worker."""
+    answer_queues: tuple[Queue[SeriesCounted], ...]
+    """The same: answers have a channel of their own, or storage and inquiry could wait for each other."""
+    inquiry_queue: Queue[ToInquiry]
+    registration_queue: Queue[ToRegistration]
+
+    def storage_queue_of(self, series_hash: str) -> Queue[ToStorage]:
+        """Return the queue of the storage worker of a series."""
+        return self.storage_queues[storage_worker_of(series_hash, len(self.storage_queues))]
+
+
+def share(
+    settings: Settings, db_connection: str, directory: GatewayDirectory, listening_socket: socket.socket
+) -> Shared:
+    """Make the scoreboard and the queues. Call it before the fork."""
+    workers = settings.storage_workers
+    return Shared(
+        settings=settings,
+        db_connection=db_connection,
+        directory=directory,
+        listening_socket=listening_socket,
+        scoreboard=Scoreboard(1 + len(roles_of(settings))),
+        storage_queues=tuple(Queue(ToStorage) for _ in range(workers)),
+        answer_queues=tuple(Queue(SeriesCounted) for _ in range(workers)),
+        inquiry_queue=Queue(ToInquiry),
+        registration_queue=Queue(ToRegistration),
+    )
+
+
+def roles_of(settings: Settings) -> list[tuple[Role, int]]:
+    """Return the role and its index of every process below the supervisor, in the order of their slots."""
+    return [
+        *((Role.STORAGE, index) for index in range(settings.storage_workers)),
+        (Role.REGISTRATION, 0),
+        (Role.INQUIRY, 0),
+        (Role.OBSERVER, 0),
+        *((Role.LISTENER, index) for index in range(settings.listeners)),
+    ]
