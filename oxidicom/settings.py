@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from oxidicom.errors import ConfigurationError
 from oxidicom.pacs.address_book import PacsAddress, parse_address_book
+from oxidicom.storage.seahash import seahash
 
 EMBEDDED = "embedded"
 """The value of CHRIS_DB_CONNECTION that asks for a private PostgreSQL."""
@@ -59,7 +60,11 @@ class Settings(pydantic.BaseModel):
         description="libpq connection string or URL of CUBE's database, or `embedded`: a private PostgreSQL",
     )
     db_pool: int = Field(
-        10, alias="CHRIS_DB_POOL", ge=1, le=1000, description="largest number of database connections, in total"
+        10,
+        alias="CHRIS_DB_POOL",
+        ge=1,
+        le=1000,
+        description="largest number of database connections, in total",
     )
     files_root: Annotated[str, AfterValidator(os.path.abspath)] = Field(
         alias="CHRIS_FILES_ROOT", min_length=1, description="where CUBE's storage is mounted"
@@ -168,6 +173,13 @@ class Settings(pydantic.BaseModel):
         if faults:
             raise ConfigurationError(faults)
         return settings
+
+    @property
+    def embedded_directory(self) -> str:
+        """Where the embedded database lives: one directory for each files root, since its rows speak of those files."""
+        default = "/var/lib/oxidicom" if os.geteuid() == 0 else os.path.expanduser("~/.local/state/oxidicom")
+        root = os.path.realpath(self.files_root)
+        return os.path.join(self.state_directory or default, f"postgres-{seahash(root.encode()):016x}")
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:

@@ -128,7 +128,11 @@ class Association:
     def _check_deadline(self, silent_since: float) -> None:
         settings = self._shared.settings
         if self._acceptor.state is State.AWAITING_REQUEST:
-            since, limit_seconds, what = self._began, settings.association_request_seconds, "association request"
+            since, limit_seconds, what = (
+                self._began,
+                settings.association_request_seconds,
+                "association request",
+            )
         elif self._acceptor.inside_pdu or self._incoming:
             since, limit_seconds, what = silent_since, settings.stall_seconds, "rest of a message"
         else:
@@ -243,7 +247,9 @@ class Association:
         """The disk does not take the instance: what still comes of it is read and dropped."""
         reason = f"Spool: {error.strerror or 'write error'}"[:64]
         self._log.error(
-            "The spool does not take an instance: {reason}", reason=error.strerror, action="spool_write_failed"
+            "The spool does not take an instance: {reason}",
+            reason=error.strerror,
+            action="spool_write_failed",
         )
         self._drop_incoming(DatasetError(reason, Status.OUT_OF_RESOURCES))
 
@@ -295,12 +301,16 @@ class Association:
         self._slot.add(Counter.INSTANCES_COMMITTED)
         self._slot.add(Counter.BYTES_COMMITTED, name.size_bytes)
         for warning in description.warnings:
-            self._log.warning("Instance {number}: {warning}", number=name.number, warning=warning, action="value_mended")
+            self._log.warning(
+                "Instance {number}: {warning}", number=name.number, warning=warning, action="value_mended"
+            )
         return name, description
 
     def _queue(self, name: EntryName, description: Description) -> None:
         queue = self._shared.storage_queue_of(name.series_hash)
-        message = InstanceReceived(self._ulid, name.number, name.series_hash, name.size_bytes, description.file)
+        message = InstanceReceived(
+            self._ulid, name.number, name.series_hash, name.size_bytes, description.file
+        )
         while not queue.put(message, _WAIT_SECONDS):
             self._slot.beat(WorkerState.WORKING)
             if self._shared.scoreboard.phase >= Phase.STOPPING:
@@ -353,7 +363,13 @@ class Association:
         if not self._acceptor.request:
             # A probe of a load balancer, a port scan, a browser: no DICOM association ever began.
             level = "DEBUG" if how == "connection lost" else "INFO"
-            self._log.log(level, "Connection from {peer} ended: {how}", peer=self._peer, how=how, action="no_association")
+            self._log.log(
+                level,
+                "Connection from {peer} ended: {how}",
+                peer=self._peer,
+                how=how,
+                action="no_association",
+            )
             return
         if how != "released":
             self._slot.add(Counter.ASSOCIATIONS_ABORTED)

@@ -15,7 +15,7 @@ from oxidicom.dataset.scanner import MOST_VALUE_BYTES, Buffer
 from oxidicom.dataset.wanted_tags import KEYWORDS, LAST_TAG
 from oxidicom.errors import DatasetError
 
-MOST_ODD_BYTES = 2 * 1024 * 1024
+MOST_ODD_BYTES = 1024 * 1024
 """So much of an odd dataset is looked at. It bounds the time of pydicom, microseconds for each element."""
 
 _CANNOT_UNDERSTAND = 0xC000
@@ -40,15 +40,11 @@ def read_odd_dataset(buffer: Buffer, start: int, *, implicit: bool, little_endia
             dataset = read_dataset(
                 io.BytesIO(head), implicit, little_endian, stop_when=stop_when, specific_tags=list(KEYWORDS)
             )
-            elements = [dataset.get_item(tag) for tag in KEYWORDS if tag in dataset]
+            elements: list[object] = [dataset.get_item(tag) for tag in KEYWORDS if tag in dataset]
     except Exception as error:  # pydicom has no common error, and hostile bytes find them all
         raise DatasetError("dataset cannot be read", _CANNOT_UNDERSTAND) from error
-    found = {
-        int(element.tag): element
-        for element in elements
-        if isinstance(element, RawDataElement) and isinstance(element.value, bytes)
-    }
+    found = [element for element in elements if isinstance(element, RawDataElement)]
     bounded = stopped or start + len(head) == len(buffer)
-    if not bounded or any(len(element.value or b"") != element.length for element in found.values()):
+    if not bounded or any(len(element.value or b"") != element.length for element in found):
         raise DatasetError("dataset cannot be read", _CANNOT_UNDERSTAND)
-    return {tag: (element.value or b"")[:MOST_VALUE_BYTES] for tag, element in found.items()}
+    return {int(element.tag): (element.value or b"")[:MOST_VALUE_BYTES] for element in found}

@@ -101,9 +101,9 @@ def scan(buffer: Buffer, start: int, *, implicit: bool, complete: bool) -> dict[
 def _read_explicit(buffer: Buffer, position: int, values: dict[int, bytes]) -> None:
     """Read elements of Explicit VR (PS3.5, 7.1.2) up to the first past the wanted ones.
 
-    Raise EOFError when the buffer ends before that one, and _MoreNeededError when it ends inside an element.
+    Raise EOFError when the buffer ends before that one, and _MoreNeededError when it ends inside an element: a
+    step beyond the end is noticed when the next element is to be read there.
     """
-    size = len(buffer)
     steps = iter(range(MOST_STEPS))
     try:
         for _ in steps:
@@ -120,7 +120,7 @@ def _read_explicit(buffer: Buffer, position: int, values: dict[int, bytes]) -> N
                     position = _skip_sequence(buffer, position, vr == _UN, steps)
                     continue
             if tag in _WANTED:
-                values[_WANTED[tag]] = _value(buffer, position, length, size)
+                values[_WANTED[tag]] = bytes(buffer[position : position + min(length, MOST_VALUE_BYTES)])
             position += length
     except struct.error:
         raise _end(buffer, position) from None
@@ -129,7 +129,6 @@ def _read_explicit(buffer: Buffer, position: int, values: dict[int, bytes]) -> N
 
 def _read_implicit(buffer: Buffer, position: int, values: dict[int, bytes]) -> None:
     """Read elements of Implicit VR (PS3.5, 7.1.3), as `_read_explicit` does."""
-    size = len(buffer)
     steps = iter(range(MOST_STEPS))
     try:
         for _ in steps:
@@ -141,17 +140,11 @@ def _read_implicit(buffer: Buffer, position: int, values: dict[int, bytes]) -> N
                 position = _skip_sequence(buffer, position, True, steps)
                 continue
             if tag in _WANTED:
-                values[_WANTED[tag]] = _value(buffer, position, length, size)
+                values[_WANTED[tag]] = bytes(buffer[position : position + min(length, MOST_VALUE_BYTES)])
             position += length
     except struct.error:
         raise _end(buffer, position) from None
     raise _too_many()
-
-
-def _value(buffer: Buffer, position: int, length: int, size: int) -> bytes:
-    if position + length > size:
-        raise _MoreNeededError
-    return bytes(buffer[position : position + min(length, MOST_VALUE_BYTES)])
 
 
 def _skip_sequence(buffer: Buffer, position: int, implicit: bool, steps: Iterator[int]) -> int:

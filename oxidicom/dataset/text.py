@@ -21,7 +21,7 @@ _NAME_DELIMITERS = frozenset(b"\\\r\n\t\f^=")
 
 def _spelling(term: str) -> str:
     """Return a defined term in the spelling that all its usual misspellings have in common."""
-    return re.sub(r"[^A-Z0-9]+", " ", term.upper()).strip()
+    return re.sub(r"[\s\0_.-]+", " ", term.upper()).strip()
 
 
 _ENCODINGS = {_spelling(term): encoding for term, encoding in python_encoding.items()} | {

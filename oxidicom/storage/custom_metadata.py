@@ -1,6 +1,12 @@
-""""Oxidicom Custom Metadata": empty files by which a client follows a retrieval, and their rows."""
+""" "Oxidicom Custom Metadata": empty files by which a client follows a retrieval, and their rows."""
 
-from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, METADATA_PACS_IDENTIFIER, PacsFile, Series
+from oxidicom.records import (
+    COMMITTED_COUNT_KEY,
+    EXPECTED_COUNT_KEY,
+    METADATA_PACS_IDENTIFIER,
+    PacsFile,
+    Series,
+)
 from oxidicom.storage.names import NoteName
 from oxidicom.storage.paths import metadata_path
 

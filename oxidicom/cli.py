@@ -1,0 +1,135 @@
+"""The command line. The only place that reads `os.environ`."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from loguru import logger
+from rich.console import Console
+
+from oxidicom import __version__
+from oxidicom.cube.embedded import EmbeddedPostgres
+from oxidicom.errors import BootError, ConfigurationError
+from oxidicom.logs import configure_logs, writes_text
+from oxidicom.settings import EMBEDDED, Settings, unknown_variables
+
+EX_CONFIG = 78
+"""sysexits.h: something was found in an unconfigured or misconfigured state."""
+
+_app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    help="A DICOM gateway for ChRIS: receives instances by C-STORE, stores them, and registers them in CUBE's database. "
+    "Without a command it serves. It is configured by environment variables alone; README.md lists them.",
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    _app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"oxidicom {__version__}")
+        raise typer.Exit
+
+
+@_app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        raise typer.Exit(_serve())
+
+
+@_app.command()
+def serve() -> None:
+    """Receive, store and register until SIGTERM or SIGINT (the same as no command)."""
+    raise typer.Exit(_serve())
+
+
+@_app.command()
+def check() -> None:
+    """Check the configuration and everything that it points at; exit with an error if something is wrong."""
+    from oxidicom.check import run_checks
+
+    settings = _settings()
+    raise typer.Exit(run_checks(settings, unknown_variables(os.environ), Console()))
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environment(os.environ)
+    except ConfigurationError as error:
+        print("oxidicom cannot start: its configuration has errors.", file=sys.stderr)
+        for fault in error.faults:
+            print(f"  - {fault}", file=sys.stderr)
+        print("README.md lists all settings.", file=sys.stderr)
+        raise typer.Exit(EX_CONFIG) from None
+
+
+def _serve() -> int:
+    settings = _settings()
+    configure_logs("supervisor", settings.log_format, settings.verbose)
+    for warning in unknown_variables(os.environ):
+        logger.warning(warning, action="unknown_variable")
+    try:
+        return _run(settings)
+    except BootError as error:
+        logger.critical(str(error), action="cannot_start")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(settings: Settings) -> int:
+    from workers.supervisor import Supervisor
+
+    if settings.db_connection != EMBEDDED:
+        return Supervisor(settings, settings.db_connection, lambda: _announce(settings)).run()
+    database = EmbeddedPostgres(settings.embedded_directory)
+    logger.info(
+        "Starting the embedded PostgreSQL in {path}",
+        path=settings.embedded_directory,
+        action="database_starting",
+    )
+    database.start()
+    try:
+        return Supervisor(settings, database.conninfo, lambda: _announce(settings, database)).run()
+    finally:
+        database.stop()
+
+
+def _announce(settings: Settings, database: EmbeddedPostgres | None = None) -> None:
+    """Say once that the gateway is ready, and to a person also how to use it."""
+    if not writes_text(settings.log_format):
+        logger.info(
+            "Ready",
+            port=settings.port,
+            ae_title=settings.ae_title,
+            files_root=settings.files_root,
+            listeners=settings.listeners,
+            action="ready",
+        )
+        return
+    lines = [
+        f"oxidicom {__version__} is ready.",
+        f"  listens on  port {settings.port} ({settings.bind_address}), AE title {settings.ae_title}, "
+        f"{settings.listeners} associations at a time",
+        f"  files       {settings.files_root}/SERVICES/PACS",
+        f"  database    {'embedded PostgreSQL' if database else 'as CHRIS_DB_CONNECTION says'}",
+    ]
+    if database:
+        lines += ["  look into it:", f"    {database.psql_command}"]
+    lines += [
+        "  send it a file:",
+        f"    storescu -aet TEST -aec {settings.ae_title} -xs 127.0.0.1 {settings.port} image.dcm",
+        "  stop it with Ctrl-C.",
+    ]
+    print("\n".join(lines), file=sys.stderr)

@@ -1,0 +1,189 @@
+"""CUBE's database as the gateway uses it: a pool of connections, and one transaction for each batch.
+
+Made after the fork, for libpq's connections do not survive one. It may be used from one thread and interrupted from
+another.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from oxidicom.cube.faults import (
+    can_be_tried_again,
+    is_foreign_key,
+    outage_reason,
+    refusal_reason,
+    refuses_row,
+)
+from oxidicom.cube.registrar import Registrar, registrar_for
+from oxidicom.errors import DatabaseUnavailableError, RowRefusedError
+from oxidicom.records import PacsFile
+
+_Connection = psycopg.Connection[Any]
+
+_TRIES = 5
+_POOL_SECONDS = 6.0
+_DEFAULTS = {
+    "application_name": "oxidicom",
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
+
+
+class Registered(NamedTuple):
+    """What one call added."""
+
+    inserted: int
+    """Rows that are new."""
+    known: int
+    """Rows that were there already, or twice in the batch; they stay as they are."""
+
+
+class Database:
+    """Registers files. Nothing is opened before the first use."""
+
+    def __init__(self, conninfo: str, *, max_connections: int) -> None:
+        """`conninfo` is a libpq connection string or URL. Raise DatabaseUnavailableError when it cannot be parsed."""
+        logging.getLogger("psycopg.pool").setLevel(
+            logging.CRITICAL
+        )  # what it says reaches the user through us
+        try:
+            parameters = {**_DEFAULTS, **conninfo_to_dict(conninfo)}
+        except psycopg.Error as error:
+            raise DatabaseUnavailableError(
+                "CHRIS_DB_CONNECTION is no libpq connection string or URL"
+            ) from error
+        self._parameters = parameters
+        self._max_connections = max_connections
+        self._pool: ConnectionPool[_Connection] | None = None
+        self._registrar: Registrar | None = None
+        self._in_use: _Connection | None = None
+
+    def register(self, files: Sequence[PacsFile], metadata: Sequence[PacsFile] = ()) -> Registered:
+        """Insert `files`, then `metadata` in the order given, and COMMIT: all or nothing.
+
+        Raise DatabaseUnavailableError when the database cannot be used at present, RowRefusedError when a row is
+        refused for what it holds. In both cases nothing was registered, or it may be registered again.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return self._register(files, metadata)
+            except psycopg.Error as error:
+                self._forget()
+                if not (can_be_tried_again(error) or is_foreign_key(error)):
+                    raise self._judged(error) from error
+        try:
+            return self._register(files, metadata)
+        except psycopg.Error as error:
+            raise self._judged(error) from error
+
+    def generation(self) -> str:
+        """Return the name of the generation of the schema. Raise DatabaseUnavailableError."""
+        try:
+            with self._connection() as connection:
+                return self._registrar_for(connection).generation
+        except psycopg.Error as error:
+            raise DatabaseUnavailableError(outage_reason(error)) from error
+
+    def interrupt(self) -> None:
+        """End a call that hangs on a peer which swallows packets: it raises DatabaseUnavailableError.
+
+        May be called from another thread at any time. It shuts the socket down, which is safe whatever the other
+        thread does with it.
+        """
+        connection = self._in_use
+        if connection is None or connection.closed:
+            return
+        with contextlib.suppress(OSError, psycopg.Error):
+            duplicate = socket.socket(fileno=os.dup(connection.fileno()))
+            with duplicate:
+                duplicate.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close all connections."""
+        pool, self._pool = self._pool, None
+        if pool:
+            pool.close(timeout=1.0)
+
+    def _register(self, files: Sequence[PacsFile], metadata: Sequence[PacsFile]) -> Registered:
+        inserted = 0
+        try:
+            with self._connection() as connection:
+                registrar = self._registrar_for(connection)
+                for rows in (files, *([row] for row in metadata)):
+                    if rows:
+                        inserted += registrar.insert(connection, rows)
+        except (
+            ValueError,
+            OverflowError,
+        ) as error:  # UnicodeError among them: the client library refuses a value
+            raise RowRefusedError(refusal_reason(error)) from error
+        return Registered(inserted, len(files) + len(metadata) - inserted)
+
+    def _judged(self, error: psycopg.Error) -> DatabaseUnavailableError | RowRefusedError:
+        if refuses_row(error):
+            return RowRefusedError(refusal_reason(error), error.sqlstate)
+        return DatabaseUnavailableError(outage_reason(error))
+
+    def _registrar_for(self, connection: _Connection) -> Registrar:
+        if self._registrar is None:
+            self._registrar = registrar_for(connection)
+        return self._registrar
+
+    def _forget(self) -> None:
+        """After any error the database may be another one, or migrated meanwhile: look anew."""
+        self._registrar = None
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[_Connection]:
+        """Give a connection inside a transaction that is committed at the end; one that failed is not kept."""
+        pool = self._open_pool()
+        try:
+            connection = pool.getconn(timeout=_POOL_SECONDS)
+        except PoolTimeout:
+            raise DatabaseUnavailableError(self._reason_of_silence()) from None
+        self._in_use = connection
+        try:
+            with connection.transaction():
+                yield connection
+        except psycopg.Error:
+            connection.close()  # the next one finds the new primary, if this one failed over
+            raise
+        finally:
+            self._in_use = None
+            pool.putconn(connection)
+
+    def _open_pool(self) -> "ConnectionPool[_Connection]":
+        if self._pool is None:
+            self._pool = ConnectionPool(
+                kwargs=self._parameters,
+                min_size=1,
+                max_size=self._max_connections,
+                check=self._check,
+                reconnect_timeout=2.0,
+                open=True,
+            )
+        return self._pool
+
+    def _check(self, connection: _Connection) -> None:
+        """Make sure that a connection works before it is used; it may hang, so it can be interrupted here too."""
+        self._in_use = connection
+        ConnectionPool.check_connection(connection)
+
+    def _reason_of_silence(self) -> str:
+        """The pool says only that time is over; a connection of its own learns why."""
+        try:
+            psycopg.connect(**self._parameters).close()
+        except psycopg.Error as error:
+            return outage_reason(error)
+        return "it has no connection left within CHRIS_DB_POOL, or it has just come back"

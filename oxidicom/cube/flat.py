@@ -1,0 +1,86 @@
+"""The flat generation of CUBE's schema (CUBE 3.5 to 5.2): one table of PACS, one of files."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import psycopg
+
+from oxidicom.records import PacsFile
+
+_KNOWN_PACS = "SELECT identifier, id FROM pacsfiles_pacs WHERE identifier = ANY (%s)"
+
+_ADD_PACS = """
+INSERT INTO pacsfiles_pacs (identifier) SELECT unnest(%s::text[]) ON CONFLICT (identifier) DO NOTHING
+"""
+
+# One array for each column, so that the statement is the same for every batch and is prepared once.
+_ADD_FILES = """
+INSERT INTO pacsfiles_pacsfile (
+    creation_date, fname, pacs_id, "PatientID", "PatientName", "StudyInstanceUID", "StudyDescription",
+    "SeriesInstanceUID", "SeriesDescription", "PatientAge", "PatientBirthDate", "PatientSex", "Modality",
+    "ProtocolName", "StudyDate", "AccessionNumber")
+SELECT now(), * FROM unnest(
+    %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[],
+    %s::text[], %s::text[], %s::integer[], %s::date[], %s::text[], %s::text[],
+    %s::text[], %s::date[], %s::text[])
+ON CONFLICT (fname) DO NOTHING
+"""
+
+
+class FlatRegistrar:
+    """Writes `pacsfiles_pacs` and `pacsfiles_pacsfile`."""
+
+    generation = "flat"
+
+    def __init__(self) -> None:
+        self._pacs: dict[str, int] = {}
+
+    def insert(self, connection: psycopg.Connection[Any], files: Sequence[PacsFile]) -> int:
+        """Insert `files`. Return how many rows are new.
+
+        They are sorted by `fname`: writers that add the same rows in different orders deadlock.
+        """
+        ordered = sorted(files, key=lambda file: file.fname)
+        pacs = self._pacs_ids(connection, {file.pacs_identifier for file in files})
+        cursor = connection.execute(_ADD_FILES, _columns(ordered, pacs), prepare=True)
+        return cursor.rowcount
+
+    def _pacs_ids(self, connection: psycopg.Connection[Any], identifiers: set[str]) -> dict[str, int]:
+        """Return the ids of `identifiers`, adding those that are missing. Only ids seen before a COMMIT are kept."""
+        if identifiers <= self._pacs.keys():
+            return self._pacs
+        wanted = sorted(identifiers)
+        known = dict(connection.execute(_KNOWN_PACS, [wanted]).fetchall())
+        if len(known) == len(wanted):
+            self._pacs.update(known)
+            return self._pacs
+        connection.execute(_ADD_PACS, [[identifier for identifier in wanted if identifier not in known]])
+        return dict(connection.execute(_KNOWN_PACS, [wanted]).fetchall())
+
+    def forget(self) -> None:
+        """Drop the ids of PACS: rows may have been deleted, or the database be another one."""
+        self._pacs.clear()
+
+
+def _columns(files: Iterable[PacsFile], pacs: dict[str, int]) -> list[list[Any]]:
+    rows = [
+        (
+            file.fname,
+            pacs[file.pacs_identifier],
+            file.patient_id,
+            file.patient_name,
+            file.study_instance_uid,
+            file.study_description,
+            file.series_instance_uid,
+            file.series_description,
+            file.patient_age_days,
+            file.patient_birth_date,
+            file.patient_sex,
+            file.modality,
+            file.protocol_name,
+            file.study_date,
+            file.accession_number,
+        )
+        for file in files
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,48 @@
+"""How rows are written, for each generation of CUBE's schema: an interface, and the choice of its implementation."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import psycopg
+
+from oxidicom.cube.flat import FlatRegistrar
+from oxidicom.errors import DatabaseUnavailableError
+from oxidicom.records import PacsFile
+
+Connection = psycopg.Connection[Any]
+
+
+class Registrar(Protocol):
+    """Writes rows inside the transaction of its caller. One for each connection pool: it may keep a cache."""
+
+    generation: str
+
+    def insert(self, connection: Connection, files: Sequence[PacsFile]) -> int:
+        """Insert `files`, of which any may be there already. Return how many rows are new. Raise psycopg.Error."""
+
+    def forget(self) -> None:
+        """Drop what was cached: the database is not what it was."""
+
+
+_FLAT = """
+SELECT EXISTS (SELECT FROM information_schema.columns
+               WHERE table_name = 'pacsfiles_pacsfile' AND column_name = 'PatientID'
+                 AND table_schema = ANY (current_schemas(false))),
+       EXISTS (SELECT FROM information_schema.tables
+               WHERE table_name = 'pacsfiles_pacsseries' AND table_schema = ANY (current_schemas(false)))
+"""
+
+
+def registrar_for(connection: Connection) -> Registrar:
+    """Return the registrar for the schema that `connection` sees. Raise DatabaseUnavailableError when there is none."""
+    flat, folders = connection.execute(_FLAT).fetchone() or (False, False)
+    if folders:
+        raise DatabaseUnavailableError(
+            "its schema is that of CUBE 6 or later (folders), which this version cannot write yet"
+        )
+    if not flat:
+        raise DatabaseUnavailableError(
+            "it has no tables for PACS files; CUBE may still be migrating, or this is another database, "
+            "or its user may not see them"
+        )
+    return FlatRegistrar()

@@ -1,0 +1,199 @@
+"""The "Oxidicom Custom Metadata" of the series of one storage worker: asked, answered, written.
+
+For each series of each association: its first instance makes a question to inquiry; the answer makes the note
+NumberOfSeriesRelatedInstances; the end of the association, once there is an answer, makes OxidicomAttemptedPushCount.
+A note goes `.due` → file at its final path, synced → `.stored` → hint to registration. The `.due` file in the spool
+comes first, so that a value that was decided once is never decided otherwise after a crash.
+"""
+
+import contextlib
+import dataclasses
+import os
+
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
+from oxidicom.storage.custom_metadata import committed_count_note, expected_count_note, metadata_row
+from oxidicom.storage.final_tree import FinalTree
+from oxidicom.storage.ledger import Ledger
+from oxidicom.storage.names import DUE, STORED, NoteName
+from oxidicom.storage.spool import ledger_of
+from workers.messages import InstanceReceived, NoteStored, SeriesSeen
+from workers.retries import Retries
+from workers.scoreboard import Counter, Role, Slot
+from workers.shared import Shared
+
+
+@dataclasses.dataclass(slots=True)
+class _Progress:
+    """How far the notes of one series in one association are."""
+
+    series: Series
+    asked_generation: int | None = None
+    """The inquiry process that was asked: if it dies, the next one is asked."""
+    answered: bool = False
+    ended: bool = False
+    """OxidicomAttemptedPushCount is decided."""
+    count: int | None = None
+    """Number of committed instances, once the association has ended."""
+
+
+_Key = tuple[str, str]  # association, series hash
+_Due = tuple[str, Series, NoteName]  # association, series, note
+
+
+class SeriesNotes:
+    """Keeps the notes of all series that are not finished."""
+
+    def __init__(self, shared: Shared, slot: Slot, index: int, tree: FinalTree) -> None:
+        self._shared = shared
+        self._slot = slot
+        self._index = index
+        self._tree = tree
+        self._series: dict[_Key, _Progress] = {}
+        self._unasked: dict[_Key, _Progress] = {}
+        self._due: list[_Due] = []
+        self._retries: Retries[_Due] = Retries()
+        self._inquiry_slot: Slot | None = None
+        self.answers = shared.answer_queues[index]
+
+    def see(self, message: InstanceReceived) -> None:
+        """Note that an instance came; the first one of a series makes a question."""
+        key = (message.association, message.series_hash)
+        if key not in self._series:
+            file = message.file
+            directory = file.fname.rpartition("/")[0]
+            self._open(
+                key,
+                Series(
+                    file.pacs_identifier,
+                    directory,
+                    file.patient_id,
+                    file.study_date,
+                    file.study_instance_uid,
+                    file.series_instance_uid,
+                ),
+            )
+
+    def _open(self, key: _Key, series: Series) -> _Progress:
+        progress = self._series[key] = self._unasked[key] = _Progress(series)
+        return progress
+
+    def take_up(self, association: str, series: dict[str, Series], notes: list[tuple[NoteName, str]]) -> None:
+        """Learn from the spool how far the series of an association are."""
+        for series_hash, one in series.items():
+            key = (association, series_hash)
+            if key in self._series:
+                continue
+            progress = self._open(key, one)
+            for note, state in notes:
+                if note.series_hash != series_hash:
+                    continue
+                progress.answered |= note.key == EXPECTED_COUNT_KEY
+                progress.ended |= note.key == COMMITTED_COUNT_KEY
+                if state == DUE:
+                    self._due.append((association, one, note))
+            if progress.answered:
+                del self._unasked[key]
+
+    def end(self, association: str, ledger: Ledger | None = None) -> None:
+        """Note that an association ended: the counts of its series are final."""
+        ledger = ledger or ledger_of(os.path.join(self._shared.directory.spool, association))
+        if ledger is None:
+            return
+        for series_hash, count in ledger.committed.items():
+            progress = self._series.get((association, series_hash))
+            if progress and progress.count is None:
+                progress.count = count
+                self._finish_if_ready((association, series_hash), progress)
+
+    def are_written(self, association: str, series: dict[str, Series]) -> bool:
+        """Tell whether both notes of all these series are on disk."""
+        keys = [(association, series_hash) for series_hash in series]
+        done = all((p := self._series.get(key)) and p.answered and p.ended for key in keys)
+        if done and not any(due[0] == association for due in self._due):
+            for key in keys:
+                self._series.pop(key, None)
+            return True
+        return False
+
+    def keep_only(self, associations: set[str]) -> None:
+        """Forget all associations that are wholly registered: their directories are gone."""
+        for key in [key for key in self._series if key[0] not in associations]:
+            del self._series[key]
+            self._unasked.pop(key, None)
+
+    def take_answers(self) -> None:
+        """Take the answers of inquiry, and put the questions that are still to be put."""
+        while (answer := self.answers.get()) is not None:
+            key = (answer.association, answer.series_hash)
+            progress = self._series.get(key)
+            if progress and not progress.answered:
+                progress.answered = True
+                self._unasked.pop(key, None)
+                self._due.append((key[0], progress.series, expected_count_note(key[1], answer.count)))
+                self._finish_if_ready(key, progress)
+        self._ask()
+
+    def _finish_if_ready(self, key: _Key, progress: _Progress) -> None:
+        if progress.answered and progress.count is not None and not progress.ended:
+            progress.ended = True
+            self._due.append((key[0], progress.series, committed_count_note(key[1], progress.count)))
+
+    def _ask(self) -> None:
+        """Put every question that is open. Never waits: what finds no room is put at the next call."""
+        if not self._unasked:
+            return
+        generation = self._inquiry.generation
+        for (association, series_hash), progress in self._unasked.items():
+            if progress.asked_generation == generation:
+                continue
+            question = SeriesSeen(self._index, association, series_hash, progress.series)
+            if not self._shared.inquiry_queue.put(question):
+                return
+            progress.asked_generation = generation
+
+    @property
+    def _inquiry(self) -> Slot:
+        if self._inquiry_slot is None:
+            self._inquiry_slot = self._shared.scoreboard.of_role(Role.INQUIRY)[0]
+        return self._inquiry_slot
+
+    def write_due(self) -> None:
+        """Write the notes that are due: decide in the spool, file, sync, `.stored`, hint."""
+        self._ask()
+        due, self._due = [*self._retries.take_due(), *self._due], []
+        written = [one for one in due if self._write(one)]
+        if not written:
+            return
+        try:
+            # The files are empty: their entries, made durable here, are all that there is of them.
+            self._tree.sync_directories()
+        except OSError as error:
+            for one in written:
+                self._retries.failed(one, error)
+            return
+        for one in written:
+            self._mark_stored(one)
+
+    def _write(self, due: _Due) -> bool:
+        association, series, note = due
+        directory = os.path.join(self._shared.directory.spool, association)
+        try:
+            with open(os.path.join(directory, note.at(DUE)), "wb"):
+                pass
+            self._tree.place_empty(metadata_row(association, series, note).fname)
+        except FileNotFoundError:
+            return False  # the association is finished and its directory gone
+        except OSError as error:
+            self._retries.failed(due, error)
+            return False
+        return True
+
+    def _mark_stored(self, due: _Due) -> None:
+        association, series, note = due
+        directory = os.path.join(self._shared.directory.spool, association)
+        self._retries.forget(due)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(os.path.join(directory, note.at(DUE)), os.path.join(directory, note.at(STORED)))
+            stored = NoteStored(association, *note, metadata_row(association, series, note))
+            if not self._shared.registration_queue.put(stored):
+                self._slot.add(Counter.HINTS_DROPPED)

@@ -1,0 +1,303 @@
+"""The registration worker: stored → row in CUBE's database → COMMIT → gone from the spool.
+
+One batch is in flight at a time, in a thread of its own, while the next one grows: so a lone instance is committed at
+once and a flood in large transactions. The database may be down, hung or not migrated: then what waits stays in
+the spool, a bounded part of it in memory, and the gateway is *degraded*, which stops nothing else.
+"""
+
+import concurrent.futures
+import itertools
+import os
+import select
+import time
+
+from loguru import logger
+
+from oxidicom.cube.database import Database
+from oxidicom.cube.isolation import Isolated, register_isolating
+from oxidicom.errors import DatabaseUnavailableError, DatasetError
+from oxidicom.records import COMMITTED_COUNT_KEY
+from oxidicom.storage.custom_metadata import metadata_row
+from oxidicom.storage.names import REGISTERED, STORED, EntryName, NoteName
+from oxidicom.storage.spool import (
+    associations,
+    contents,
+    describe_entry,
+    ledger_of,
+    remove_finished,
+    set_aside,
+)
+from workers.batching import Batch, Pending
+from workers.messages import InstanceStored, NoteStored, ProcessDied
+from workers.process import Backoff
+from workers.scoreboard import Counter, Phase, Role, Slot, State
+from workers.shared import Shared
+
+_WAIT_SECONDS = 0.5
+_RESCAN_SECONDS = 10.0
+_BATCH_SECONDS = 60.0
+"""A batch that takes longer hangs: the connection swallows packets. It is cut."""
+
+_Entry = InstanceStored | NoteStored
+
+
+class RegistrationWorker:
+    """Registers everything that storage has stored."""
+
+    def __init__(self, shared: Shared, slot: Slot) -> None:
+        self._shared = shared
+        self._slot = slot
+        self._spool = shared.directory.spool
+        self._queue = shared.registration_queue
+        self._pending = Pending()
+        self._flight: concurrent.futures.Future[Isolated] | None = None
+        self._batch = Batch()
+        self._flight_began = 0.0
+        self._backoff = Backoff(0.25, 5.0)
+        self._degraded: str | None = None
+        self._dropped_seen = 0
+        self._rescan_due = 0.0
+        self._incomplete_rescan = False
+
+    def boot(self) -> None:
+        """Make the connection pool, which opens nothing yet, and the thread that uses it."""
+        self._database = Database(self._shared.db_connection, max_connections=self._shared.settings.db_pool)
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="register")
+        self._landed = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._storage_slots = self._shared.scoreboard.of_role(Role.STORAGE)
+
+    def run(self) -> None:
+        """Register until the gateway flushes and nothing is left that can be done now."""
+        poll = select.poll()
+        poll.register(self._landed, select.POLLIN)
+        while True:
+            self._slot.beat(State.WAITING)
+            self._wait(poll)
+            self._slot.beat(State.WORKING)
+            self._take_messages()
+            self._land()
+            self._rescan_if_due()
+            self._take_off()
+            self._slot.set(Counter.BACKLOG, len(self._pending))
+            if self._shared.scoreboard.phase >= Phase.FLUSHING_REGISTRATION and self._flushed():
+                self._database.close()
+                return
+
+    def _wait(self, poll: select.poll) -> None:
+        """Wait for messages, the end of the batch in flight, or the next thing that is due by time."""
+        if self._pending.full:
+            poll.register(self._queue, 0)
+        else:
+            poll.register(self._queue, select.POLLIN)
+        seconds = min(_WAIT_SECONDS, self._backoff.due_seconds) if self._startable else _WAIT_SECONDS
+        poll.poll(seconds * 1000)
+
+    @property
+    def _startable(self) -> bool:
+        return self._flight is None and self._pending.startable
+
+    def _take_messages(self) -> None:
+        while not self._pending.full and (message := self._queue.get()):
+            if isinstance(message, ProcessDied):
+                self._rescan_due = 0.0
+            elif isinstance(message, InstanceStored | NoteStored):
+                self._pending.add(message)
+
+    def _flushed(self) -> bool:
+        """Nothing is in flight, and nothing waits or the database does not take it."""
+        if self._flight is not None:
+            return False
+        return self._degraded is not None or not (self._startable or self._incomplete_rescan)
+
+    # -- one batch ---------------------------------------------------------------------------------------------
+
+    def _take_off(self) -> None:
+        """Send the next batch to the database, unless one is under way or the back-off is not over."""
+        if self._flight is not None or self._backoff.due_seconds > 0:
+            return
+        batch = self._pending.next_batch()
+        batch.notes += self._ready_ends(batch)
+        if not batch:
+            return
+        self._batch = batch
+        self._flight_began = time.monotonic()
+        files = [instance.file for instance in batch.instances]
+        notes = [note.file for note in batch.notes]
+        self._flight = self._thread.submit(register_isolating, self._database, files, notes)
+        self._flight.add_done_callback(lambda _: os.eventfd_write(self._landed, 1))
+
+    def _ready_ends(self, batch: Batch) -> list[NoteStored]:
+        """Return the counts whose series have nothing left but what is in this batch.
+
+        The directory alone decides, so that it holds after every crash: OxidicomAttemptedPushCount is the last row.
+        """
+        ready = []
+        in_batch = {(m.association, _name(m).at(STORED)) for m in (*batch.instances, *batch.notes)}
+        by_association = itertools.groupby(
+            sorted(self._pending.ends(), key=lambda end: end.association), key=lambda end: end.association
+        )
+        for association, ends in by_association:
+            left = {
+                name.series_hash
+                for name, state in contents(os.path.join(self._spool, association))
+                if state != REGISTERED
+                and not (isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY)
+                and (association, name.at(state)) not in in_batch
+            }
+            ready += [end for end in ends if end.series_hash not in left]
+        return ready
+
+    def _land(self) -> None:
+        """See how the batch in flight is doing: cut it when it hangs, clear its entries when it is committed."""
+        if self._flight is None:
+            return
+        if not self._flight.done():
+            if time.monotonic() - self._flight_began > _BATCH_SECONDS:
+                self._database.interrupt()
+            return
+        os.eventfd_read(self._landed)
+        flight, self._flight = self._flight, None
+        try:
+            outcome = flight.result()
+        except DatabaseUnavailableError as error:
+            self._unavailable(str(error))
+            return
+        self._available()
+        self._clear(self._batch, outcome)
+
+    def _clear(self, batch: Batch, outcome: Isolated) -> None:
+        """The batch is committed: its entries leave the spool, and those that the database refused are set aside."""
+        refused = {file.fname: error for file, error in outcome.refused}
+        for message in (*batch.instances, *batch.notes):
+            error = refused.get(message.file.fname)
+            if error:
+                self._set_aside(message, str(error))
+            else:
+                self._registered(message)
+        self._pending.done(batch)
+        self._slot.add(Counter.ROWS_REGISTERED, outcome.inserted)
+        self._slot.add(Counter.ROWS_KNOWN, outcome.known)
+        for association in {note.association for note in batch.notes}:
+            self._remove_if_finished(association)
+
+    def _registered(self, message: _Entry) -> None:
+        stored = self._path(message, STORED)
+        try:
+            if isinstance(message, InstanceStored):
+                os.unlink(stored)
+            else:
+                os.rename(stored, self._path(message, REGISTERED))
+        except FileNotFoundError:
+            pass  # registered twice, by a message and by a rescan
+        except OSError as error:
+            logger.warning(
+                "The spool cannot be cleared: {reason}", reason=error.strerror, action="clear_failed"
+            )
+
+    def _set_aside(self, message: _Entry, reason: str) -> None:
+        directory = os.path.join(self._spool, message.association)
+        name = _name(message).at(STORED)
+        set_aside(directory, name, self._shared.directory.rejected, reason, path=message.file.fname)
+        self._slot.add(Counter.ROWS_REJECTED)
+        logger.bind(association=message.association).error(
+            "A row was refused and set aside in .oxidicom/rejected: {reason}",
+            reason=reason,
+            action="row_rejected",
+        )
+
+    def _remove_if_finished(self, association: str) -> None:
+        directory = os.path.join(self._spool, association)
+        there = contents(directory)
+        if any(state != REGISTERED for _, state in there):
+            return
+        ledger = ledger_of(directory)
+        ends = {
+            name.series_hash
+            for name, _ in there
+            if isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY
+        }
+        if ledger and ledger.ended and ends >= self._series_to_end(directory, set(ledger.series)):
+            remove_finished(directory)
+            logger.bind(association=association).debug(
+                "Association wholly registered", action="association_registered"
+            )
+
+    def _series_to_end(self, directory: str, series: set[str]) -> set[str]:
+        """Series of which the count itself was refused and set aside are not waited for."""
+        aside = os.path.join(self._shared.directory.rejected, os.path.basename(directory))
+        refused = {
+            name.series_hash
+            for name, _ in contents(aside)
+            if isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY
+        }
+        return series - refused
+
+    # -- degraded ----------------------------------------------------------------------------------------------
+
+    def _unavailable(self, reason: str) -> None:
+        self._backoff.failed()
+        self._slot.set(Counter.DATABASE_UP, 0)
+        if reason != self._degraded:
+            self._degraded = reason
+            logger.warning(
+                "Degraded: rows wait in the spool, since the database cannot be used: {reason}",
+                reason=reason,
+                action="database_unavailable",
+            )
+
+    def _available(self) -> None:
+        self._backoff.succeeded()
+        self._slot.set(Counter.DATABASE_UP, 1)
+        if self._degraded is not None:
+            self._degraded = None
+            logger.info("The database is back; the backlog is being registered", action="database_available")
+
+    # -- rescan ------------------------------------------------------------------------------------------------
+
+    def _rescan_if_due(self) -> None:
+        """Read the spool when a hint was dropped, after a death, and now and then; not while memory is full of work."""
+        dropped = sum(slot[Counter.HINTS_DROPPED] for slot in self._storage_slots)
+        due = dropped != self._dropped_seen or self._incomplete_rescan or time.monotonic() >= self._rescan_due
+        if not due or self._flight is not None or self._pending.startable:
+            return
+        self._dropped_seen = dropped
+        self._rescan_due = time.monotonic() + _RESCAN_SECONDS
+        self._incomplete_rescan = not self._rescan()
+
+    def _rescan(self) -> bool:
+        """Take up what is stored, oldest first. Return False when memory was full before the end."""
+        for directory in associations(self._spool):
+            self._slot.beat(State.WORKING)
+            there = contents(directory)
+            if there and all(state == REGISTERED for _, state in there):
+                self._remove_if_finished(os.path.basename(directory))
+            for name, state in there:
+                if state != STORED:
+                    continue
+                if self._pending.full:
+                    return False
+                self._take_up(directory, name)
+        return True
+
+    def _take_up(self, directory: str, name: EntryName | NoteName) -> None:
+        association = os.path.basename(directory)
+        try:
+            if isinstance(name, EntryName):
+                file = describe_entry(os.path.join(directory, name.at(STORED))).file
+                self._pending.add(InstanceStored(association, *name, file))
+            elif (ledger := ledger_of(directory)) and name.series_hash in ledger.series:
+                row = metadata_row(association, ledger.series[name.series_hash], name)
+                self._pending.add(NoteStored(association, *name, row))
+        except FileNotFoundError:
+            pass  # it went on while we looked
+        except DatasetError as error:
+            set_aside(directory, name.at(STORED), self._shared.directory.rejected, f"not readable: {error}")
+
+    def _path(self, message: _Entry, state: str) -> str:
+        return os.path.join(self._spool, message.association, _name(message).at(state))
+
+
+def _name(message: _Entry) -> EntryName | NoteName:
+    if isinstance(message, InstanceStored):
+        return EntryName(message.number, message.series_hash, message.size_bytes)
+    return NoteName(message.series_hash, message.key, message.value)

@@ -1,0 +1,285 @@
+"""The storage worker: spool → final path, group sync, `.stored`; and the metadata files of its series.
+
+It learns of work by messages and, after any death or restart, from the spool itself: a rescan finds what no message
+told. It never waits for registration or inquiry; a hint that finds no room is dropped and counted, and the
+registration worker rescans in its turn.
+"""
+
+import contextlib
+import os
+import select
+import time
+
+from loguru import logger
+
+from oxidicom.errors import BootError, DatasetError
+from oxidicom.storage.final_tree import FinalTree, links_work
+from oxidicom.storage.group_sync import GroupSync
+from oxidicom.storage.names import RECEIVED, STORED, EntryName, NoteName
+from oxidicom.storage.paths import storage_worker_of
+from oxidicom.storage.spool import associations, close_dead, contents, describe_entry, ledger_of, set_aside
+from workers.messages import AssociationEnded, InstanceReceived, InstanceStored, ProcessDied
+from workers.notes import SeriesNotes
+from workers.retries import Retries
+from workers.scoreboard import Counter, Phase, Slot, State
+from workers.shared import Shared
+
+_MOST_IN_GROUP = 256
+_WAIT_SECONDS = 0.5
+_RESCAN_SECONDS = 10.0
+_ADOPT_SECONDS = 60.0
+
+
+class StorageWorker:
+    """Stores the series whose hash leads to it, so that two versions of one file never race."""
+
+    def __init__(self, shared: Shared, slot: Slot, index: int) -> None:
+        self._shared = shared
+        self._slot = slot
+        self._index = index
+        self._queue = shared.storage_queues[index]
+        self._spool = shared.directory.spool
+        self._retries: Retries[InstanceReceived] = Retries()
+        self._settled: set[str] = set()
+        """Directories of ended associations in which nothing is left to do for this worker."""
+        self._rescan_due = 0.0
+        self._adopt_due = time.monotonic() + _ADOPT_SECONDS
+
+    def boot(self) -> None:
+        """Open the final tree and try a hard link into it. Raise BootError."""
+        self._tree = FinalTree(self._shared.settings.files_root, self._shared.directory.tmp)
+        self._sync = GroupSync(self._spool)
+        self._notes = SeriesNotes(self._shared, self._slot, self._index, self._tree)
+        self._probe_links()
+
+    def _probe_links(self) -> None:
+        probe = os.path.join(self._spool, f".probe-{os.getpid()}")
+        try:
+            with open(probe, "wb"):
+                pass
+            if not links_work(probe, self._shared.settings.files_root):
+                logger.warning(
+                    "The storage has no hard links into SERVICES: every file is copied once more",
+                    action="no_hard_links",
+                )
+        except OSError as error:
+            raise BootError(f"the storage takes no files: {error.strerror} ({error.filename})") from error
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(probe)
+
+    def run(self) -> None:
+        """Store until the gateway flushes and nothing is left that can be done now."""
+        poll = select.poll()
+        poll.register(self._queue, select.POLLIN)
+        poll.register(self._notes.answers, select.POLLIN)
+        while True:
+            self._rescan_if_due()
+            self._slot.beat(State.WAITING)
+            poll.poll(0 if self._retries.due() else _WAIT_SECONDS * 1000)
+            self._slot.beat(State.WORKING)
+            self._notes.take_answers()
+            worked = self._take_messages()
+            self._store_again()
+            self._notes.write_due()
+            if not worked and self._shared.scoreboard.phase >= Phase.FLUSHING_STORAGE:
+                return
+
+    # -- messages ----------------------------------------------------------------------------------------------
+
+    def _take_messages(self) -> bool:
+        """Take what is queued, up to one group, and store it. Return whether there was anything."""
+        group: list[InstanceReceived] = []
+        ended: list[str] = []
+        worked = False
+        while len(group) < _MOST_IN_GROUP and (message := self._queue.get()):
+            match message:
+                case InstanceReceived():
+                    group.append(message)
+                case AssociationEnded():
+                    ended.append(message.association)
+                case ProcessDied():
+                    self._rescan_due = 0.0
+            worked = True
+        self._store(group)
+        for (
+            association
+        ) in ended:  # the queue keeps the order: their instances are in this group or came before
+            self._notes.end(association)
+        return worked
+
+    # -- storing -----------------------------------------------------------------------------------------------
+
+    def _store(self, group: list[InstanceReceived], *, unless_newer: bool = False) -> None:
+        """Place, sync, rename to `.stored`, tell registration: in this order, a group at a time."""
+        placed = [message for message in group if self._place(message, unless_newer)]
+        if not placed:
+            return
+        try:
+            self._slot.beat(State.SYNCING)
+            self._sync.sync([self._path(message, RECEIVED) for message in placed])
+            self._tree.sync_directories()
+        except OSError as error:
+            for message in placed:
+                self._fail(message, error)
+            return
+        for message in placed:
+            self._mark_stored(message)
+
+    def _place(self, message: InstanceReceived, unless_newer: bool) -> bool:
+        self._notes.see(message)
+        source = self._path(message, RECEIVED)
+        try:
+            self._tree.place(source, message.file.fname, unless_newer=unless_newer)
+        except OSError as error:
+            if os.path.exists(
+                source
+            ):  # else it was taken up already: a message and a rescan may both tell of it
+                self._fail(message, error)
+            return False
+        return True
+
+    def _mark_stored(self, message: InstanceReceived) -> None:
+        try:
+            os.rename(self._path(message, RECEIVED), self._path(message, STORED))
+        except FileNotFoundError:
+            return  # the same entry twice in one group
+        except OSError as error:
+            self._fail(message, error)
+            return
+        self._slot.add(Counter.INSTANCES_STORED)
+        self._retries.forget(message)
+        stored = InstanceStored(
+            message.association, message.number, message.series_hash, message.size_bytes, message.file
+        )
+        if not self._shared.registration_queue.put(stored):
+            self._slot.add(Counter.HINTS_DROPPED)
+
+    def _fail(self, message: InstanceReceived, error: OSError) -> None:
+        """After Success nothing is given up: the entry stays, is tried again, and at last is set aside."""
+        if self._retries.failed(message, error):
+            logger.bind(association=message.association).warning(
+                "Instance {number} cannot be stored: {reason}; it stays in the spool and is tried again",
+                number=message.number,
+                reason=error.strerror,
+                action="store_failed",
+            )
+            return
+        self._set_aside(message, f"cannot be stored: {error.strerror}")
+
+    def _set_aside(self, message: InstanceReceived, reason: str) -> None:
+        name = _name(message).at(RECEIVED)
+        directory = os.path.join(self._spool, message.association)
+        set_aside(directory, name, self._shared.directory.rejected, reason, path=message.file.fname)
+        self._retries.forget(message)
+        self._slot.add(Counter.INSTANCES_REJECTED)
+        logger.bind(association=message.association).error(
+            "Instance {number} was set aside in .oxidicom/rejected: {reason}",
+            number=message.number,
+            reason=reason,
+            action="instance_rejected",
+        )
+
+    def _store_again(self) -> None:
+        # What failed may have been overtaken by a newer version of the same file, which then stays.
+        self._store(self._retries.take_due(), unless_newer=True)
+
+    def _path(self, message: InstanceReceived, state: str) -> str:
+        return os.path.join(self._spool, message.association, _name(message).at(state))
+
+    # -- rescan ------------------------------------------------------------------------------------------------
+
+    def _rescan_if_due(self) -> None:
+        now = time.monotonic()
+        if self._index == 0 and now >= self._adopt_due:
+            self._adopt_due = now + _ADOPT_SECONDS
+            self._adopt()
+        if now >= self._rescan_due:
+            self._rescan_due = now + _RESCAN_SECONDS
+            self._rescan()
+
+    def _adopt(self) -> None:
+        adopted = self._shared.directory.adopt_orphans()
+        if adopted:
+            logger.warning(
+                "Took over {count} associations of a gateway that is gone",
+                count=adopted,
+                action="spool_adopted",
+            )
+            self._rescan_due = 0.0
+
+    def _rescan(self) -> None:
+        """Find what no message told: after a death of this worker, of a listener, of a whole gateway."""
+        directories = associations(self._spool)
+        self._settled.intersection_update(directories)
+        self._notes.keep_only({os.path.basename(directory) for directory in directories})
+        unended: list[str] = []
+        found: list[InstanceReceived] = []
+        for directory in directories:
+            if directory in self._settled:
+                continue
+            found += self._received_in(directory)
+            unended.append(directory)
+        for start in range(0, len(found), _MOST_IN_GROUP):
+            self._slot.beat(State.WORKING)
+            self._store(found[start : start + _MOST_IN_GROUP], unless_newer=True)
+        for directory in unended:
+            self._slot.beat(State.WORKING)
+            self._look_at_end(directory)
+
+    def _received_in(self, directory: str) -> list[InstanceReceived]:
+        """Return the entries in `directory` that are this worker's to store, in the order in which they were written."""
+        found = []
+        for name, state in contents(directory):
+            if not isinstance(name, EntryName) or state != RECEIVED or not self._is_mine(name.series_hash):
+                continue
+            with contextlib.suppress(FileNotFoundError):  # it went on while we looked
+                path = os.path.join(directory, name.at(RECEIVED))
+                status = os.stat(path)
+                message = self._describe(directory, name, status.st_size)
+                if message and not self._retries.knows(message):
+                    found.append((status.st_mtime_ns, message))
+        return [message for _, message in sorted(found, key=lambda pair: pair[0])]
+
+    def _describe(self, directory: str, name: EntryName, size_bytes: int) -> InstanceReceived | None:
+        reason = "its size is not that of its name: it was cut off by a power failure"
+        if size_bytes == name.size_bytes:
+            try:
+                description = describe_entry(os.path.join(directory, name.at(RECEIVED)))
+                return InstanceReceived(os.path.basename(directory), *name, description.file)
+            except DatasetError as error:
+                reason = f"not readable: {error}"
+        set_aside(directory, name.at(RECEIVED), self._shared.directory.rejected, reason)
+        self._slot.add(Counter.INSTANCES_REJECTED)
+        logger.error(
+            "An entry of the spool was set aside: {reason}", reason=reason, action="instance_rejected"
+        )
+        return None
+
+    def _look_at_end(self, directory: str) -> None:
+        """Take up the metadata of an association, and end it if its listener is dead."""
+        dead = close_dead(directory)
+        ledger = ledger_of(directory)
+        if ledger is None:
+            return
+        association = os.path.basename(directory)
+        mine = {key: series for key, series in ledger.series.items() if self._is_mine(key)}
+        notes = [(name, state) for name, state in contents(directory) if isinstance(name, NoteName)]
+        self._notes.take_up(association, mine, notes)
+        if dead:
+            self._notes.end(association, ledger)
+            if self._notes.are_written(association, mine) and not self._received_left(directory):
+                self._settled.add(directory)
+
+    def _received_left(self, directory: str) -> bool:
+        return any(
+            state == RECEIVED and isinstance(name, EntryName) and self._is_mine(name.series_hash)
+            for name, state in contents(directory)
+        )
+
+    def _is_mine(self, series_hash: str) -> bool:
+        return storage_worker_of(series_hash, len(self._shared.storage_queues)) == self._index
+
+
+def _name(message: InstanceReceived) -> EntryName:
+    return EntryName(message.number, message.series_hash, message.size_bytes)

@@ -1,0 +1,262 @@
+"""The supervisor: binds the port, forks the processes, reaps and respawns them, and ends the gateway in order.
+
+It owns no thread, no SDK and no database connection, and never waits for anything but signals: all that are of
+interest are blocked and taken one by one with `sigtimedwait`, so no handler runs at an odd moment.
+
+    STARTING → SERVING → ACCEPTING_NO_MORE → ABORTING_ASSOCIATIONS → FLUSHING_STORAGE → FLUSHING_REGISTRATION → STOPPING
+
+The phase on the scoreboard says where the gateway is; the processes of a role end by themselves when theirs has come.
+"""
+
+import dataclasses
+import gc
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable
+
+from loguru import logger
+from setproctitle import setproctitle
+
+from oxidicom.errors import BootError
+from oxidicom.settings import Settings
+from oxidicom.storage.gateway_directory import GatewayDirectory
+from workers.inquiry import InquiryWorker
+from workers.listener import Listener
+from workers.messages import PhaseChanged, ProcessDied
+from workers.observer import Observer
+from workers.process import EXIT_CANNOT_BOOT, Backoff, Worker, spawn
+from workers.registration import RegistrationWorker
+from workers.scoreboard import Counter, Phase, Role, Slot, State
+from workers.shared import Shared, roles_of, share
+from workers.storage import StorageWorker
+
+_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_TICK_SECONDS = 0.5
+_BOOT_TICK_SECONDS = 0.02
+_BOOT_SECONDS = 60.0
+_FLUSH_SECONDS = 4.0
+"""What the drain may take beyond CHRIS_DRAIN_SECONDS: abort, storage and registration together."""
+_LONG_LIFE_SECONDS = 10.0
+"""A process that lived so long is spawned again at once."""
+_BACKLOG = 1024
+_VITAL = (Role.LISTENER, Role.STORAGE)
+"""Roles without which nothing can be received: when one cannot boot, the gateway stops."""
+
+
+@dataclasses.dataclass
+class _Post:
+    """One process that there is to be, whoever holds it at the moment."""
+
+    role: Role
+    index: int
+    slot: Slot
+    pid: int = 0
+    born: float = 0.0
+    backoff: Backoff = dataclasses.field(default_factory=lambda: Backoff(0.1, 10.0))
+
+    @property
+    def name(self) -> str:
+        return f"{self.role.name.lower()} {self.index}"
+
+
+class Supervisor:
+    """Runs the gateway from its first process to its last."""
+
+    def __init__(self, settings: Settings, db_connection: str, on_ready: Callable[[], None]) -> None:
+        """Bind the port and make the spool. Raise BootError. `on_ready` is called when every process is ready."""
+        setproctitle("oxidicom: supervisor")
+        listening_socket = bind(settings.bind_address, settings.port)
+        directory = GatewayDirectory(settings.files_root)
+        self._shared: Shared = share(settings, db_connection, directory, listening_socket)
+        self._settings = settings
+        self._on_ready = on_ready
+        slots = self._shared.scoreboard.slots
+        slots[0].begin(Role.SUPERVISOR, os.getpid())
+        self._posts = [
+            _Post(role, index, slots[at]) for at, (role, index) in enumerate(roles_of(settings), 1)
+        ]
+        for post in self._posts:  # so that the roles can be found before the first process has begun
+            post.slot.begin(post.role, 0)
+        self._failure: str | None = None
+
+    def run(self) -> int:
+        """Run until SIGTERM, SIGINT or a failure to boot. Return the exit status."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        adopted = self._shared.directory.adopt_orphans()
+        self._shared.directory.remove_left_overs()
+        if adopted:
+            logger.info("Took up {count} unfinished associations", count=adopted, action="spool_adopted")
+        gc.collect()
+        gc.freeze()  # what exists now is never collected, so that children share its pages
+        try:
+            for post in self._posts:
+                self._spawn(post)
+            self._serve()
+            self._drain()
+        finally:
+            self._stop()
+        if self._failure:
+            logger.critical("The gateway stops: {reason}", reason=self._failure, action="stopped")
+            return 1
+        logger.info("The gateway has stopped", action="stopped")
+        return 0
+
+    # -- serving -----------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        deadline = time.monotonic() + _BOOT_SECONDS
+        while not self._failure:
+            starting = self._shared.scoreboard.phase is Phase.STARTING
+            number = self._wait_for_signal(_BOOT_TICK_SECONDS if starting else _TICK_SECONDS)
+            if number in (signal.SIGTERM, signal.SIGINT):
+                logger.info("Stopping: running associations may finish", action="stopping")
+                return
+            self._reap()
+            self._respawn()
+            if starting and all(post.slot.state > State.BOOTING for post in self._posts):
+                self._shared.scoreboard.phase = Phase.SERVING
+                self._on_ready()
+            elif starting and time.monotonic() > deadline:
+                self._failure = f"not every process was ready within {_BOOT_SECONDS:g} s"
+
+    def _wait_for_signal(self, seconds: float) -> int | None:
+        self._shared.scoreboard.slots[0].beat(State.WAITING)
+        received = signal.sigtimedwait(_SIGNALS, seconds)
+        return received.si_signo if received else None
+
+    def _spawn(self, post: _Post) -> None:
+        post.born = time.monotonic()
+        post.pid = spawn(self._shared, post.slot, post.role, post.index, lambda: _make(self._shared, post))
+
+    def _reap(self) -> None:
+        """Take note of every process that ended. Only our own pids are waited for: others belong to others."""
+        for post, status in self._ended():
+            self._bury(post, status)
+
+    def _ended(self) -> Iterable[tuple[_Post, int]]:
+        """Yield every post whose process has ended, with its exit status (negative: the signal that killed it)."""
+        for post in self._posts:
+            if post.pid:
+                pid, status = os.waitpid(post.pid, os.WNOHANG)
+                if pid:
+                    post.pid = 0
+                    yield post, os.waitstatus_to_exitcode(status)
+
+    def _bury(self, post: _Post, status: int) -> None:
+        """A process ended unasked: say so, tell those who take up its work, plan its successor."""
+        if status == EXIT_CANNOT_BOOT and post.role in _VITAL:
+            self._failure = f"{post.name} cannot boot"
+            return
+        seconds = 0.0
+        if time.monotonic() - post.born > _LONG_LIFE_SECONDS:
+            post.backoff.succeeded()
+        else:
+            seconds = post.backoff.failed()
+        logger.bind(**({"association": post.slot.association} if post.slot.association else {})).warning(
+            "Process {name} ended unexpectedly ({status}); its successor starts {when}",
+            name=post.name,
+            status=f"signal {-status}" if status < 0 else f"exit status {status}",
+            when=f"in {seconds:g} s" if seconds else "at once",
+            action="process_died",
+        )
+        for queue in self._shared.storage_queues:
+            queue.put(ProcessDied(post.role))
+        self._shared.registration_queue.put(ProcessDied(post.role))
+
+    def _respawn(self) -> None:
+        for post in self._posts:
+            if not post.pid and not self._failure and not post.backoff.due_seconds:
+                self._shared.scoreboard.slots[0].add(Counter.RESPAWNS)
+                self._spawn(post)
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """End role after role, each when those that give it work are gone. A second signal ends all at once."""
+        deadline = time.monotonic() + self._settings.drain_seconds
+        self._enter(Phase.ACCEPTING_NO_MORE)
+        self._shared.listening_socket.shutdown(
+            socket.SHUT_RDWR
+        )  # wakes every accept; closing it here would not
+        if self._failure:
+            return
+        drained = self._await_end(Role.LISTENER, deadline)
+        deadline = max(deadline, time.monotonic()) + _FLUSH_SECONDS
+        if not drained:
+            self._enter(Phase.ABORTING_ASSOCIATIONS)
+            drained = self._await_end(Role.LISTENER, deadline - _FLUSH_SECONDS / 2)
+        self._enter(Phase.FLUSHING_STORAGE)
+        if drained is not None and self._await_end(Role.STORAGE, deadline) is not None:
+            self._enter(Phase.FLUSHING_REGISTRATION)
+            self._await_end(Role.REGISTRATION, deadline)
+
+    def _enter(self, phase: Phase) -> None:
+        self._shared.scoreboard.phase = phase
+        for queue in (
+            *self._shared.storage_queues,
+            self._shared.inquiry_queue,
+            self._shared.registration_queue,
+        ):
+            queue.put(PhaseChanged(phase))
+
+    def _await_end(self, role: Role, deadline: float) -> bool | None:
+        """Wait until no process of `role` is left. Return False at the deadline, None at a second signal to stop."""
+        while any(post.pid for post in self._posts if post.role is role):
+            if time.monotonic() > deadline:
+                return False
+            if self._wait_for_signal(_BOOT_TICK_SECONDS) in (signal.SIGTERM, signal.SIGINT):
+                return None
+            for _ in self._ended():
+                pass
+        return True
+
+    def _stop(self) -> None:
+        """End what is left. SIGKILL is safe at any moment: what is not finished is in the spool."""
+        self._enter(Phase.STOPPING)
+        for post in self._posts:
+            if post.pid:
+                os.kill(post.pid, signal.SIGKILL)
+                os.waitpid(post.pid, 0)
+                post.pid = 0
+        self._shared.listening_socket.close()
+        if not self._shared.directory.remove_if_empty():
+            logger.info(
+                "What is not registered yet waits in the spool for the next start", action="backlog_kept"
+            )
+
+
+def bind(address: str, port: int) -> socket.socket:
+    """Return a listening socket, for IPv6 and IPv4 where `address` is `::`. Raise BootError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    if address == "::" and not socket.has_dualstack_ipv6():
+        family, address = socket.AF_INET, "0.0.0.0"  # noqa: S104
+    listening_socket = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address == "::":
+            listening_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening_socket.bind((address, port))
+        listening_socket.listen(_BACKLOG)
+    except OSError as error:
+        listening_socket.close()
+        raise BootError(
+            f"port {port} on {address} cannot be used: {error.strerror}; "
+            "stop the program that has it, or set PORT (and CHRIS_BIND_ADDRESS)"
+        ) from error
+    return listening_socket
+
+
+def _make(shared: Shared, post: _Post) -> Worker:
+    match post.role:
+        case Role.LISTENER:
+            return Listener(shared, post.slot)
+        case Role.STORAGE:
+            return StorageWorker(shared, post.slot, post.index)
+        case Role.INQUIRY:
+            return InquiryWorker(shared, post.slot)
+        case Role.REGISTRATION:
+            return RegistrationWorker(shared, post.slot)
+        case _:
+            return Observer(shared, post.slot)
