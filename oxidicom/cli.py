@@ -20,8 +20,8 @@ EX_CONFIG = 78
 _app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
-    help="A DICOM gateway for ChRIS: receives instances by C-STORE, stores them, and registers them in CUBE's database. "
-    "Without a command it serves. It is configured by environment variables alone; README.md lists them.",
+    help="A DICOM gateway for ChRIS: receives instances by C-STORE, stores them, and registers them in CUBE's "
+    "database. Without a command it serves. It is configured by environment variables alone; README.md lists them.",
 )
 
 
@@ -57,7 +57,7 @@ def serve() -> None:
 @_app.command()
 def check() -> None:
     """Check the configuration and everything that it points at; exit with an error if something is wrong."""
-    from oxidicom.check import run_checks
+    from oxidicom.check import run_checks  # noqa: PLC0415 (brings pynetdicom, which serving does without)
 
     settings = _settings()
     raise typer.Exit(run_checks(settings, unknown_variables(os.environ), Console()))
@@ -89,7 +89,7 @@ def _serve() -> int:
 
 
 def _run(settings: Settings) -> int:
-    from workers.supervisor import Supervisor
+    from workers.supervisor import Supervisor  # noqa: PLC0415 (the one place where the library knows the processes)
 
     if settings.db_connection != EMBEDDED:
         return Supervisor(settings, settings.db_connection, lambda: _announce(settings)).run()

@@ -29,9 +29,7 @@ def writes_text(log_format: LogFormat) -> bool:
 
 def configure_logs(role: str, log_format: LogFormat, verbose: bool) -> None:
     """Send this process's lines to standard error. Call it once in each process, after the fork."""
-    logging.basicConfig(
-        handlers=[logging.NullHandler()], force=True
-    )  # libraries report through us, or not at all
+    logging.basicConfig(handlers=[logging.NullHandler()], force=True)  # libraries report through us, or not at all
     logger.remove()
     level = "DEBUG" if verbose else "INFO"
     options: dict[str, Any] = {"level": level, "backtrace": False, "diagnose": False, "catch": True}

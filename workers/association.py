@@ -7,6 +7,7 @@ import collections
 import contextlib
 import socket
 import time
+from collections.abc import Sequence
 
 from loguru import logger
 from ulid import ULID
@@ -308,9 +309,7 @@ class Association:
 
     def _queue(self, name: EntryName, description: Description) -> None:
         queue = self._shared.storage_queue_of(name.series_hash)
-        message = InstanceReceived(
-            self._ulid, name.number, name.series_hash, name.size_bytes, description.file
-        )
+        message = InstanceReceived(self._ulid, name.number, name.series_hash, name.size_bytes, description.file)
         while not queue.put(message, _WAIT_SECONDS):
             self._slot.beat(WorkerState.WORKING)
             if self._shared.scoreboard.phase >= Phase.STOPPING:
@@ -350,7 +349,7 @@ class Association:
         self._slot.hold("", "")
         self._account(how, len(series))
 
-    def _tell_storage(self, series: list[str]) -> None:
+    def _tell_storage(self, series: Sequence[str]) -> None:
         queues = {id(queue): queue for queue in map(self._shared.storage_queue_of, series)}
         for queue in queues.values():
             while not queue.put(AssociationEnded(self._ulid), _WAIT_SECONDS):

@@ -21,6 +21,11 @@ class Batch:
     notes: list[NoteStored] = dataclasses.field(default_factory=list)
     """NumberOfSeriesRelatedInstances first, then OxidicomAttemptedPushCount."""
 
+    @property
+    def entries(self) -> list[InstanceStored | NoteStored]:
+        """Everything in it."""
+        return [*self.instances, *self.notes]
+
     def __bool__(self) -> bool:
         return bool(self.instances or self.notes)
 

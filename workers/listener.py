@@ -35,9 +35,7 @@ class Listener:
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             os.unlink(probe)
         except OSError as error:
-            raise BootError(
-                f"the spool {self._shared.directory.spool} takes no files: {error.strerror}"
-            ) from error
+            raise BootError(f"the spool {self._shared.directory.spool} takes no files: {error.strerror}") from error
         # SO_RCVTIMEO, not settimeout: a blocking accept is woken alone, a poll would wake every listener at once.
         self._shared.listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _HEARTBEAT)
 
@@ -58,9 +56,7 @@ class Listener:
             return None  # a second without a connection
         except OSError as error:
             if error.errno in _OUT_OF_DESCRIPTORS:
-                logger.error(
-                    "No connection can be accepted: {reason}", reason=error.strerror, action="accept_failed"
-                )
+                logger.error("No connection can be accepted: {reason}", reason=error.strerror, action="accept_failed")
             return None  # the socket was shut down, or the peer is gone already (ECONNABORTED)
         self._slot.beat(State.WORKING)
         with contextlib.suppress(OSError):

@@ -74,7 +74,7 @@ def _work(slot: Slot, make: Callable[[], Worker]) -> int:
     slot.beat(State.WAITING)
     try:
         worker.run()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the last resort of a process)
         # A bug of ours. It costs this process, which is spawned again; its work is in the spool.
         logger.opt(exception=error).error(
             "Unexpected {kind} in {place}; this process ends and another takes over",

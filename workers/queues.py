@@ -21,9 +21,7 @@ import msgspec
 M = TypeVar("M")
 
 MAX_MESSAGE_BYTES = 65536
-_WANTED_BUFFER_BYTES = (
-    4 * 1024 * 1024
-)  # the kernel caps it at net.core.wmem_max: 93 messages of 1.2 KB by default
+_WANTED_BUFFER_BYTES = 4 * 1024 * 1024  # the kernel caps it at net.core.wmem_max: 93 messages of 1.2 KB by default
 
 
 class Queue(Generic[M]):
@@ -33,12 +31,10 @@ class Queue(Generic[M]):
         """Make the socket pair. Call it before the fork."""
         self._write_end, self._read_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (self._write_end, self._read_end):
-            end.setblocking(
-                False
-            )  # O_NONBLOCK is shared by all that inherit an end: the same for everyone, for ever
+            end.setblocking(False)  # O_NONBLOCK is shared by all that inherit an end: the same for everyone, for ever
         self._write_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _WANTED_BUFFER_BYTES)
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(message_type)  # type: ignore[arg-type]
+        self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(message_type)
         self._buffer = bytearray(MAX_MESSAGE_BYTES + 1)
 
     def put(self, message: M, timeout_seconds: float = 0.0) -> bool:

@@ -132,7 +132,7 @@ class RegistrationWorker:
         The directory alone decides, so that it holds after every crash: OxidicomAttemptedPushCount is the last row.
         """
         ready = []
-        in_batch = {(m.association, _name(m).at(STORED)) for m in (*batch.instances, *batch.notes)}
+        in_batch = {(m.association, _name(m).at(STORED)) for m in batch.entries}
         by_association = itertools.groupby(
             sorted(self._pending.ends(), key=lambda end: end.association), key=lambda end: end.association
         )
@@ -168,7 +168,7 @@ class RegistrationWorker:
     def _clear(self, batch: Batch, outcome: Isolated) -> None:
         """The batch is committed: its entries leave the spool, and those that the database refused are set aside."""
         refused = {file.fname: error for file, error in outcome.refused}
-        for message in (*batch.instances, *batch.notes):
+        for message in batch.entries:
             error = refused.get(message.file.fname)
             if error:
                 self._set_aside(message, str(error))
@@ -190,9 +190,7 @@ class RegistrationWorker:
         except FileNotFoundError:
             pass  # registered twice, by a message and by a rescan
         except OSError as error:
-            logger.warning(
-                "The spool cannot be cleared: {reason}", reason=error.strerror, action="clear_failed"
-            )
+            logger.warning("The spool cannot be cleared: {reason}", reason=error.strerror, action="clear_failed")
 
     def _set_aside(self, message: _Entry, reason: str) -> None:
         directory = os.path.join(self._spool, message.association)
@@ -211,16 +209,10 @@ class RegistrationWorker:
         if any(state != REGISTERED for _, state in there):
             return
         ledger = ledger_of(directory)
-        ends = {
-            name.series_hash
-            for name, _ in there
-            if isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY
-        }
+        ends = {name.series_hash for name, _ in there if isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY}
         if ledger and ledger.ended and ends >= self._series_to_end(directory, set(ledger.series)):
             remove_finished(directory)
-            logger.bind(association=association).debug(
-                "Association wholly registered", action="association_registered"
-            )
+            logger.bind(association=association).debug("Association wholly registered", action="association_registered")
 
     def _series_to_end(self, directory: str, series: set[str]) -> set[str]:
         """Series of which the count itself was refused and set aside are not waited for."""

@@ -10,9 +10,7 @@ import struct
 import time
 
 _SLOT_BYTES = 512
-_HEAD = struct.Struct(
-    "<BBxxIQQ26s16s"
-)  # role, state, pid, generation, heartbeat in ns, association ULID, AE title
+_HEAD = struct.Struct("<BBxxIQQ26s16s")  # role, state, pid, generation, heartbeat in ns, association ULID, AE title
 _COUNTERS_AT = 128
 
 

@@ -102,9 +102,7 @@ class StorageWorker:
                     self._rescan_due = 0.0
             worked = True
         self._store(group)
-        for (
-            association
-        ) in ended:  # the queue keeps the order: their instances are in this group or came before
+        for association in ended:  # the queue keeps the order: their instances are in this group or came before
             self._notes.end(association)
         return worked
 
@@ -132,9 +130,7 @@ class StorageWorker:
         try:
             self._tree.place(source, message.file.fname, unless_newer=unless_newer)
         except OSError as error:
-            if os.path.exists(
-                source
-            ):  # else it was taken up already: a message and a rescan may both tell of it
+            if os.path.exists(source):  # else it was taken up already: a message and a rescan may both tell of it
                 self._fail(message, error)
             return False
         return True
@@ -228,7 +224,7 @@ class StorageWorker:
             self._look_at_end(directory)
 
     def _received_in(self, directory: str) -> list[InstanceReceived]:
-        """Return the entries in `directory` that are this worker's to store, in the order in which they were written."""
+        """Return the entries in `directory` that are this worker's to store, oldest first."""
         found = []
         for name, state in contents(directory):
             if not isinstance(name, EntryName) or state != RECEIVED or not self._is_mine(name.series_hash):
@@ -251,9 +247,7 @@ class StorageWorker:
                 reason = f"not readable: {error}"
         set_aside(directory, name.at(RECEIVED), self._shared.directory.rejected, reason)
         self._slot.add(Counter.INSTANCES_REJECTED)
-        logger.error(
-            "An entry of the spool was set aside: {reason}", reason=reason, action="instance_rejected"
-        )
+        logger.error("An entry of the spool was set aside: {reason}", reason=reason, action="instance_rejected")
         return None
 
     def _look_at_end(self, directory: str) -> None:

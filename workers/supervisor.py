@@ -74,9 +74,7 @@ class Supervisor:
         self._on_ready = on_ready
         slots = self._shared.scoreboard.slots
         slots[0].begin(Role.SUPERVISOR, os.getpid())
-        self._posts = [
-            _Post(role, index, slots[at]) for at, (role, index) in enumerate(roles_of(settings), 1)
-        ]
+        self._posts = [_Post(role, index, slots[at]) for at, (role, index) in enumerate(roles_of(settings), 1)]
         for post in self._posts:  # so that the roles can be found before the first process has begun
             post.slot.begin(post.role, 0)
         self._failure: str | None = None
@@ -177,9 +175,7 @@ class Supervisor:
         """End role after role, each when those that give it work are gone. A second signal ends all at once."""
         deadline = time.monotonic() + self._settings.drain_seconds
         self._enter(Phase.ACCEPTING_NO_MORE)
-        self._shared.listening_socket.shutdown(
-            socket.SHUT_RDWR
-        )  # wakes every accept; closing it here would not
+        self._shared.listening_socket.shutdown(socket.SHUT_RDWR)  # wakes every accept; closing it here would not
         if self._failure:
             return
         drained = self._await_end(Role.LISTENER, deadline)
@@ -194,12 +190,10 @@ class Supervisor:
 
     def _enter(self, phase: Phase) -> None:
         self._shared.scoreboard.phase = phase
-        for queue in (
-            *self._shared.storage_queues,
-            self._shared.inquiry_queue,
-            self._shared.registration_queue,
-        ):
+        for queue in self._shared.storage_queues:
             queue.put(PhaseChanged(phase))
+        self._shared.inquiry_queue.put(PhaseChanged(phase))
+        self._shared.registration_queue.put(PhaseChanged(phase))
 
     def _await_end(self, role: Role, deadline: float) -> bool | None:
         """Wait until no process of `role` is left. Return False at the deadline, None at a second signal to stop."""
@@ -222,16 +216,14 @@ class Supervisor:
                 post.pid = 0
         self._shared.listening_socket.close()
         if not self._shared.directory.remove_if_empty():
-            logger.info(
-                "What is not registered yet waits in the spool for the next start", action="backlog_kept"
-            )
+            logger.info("What is not registered yet waits in the spool for the next start", action="backlog_kept")
 
 
 def bind(address: str, port: int) -> socket.socket:
     """Return a listening socket, for IPv6 and IPv4 where `address` is `::`. Raise BootError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     if address == "::" and not socket.has_dualstack_ipv6():
-        family, address = socket.AF_INET, "0.0.0.0"  # noqa: S104
+        family, address = socket.AF_INET, "0.0.0.0"
     listening_socket = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -190,9 +190,7 @@ class Acceptor:
         """Take note (AA-2, AA-3). What is queued has no reader any more."""
         self._outgoing.clear()
         self._enter(State.CLOSED)
-        source, reason = (
-            body[2:4] if len(body) >= 4 else (AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED)
-        )
+        source, reason = body[2:4] if len(body) >= 4 else (AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED)
         return Aborted(source, reason)
 
 

@@ -173,9 +173,7 @@ def _decode_proposed_context(value: memoryview) -> ProposedContext:
         elif item_type == ItemType.TRANSFER_SYNTAX:
             transfer_syntaxes.append(decode_uid(uid))
     if len(abstract_syntaxes) != 1:
-        raise invalid_parameter(
-            f"presentation context {context_id} has {len(abstract_syntaxes)} abstract syntaxes"
-        )
+        raise invalid_parameter(f"presentation context {context_id} has {len(abstract_syntaxes)} abstract syntaxes")
     return ProposedContext(context_id, abstract_syntaxes[0], tuple(transfer_syntaxes))
 
 
@@ -258,7 +256,5 @@ def _encode_user_information(
         uid = role.sop_class_uid.encode("ascii")
         value = len(uid).to_bytes(2, "big") + uid + _ROLES.pack(role.scu, role.scp)
         items.append(_encode_item(ItemType.ROLE_SELECTION, value))
-    items.append(
-        _encode_item(ItemType.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode("ascii"))
-    )
+    items.append(_encode_item(ItemType.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode("ascii")))
     return _encode_item(ItemType.USER_INFORMATION, b"".join(items))

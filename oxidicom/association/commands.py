@@ -197,9 +197,7 @@ def _encode_details(comment: str, offending_tags: Sequence[int]) -> bytes:
     printable = "".join(c if " " <= c <= "~" and c != "\\" else "?" for c in comment[:_LONGEST_ERROR_COMMENT])
     text = printable.encode("ascii")
     padding = b" " * (len(text) % 2)
-    return _encode_element(Element.OFFENDING_ELEMENT, tags) + _encode_element(
-        Element.ERROR_COMMENT, text + padding
-    )
+    return _encode_element(Element.OFFENDING_ELEMENT, tags) + _encode_element(Element.ERROR_COMMENT, text + padding)
 
 
 def _encode_attribute_tag(tag: int) -> bytes:

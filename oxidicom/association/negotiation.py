@@ -71,8 +71,7 @@ def negotiate(request: AssociationRequest, policy: AcceptancePolicy) -> Accepted
         return rejected
     roles = {role.sop_class_uid: role for role in request.role_selections}
     contexts = tuple(
-        _answer_context(context, roles.get(context.abstract_syntax_uid), policy)
-        for context in request.contexts
+        _answer_context(context, roles.get(context.abstract_syntax_uid), policy) for context in request.contexts
     )
     accepted_uids = {context.abstract_syntax_uid for context in contexts if context.is_accepted}
     # PS3.7, D.3.3.4: the peer may be SCU as it proposes; we are never SCU of storage, so it is never SCP.
@@ -107,9 +106,7 @@ def _reject_by_user(reason: UserRejectReason) -> Rejected:
     return Rejected(RejectResult.PERMANENT, RejectSource.SERVICE_USER, reason)
 
 
-def _answer_context(
-    proposed: ProposedContext, role: RoleSelection | None, policy: AcceptancePolicy
-) -> AnsweredContext:
+def _answer_context(proposed: ProposedContext, role: RoleSelection | None, policy: AcceptancePolicy) -> AnsweredContext:
     """Decide about one presentation context; of its transfer syntaxes the first that we take wins."""
     if not supports_abstract_syntax(proposed.abstract_syntax_uid):
         return _reject_context(proposed, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED)
@@ -118,9 +115,7 @@ def _answer_context(
         return _reject_context(proposed, ContextResult.USER_REJECTION)
     for uid in proposed.transfer_syntax_uids:
         if uid in policy.transfer_syntaxes:
-            return AnsweredContext(
-                proposed.context_id, ContextResult.ACCEPTANCE, proposed.abstract_syntax_uid, uid
-            )
+            return AnsweredContext(proposed.context_id, ContextResult.ACCEPTANCE, proposed.abstract_syntax_uid, uid)
     return _reject_context(proposed, ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED)
 
 

@@ -136,7 +136,4 @@ def encode_command_pdus(context_id: int, command_set: bytes, max_pdu_length: int
 
 def _encode_command_pdu(context_id: int, fragment: bytes, control: int) -> bytes:
     item_length = len(fragment) + PDV_LENGTH_COUNTS_BYTES
-    return (
-        _P_DATA_WITH_ONE_PDV.pack(PduType.P_DATA_TF, item_length + 4, item_length, context_id, control)
-        + fragment
-    )
+    return _P_DATA_WITH_ONE_PDV.pack(PduType.P_DATA_TF, item_length + 4, item_length, context_id, control) + fragment

@@ -54,16 +54,12 @@ class Database:
 
     def __init__(self, conninfo: str, *, max_connections: int) -> None:
         """`conninfo` is a libpq connection string or URL. Raise DatabaseUnavailableError when it cannot be parsed."""
-        logging.getLogger("psycopg.pool").setLevel(
-            logging.CRITICAL
-        )  # what it says reaches the user through us
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # what it says reaches the user through us
         try:
             parameters = {**_DEFAULTS, **conninfo_to_dict(conninfo)}
         except psycopg.Error as error:
-            raise DatabaseUnavailableError(
-                "CHRIS_DB_CONNECTION is no libpq connection string or URL"
-            ) from error
-        self._parameters = parameters
+            raise DatabaseUnavailableError("CHRIS_DB_CONNECTION is no libpq connection string or URL") from error
+        self._parameters: dict[str, Any] = parameters
         self._max_connections = max_connections
         self._pool: ConnectionPool[_Connection] | None = None
         self._registrar: Registrar | None = None

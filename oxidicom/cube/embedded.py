@@ -99,9 +99,7 @@ class EmbeddedPostgres:
 
     def conninfo_for(self, database: str) -> str:
         """Return the connection string of a database of this server."""
-        return (
-            f"host=127.0.0.1 port={self.port} user={_USER} dbname={database} passfile='{self.password_file}'"
-        )
+        return f"host=127.0.0.1 port={self.port} user={_USER} dbname={database} passfile='{self.password_file}'"
 
     @property
     def psql_command(self) -> str:
@@ -115,9 +113,7 @@ class EmbeddedPostgres:
 
     def _take_lock(self) -> None:
         lock = os.open(os.path.join(self._base, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline = (
-            time.monotonic() + 5
-        )  # the processes of a gateway that was just killed may need a moment to end
+        deadline = time.monotonic() + 5  # the processes of a gateway that was just killed may need a moment to end
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -210,10 +206,8 @@ class EmbeddedPostgres:
             with open(initial, "w", encoding="ascii", opener=_private) as file:
                 file.write(password)
             self._hand_over(initial)
-            made = self._as_account(
-                [f"{self._binaries}/bin/initdb", "-D", partial, "-U", _USER, "--encoding=UTF8", "--locale=C"]
-                + ["--auth=scram-sha-256", f"--pwfile={initial}"]
-            )
+            command = [f"{self._binaries}/bin/initdb", "-D", partial, "-U", _USER, f"--pwfile={initial}"]
+            made = self._as_account([*command, "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256"])
         finally:
             os.unlink(initial)
         if made.returncode != 0:
@@ -321,7 +315,7 @@ def _account_for(data: str) -> pwd.struct_passwd | None:
 
 
 def _running(data: str) -> int | None:
-    """Return the pid of the live server of a data directory. A pid that now belongs to another program does not count."""
+    """Return the pid of the live server of a data directory. A pid that another program has now does not count."""
     try:
         with open(os.path.join(data, "postmaster.pid"), encoding="utf-8") as file:
             pid = int(file.readline())

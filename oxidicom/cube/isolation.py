@@ -17,13 +17,11 @@ class Isolated(msgspec.Struct):
     refused: list[tuple[PacsFile, RowRefusedError]] = []
 
 
-def register_isolating(
-    database: Database, files: Sequence[PacsFile], metadata: Sequence[PacsFile]
-) -> Isolated:
+def register_isolating(database: Database, files: Sequence[PacsFile], metadata: Sequence[PacsFile]) -> Isolated:
     """Register a batch; when a row is refused, bisect until it stands alone and register the rest.
 
-    Metadata comes after all DICOM rows are committed or refused. Raise DatabaseUnavailableError: then the whole batch is
-    to be registered again, which adds nothing twice.
+    Metadata comes after all DICOM rows are committed or refused. Raise DatabaseUnavailableError: then the whole batch
+    is to be registered again, which adds nothing twice.
     """
     outcome = Isolated()
     try:

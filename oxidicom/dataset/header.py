@@ -98,9 +98,7 @@ def _read_little_endian(buffer: Buffer, start: int, negotiated: bool, *, complet
         return None
     if implicit == negotiated:
         return Header(values)
-    return Header(
-        values, (f"dataset is in {'implicit' if implicit else 'explicit'} VR, which was not negotiated",)
-    )
+    return Header(values, (f"dataset is in {'implicit' if implicit else 'explicit'} VR, which was not negotiated",))
 
 
 def _read_deflated(buffer: Buffer, start: int, *, complete: bool) -> Header | None:

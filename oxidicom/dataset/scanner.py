@@ -101,8 +101,8 @@ def scan(buffer: Buffer, start: int, *, implicit: bool, complete: bool) -> dict[
 def _read_explicit(buffer: Buffer, position: int, values: dict[int, bytes]) -> None:
     """Read elements of Explicit VR (PS3.5, 7.1.2) up to the first past the wanted ones.
 
-    Raise EOFError when the buffer ends before that one, and _MoreNeededError when it ends inside an element: a
-    step beyond the end is noticed when the next element is to be read there.
+    Raise EOFError when the buffer ends before that one, and _MoreNeededError when it ends inside an element:
+    a step beyond the end is noticed when the next element is to be read there.
     """
     steps = iter(range(MOST_STEPS))
     try:
@@ -110,12 +110,13 @@ def _read_explicit(buffer: Buffer, position: int, values: dict[int, bytes]) -> N
             tag, vr, length = _explicit_element(buffer, position)
             if (group := tag & 0xFFFF) >= _LAST_GROUP and (group > _LAST_GROUP or tag >> 16 > _LAST_ELEMENT):
                 return
-            position += 8
-            if vr not in _SHORT_VRS:
-                if vr not in _LONG_VRS:
-                    raise OddDatasetError("unknown value representation")
-                (length,) = _long_length(buffer, position)
-                position += 4
+            if vr in _SHORT_VRS:
+                position += 8
+            elif vr not in _LONG_VRS:
+                raise OddDatasetError("unknown value representation")
+            else:
+                (length,) = _long_length(buffer, position + 8)
+                position += 12
                 if length == _UNDEFINED:
                     position = _skip_sequence(buffer, position, vr == _UN, steps)
                     continue

@@ -74,9 +74,7 @@ class FinalTree:
         directory, _, name = path.rpartition("/")
         descriptor = self._directory(directory)
         with contextlib.suppress(FileExistsError):
-            os.close(
-                os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=descriptor)
-            )
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=descriptor))
         self._changed[directory] = descriptor
 
     def sync_directories(self) -> None:
@@ -125,9 +123,7 @@ class FinalTree:
 
     def _open_or_make(self, path: str) -> int:
         parent_path, _, name = path.rpartition("/")
-        if (
-            not parent_path
-        ):  # the administrator may have made SERVICES a link or a mount; what is below may not be
+        if not parent_path:  # the administrator may have made SERVICES a link or a mount; what is below may not be
             os.makedirs(os.path.join(self._files_root, name), exist_ok=True)
             return os.open(os.path.join(self._files_root, name), _OPEN_DIRECTORY & ~os.O_NOFOLLOW)
         parent = self._directory(parent_path)

@@ -47,9 +47,7 @@ class IncomingInstance:
             self.size_bytes += written
             pieces = _after(pieces, written)
 
-    def commit(
-        self, calling_ae_title: str, sop_class_uid: str, sop_instance_uid: str
-    ) -> tuple[EntryName, Description]:
+    def commit(self, calling_ae_title: str, sop_class_uid: str, sop_instance_uid: str) -> tuple[EntryName, Description]:
         """Finish the file, describe its dataset, and commit it to the spool.
 
         The UIDs are those of the command. Raise DatasetError when the dataset cannot be taken, OSError when the disk

@@ -67,7 +67,7 @@ class LedgerWriter:
         self._size_bytes = os.fstat(self._descriptor).st_size
 
     def append(self, *lines: Line) -> None:
-        """Append `lines` in one write. Raise OSError, with the ledger as it was before, when the disk does not take them."""
+        """Append `lines` in one write. Raise OSError, with the ledger as it was, when the disk is full."""
         data = b"".join(_encoder.encode(line) + b"\n" for line in lines)
         written = 0
         try:

@@ -139,9 +139,7 @@ def _components(values: SeriesValues) -> Sequence[_Component]:
     accession_number = sanitize(values.accession_number) or KEYWORDS[ACCESSION_NUMBER]
     series_number = number(values.series_number, KEYWORDS[SERIES_NUMBER], 5)
     return (
-        _Component(
-            f"{patient_id}-", sanitize(values.patient_name), f"-{sanitize(values.patient_birth_date)}"
-        ),
+        _Component(f"{patient_id}-", sanitize(values.patient_name), f"-{sanitize(values.patient_birth_date)}"),
         _Component(
             "",
             sanitize(values.study_description) or "StudyDescription",

@@ -42,9 +42,7 @@ ABORT = pack(">BxLxxBB", 7, 4, 2, 5)
 Proposal = Iterable[tuple[int, str, Sequence[str]]]
 
 
-def build_context(
-    context_id: int, abstract_syntax: str, transfer_syntaxes: Sequence[str]
-) -> PresentationContext:
+def build_context(context_id: int, abstract_syntax: str, transfer_syntaxes: Sequence[str]) -> PresentationContext:
     context = PresentationContext()
     context.context_id = context_id
     context.abstract_syntax = abstract_syntax

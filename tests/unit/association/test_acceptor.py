@@ -284,9 +284,7 @@ def test_abort_before_the_request() -> None:
     assert listener.events == [Aborted(source=2, reason=5)]
 
 
-@pytest.mark.parametrize(
-    "stream", [b"", associate_rq()[:10], associate_rq(), associate_rq() + store_rq(DATASET)[:900]]
-)
+@pytest.mark.parametrize("stream", [b"", associate_rq()[:10], associate_rq(), associate_rq() + store_rq(DATASET)[:900]])
 def test_end_of_file_without_release_is_a_loss(stream: bytes) -> None:
     listener = new_listener()
     if stream:
@@ -334,9 +332,7 @@ def test_failure_carries_comment_and_offending_elements() -> None:
     stream = store_rq(b"data")
     listener.receive(stream[:-1])
     request = listener.events[0].request
-    listener.acceptor.respond(
-        request, 0xC000, "StudyDate\\ is missing: é" + "x" * 99, (0x00080020, 0x00100020)
-    )
+    listener.acceptor.respond(request, 0xC000, "StudyDate\\ is missing: é" + "x" * 99, (0x00080020, 0x00100020))
     ((_, response),) = decode_responses(listener.acceptor.bytes_to_send())
     assert response.Status == 0xC000
     assert response.ErrorComment == ("StudyDate? is missing: ?" + "x" * 99)[:64]

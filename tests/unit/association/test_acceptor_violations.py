@@ -142,9 +142,7 @@ def test_pdu_longer_than_announced_is_a_violation_only_if_strict() -> None:
     assert_aborts(listen(strict).receive(associate_rq(), fits, too_long), INVALID)
     tolerant = listen(AcceptancePolicy(max_pdu_length=4096)).receive(associate_rq(), fits, too_long)
     assert tolerant.datasets == [bytes(9000)] * 2
-    unlimited = listen(AcceptancePolicy(max_pdu_length=0, strict=True)).receive(
-        associate_rq(), fits, too_long
-    )
+    unlimited = listen(AcceptancePolicy(max_pdu_length=0, strict=True)).receive(associate_rq(), fits, too_long)
     assert unlimited.datasets == [bytes(9000)] * 2
 
 
@@ -177,11 +175,7 @@ def test_arbitrary_association_request(body: bytes) -> None:
     assert_survives([pack(">BxL", 1, len(items)) + items])
 
 
-@given(
-    st.lists(
-        st.tuples(st.binary(max_size=120), st.integers(0, 255), st.sampled_from((1, 3, 5, 2))), max_size=6
-    )
-)
+@given(st.lists(st.tuples(st.binary(max_size=120), st.integers(0, 255), st.sampled_from((1, 3, 5, 2))), max_size=6))
 def test_arbitrary_fragments(fragments: list[tuple[bytes, int, int]]) -> None:
     pdus = [p_data(pdv(fragment, control, context_id)) for fragment, control, context_id in fragments]
     assert_survives([associate_rq(), *pdus])
@@ -190,9 +184,7 @@ def test_arbitrary_fragments(fragments: list[tuple[bytes, int, int]]) -> None:
 CONVERSATION = associate_rq() + store_rq(bytes(700), max_pdu_length=256) + find_rq() + echo_rq() + RELEASE_RQ
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, len(CONVERSATION) - 1), st.integers(0, 255)), min_size=1, max_size=4)
-)
+@given(st.lists(st.tuples(st.integers(0, len(CONVERSATION) - 1), st.integers(0, 255)), min_size=1, max_size=4))
 @settings(max_examples=400)
 def test_conversation_with_damaged_bytes(damages: list[tuple[int, int]]) -> None:
     stream = bytearray(CONVERSATION)

@@ -113,7 +113,7 @@ def _elements(draw: st.DrawFn, depth: int) -> list[DataElement]:
     for group in draw(st.lists(st.sampled_from([0x0009, 0x0011, 0x0019]), max_size=3)):
         tag = group << 16 | draw(st.integers(0x2000, 0x20FF))
         if depth and draw(st.booleans()):
-            result.append(draw(_sequences(tag, depth)))
+            result.append(draw(_sequences(draw(st.sampled_from([tag, 0x00081115, 0x00081140])), depth)))
         else:
             vr = draw(st.sampled_from(["OB", "UN"]))
             result.append(DataElement(tag, vr, 2 * draw(st.binary(max_size=9))))

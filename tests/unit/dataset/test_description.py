@@ -3,7 +3,6 @@
 import datetime
 
 import pytest
-from dataset_bytes import EXPLICIT, MR_BRAIN, dataset, encode
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.datadict import tag_for_keyword
@@ -13,6 +12,7 @@ from oxidicom.dataset.header import Header, read_header
 from oxidicom.dataset.wanted_tags import KEYWORDS
 from oxidicom.errors import DatasetError
 from oxidicom.records import Description, PacsFile, Series
+from tests.unit.dataset.dataset_bytes import EXPLICIT, MR_BRAIN, dataset, encode
 
 DIRECTORY = (
     "SERVICES/PACS/MINICHRIS/1449c1d-anonymized-20090701/MR-Brain_w_o_Contrast-98edede8b2-20130308"
@@ -239,9 +239,7 @@ HOSTILE = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from(sorted(TAGS)), HOSTILE, max_size=6), st.text(max_size=16))
-def test_no_value_leaves_the_tree_or_its_limits(
-    changes: dict[str, bytes | None], calling_ae_title: str
-) -> None:
+def test_no_value_leaves_the_tree_or_its_limits(changes: dict[str, bytes | None], calling_ae_title: str) -> None:
     try:
         description = describe(header(**changes), calling_ae_title)
     except DatasetError as error:

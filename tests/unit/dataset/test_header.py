@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pydicom.data
 import pytest
-from dataset_bytes import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+from pydicom.filereader import _read_file_meta_info, dcmread, read_preamble
+
+from oxidicom.dataset import header as header_module
+from oxidicom.dataset.header import read_header, read_header_of_file
+from oxidicom.dataset.odd_dataset import MOST_ODD_BYTES
+from oxidicom.dataset.part10 import build_file_meta
+from oxidicom.dataset.wanted_tags import KEYWORDS, PATIENT_ID, SPECIFIC_CHARACTER_SET
+from oxidicom.errors import DatasetError
+from tests.unit.dataset.dataset_bytes import (
     BIG_ENDIAN,
     DEFLATED,
     EXPLICIT,
@@ -20,17 +31,6 @@ from dataset_bytes import (
     not_empty,
     raw_values,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydicom.dataset import Dataset
-from pydicom.filereader import _read_file_meta_info, dcmread, read_preamble
-
-from oxidicom.dataset import header as header_module
-from oxidicom.dataset.header import read_header, read_header_of_file
-from oxidicom.dataset.odd_dataset import MOST_ODD_BYTES
-from oxidicom.dataset.part10 import build_file_meta
-from oxidicom.dataset.wanted_tags import KEYWORDS, PATIENT_ID, SPECIFIC_CHARACTER_SET
-from oxidicom.errors import DatasetError
 
 ENCODINGS = [EXPLICIT, IMPLICIT, DEFLATED, BIG_ENDIAN, JPEG_BASELINE]
 LARGE_PRIVATE = element(0x00091010, b"OB", bytes(200_000))
@@ -133,9 +133,7 @@ def test_an_empty_dataset_is_refused(transfer_syntax_uid: str) -> None:
 
 def test_a_head_that_holds_the_wanted_tags_is_enough() -> None:
     encoded = encode(dataset()) + element(0x7FE00010, b"OW", bytes(1000))
-    assert read_header(encoded[:-500], EXPLICIT, complete=False) == read_header(
-        encoded, EXPLICIT, complete=True
-    )
+    assert read_header(encoded[:-500], EXPLICIT, complete=False) == read_header(encoded, EXPLICIT, complete=True)
 
 
 @pytest.mark.parametrize(("sent", "negotiated"), [(IMPLICIT, EXPLICIT), (EXPLICIT, IMPLICIT)])
@@ -149,11 +147,7 @@ def test_the_other_vr_encoding_than_negotiated_is_taken_with_a_warning(sent: str
 
 
 def test_an_odd_dataset_is_left_to_pydicom_once_it_is_complete() -> None:
-    odd = (
-        encode(dataset(PatientID=None))
-        + element(0x00190010, b"ZZ", b"ab")
-        + element(PATIENT_ID, b"LO", b"17")
-    )
+    odd = encode(dataset(PatientID=None)) + element(0x00190010, b"ZZ", b"ab") + element(PATIENT_ID, b"LO", b"17")
     assert read_header(odd, EXPLICIT, complete=False) is None
     header = read_header(odd, EXPLICIT, complete=True)
     assert header is not None
@@ -168,9 +162,7 @@ def test_an_odd_dataset_is_not_read_for_ever() -> None:
 
 def test_a_deflated_dataset_is_inflated_as_far_as_needed() -> None:
     deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    encoded = (
-        LARGE_PRIVATE + encode(dataset(SOPClassUID=None)) + element(0x7FE00010, b"OB", bytes(10_000_000))
-    )
+    encoded = LARGE_PRIVATE + encode(dataset(SOPClassUID=None)) + element(0x7FE00010, b"OB", bytes(10_000_000))
     deflated = deflater.compress(encoded) + deflater.flush()
     expected = read_header(encoded, EXPLICIT, complete=True)
     assert read_header(deflated, DEFLATED, complete=True) == expected

@@ -3,7 +3,6 @@
 import io
 
 import pytest
-from dataset_bytes import EXPLICIT, dataset, element, encode
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.filereader import dcmread
@@ -11,6 +10,7 @@ from pydicom.filereader import dcmread
 from oxidicom import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from oxidicom.dataset.part10 import build_file_meta, read_file_meta
 from oxidicom.errors import DatasetError
+from tests.unit.dataset.dataset_bytes import EXPLICIT, dataset, element, encode
 
 UIDS = st.text("0123456789.", min_size=1, max_size=64)
 AE_TITLES = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF), min_size=1, max_size=16)

@@ -4,7 +4,6 @@ import contextlib
 import time
 
 import pytest
-from dataset_bytes import EXPLICIT, IMPLICIT, datasets, element, encode, not_empty, read_by_pydicom
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
@@ -12,6 +11,7 @@ from pydicom.dataset import Dataset
 from oxidicom.dataset.scanner import MOST_DEPTH, MOST_STEPS, MOST_VALUE_BYTES, OddDatasetError, scan
 from oxidicom.dataset.wanted_tags import INSTANCE_NUMBER, PATIENT_ID, STUDY_INSTANCE_UID
 from oxidicom.errors import DatasetError
+from tests.unit.dataset.dataset_bytes import EXPLICIT, IMPLICIT, datasets, element, encode, not_empty, read_by_pydicom
 
 UNDEFINED = 0xFFFFFFFF
 ITEM = b"\xfe\xff\x00\xe0"
@@ -68,9 +68,7 @@ def test_any_bytes_are_read_or_refused(encoded: bytes, implicit: bool, complete:
 
 @given(
     st.lists(
-        st.sampled_from(
-            [ITEM_DELIMITER, SEQUENCE_DELIMITER, OPEN_ITEM, OPEN_SEQUENCE, AFTER, ITEM + b"\0\0\0\0"]
-        ),
+        st.sampled_from([ITEM_DELIMITER, SEQUENCE_DELIMITER, OPEN_ITEM, OPEN_SEQUENCE, AFTER, ITEM + b"\0\0\0\0"]),
         max_size=60,
     ),
     st.booleans(),
@@ -114,9 +112,7 @@ def test_implicit_items_in_an_explicit_sequence_are_tolerated() -> None:
 
 
 def test_an_item_that_is_not_ended_before_its_sequence_is_tolerated() -> None:
-    assert scan_explicit(OPEN_SEQUENCE + OPEN_ITEM + AFTER + SEQUENCE_DELIMITER + AFTER) == {
-        PATIENT_ID: b"1449c1d "
-    }
+    assert scan_explicit(OPEN_SEQUENCE + OPEN_ITEM + AFTER + SEQUENCE_DELIMITER + AFTER) == {PATIENT_ID: b"1449c1d "}
 
 
 def test_elements_out_of_order_are_found_up_to_the_first_past_the_wanted() -> None:
@@ -140,6 +136,14 @@ def test_of_a_huge_value_the_beginning_is_kept() -> None:
 
 def test_a_few_bytes_of_filling_at_the_end_are_ignored() -> None:
     assert scan_explicit(AFTER + bytes(7)) == {PATIENT_ID: b"1449c1d "}
+
+
+@pytest.mark.parametrize("size", range(8, 16))
+def test_an_element_that_is_cut_in_its_head_or_value_is_no_filling(size: int) -> None:
+    cut = element(0x00181000, b"UT", b"text")[:size]
+    assert scan(AFTER + cut, 0, implicit=False, complete=False) is None
+    with pytest.raises(DatasetError, match="ends inside an element"):
+        scan_explicit(AFTER + cut)
 
 
 @pytest.mark.parametrize("vr", [b"ZZ", b"\0\0", b"sq"])

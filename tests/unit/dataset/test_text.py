@@ -13,9 +13,9 @@ from pydicom.filereader import dcmread
 from oxidicom.dataset.text import decode_text, parse_character_set
 
 CHARSET_FILES = Path(pydicom.data.__file__).parent / "charset_files"
-ANY_CHARACTER_SET = st.lists(
-    st.sampled_from([*python_encoding, "nonsense", "utf_7", "rot13"]), max_size=3
-).map(lambda terms: "\\".join(terms).encode())
+ANY_CHARACTER_SET = st.lists(st.sampled_from([*python_encoding, "nonsense", "utf_7", "rot13"]), max_size=3).map(
+    lambda terms: "\\".join(terms).encode()
+)
 
 
 def decode(raw: bytes, character_set: bytes = b"", *, is_name: bool = False) -> tuple[str, bool]:
@@ -104,9 +104,7 @@ def test_any_bytes_become_text_that_can_be_written(raw: bytes, character_set: by
     assert text == text.strip()
 
 
-@given(
-    st.lists(st.sampled_from([b"\x1b$B", b"\x1b(J", b"\x1b$)C", b"\x1b-F", b"\x1b", b"\xe9", b"^", b"a\\"]))
-)
+@given(st.lists(st.sampled_from([b"\x1b$B", b"\x1b(J", b"\x1b$)C", b"\x1b-F", b"\x1b", b"\xe9", b"^", b"a\\"])))
 def test_any_escape_sequences_become_text(pieces: list[bytes]) -> None:
     text, _ = decode(b"".join(pieces), b"\\ISO 2022 IR 87\\ISO 2022 IR 149\\ISO 2022 IR 126", is_name=True)
     text.encode("utf-8")

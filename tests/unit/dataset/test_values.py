@@ -35,16 +35,12 @@ def test_an_age_is_parsed_into_days(text: str, days: int) -> None:
     assert parse_age_days(text) == days
 
 
-@pytest.mark.parametrize(
-    "text", ["", "Y", "030", "030y", "-30Y", "2147483648D", "9999999999Y", "9" * 4000 + "Y"]
-)
+@pytest.mark.parametrize("text", ["", "Y", "030", "030y", "-30Y", "2147483648D", "9999999999Y", "9" * 4000 + "Y"])
 def test_another_age_is_unusable(text: str) -> None:
     assert parse_age_days(text) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "usable"), [("1.2.3", True), ("1" * 64, True), ("1" * 65, False), ("", False)]
-)
+@pytest.mark.parametrize(("text", "usable"), [("1.2.3", True), ("1" * 64, True), ("1" * 65, False), ("", False)])
 def test_a_uid_has_1_to_64_characters(text: str, usable: bool) -> None:
     assert is_uid(text) is usable
 
@@ -54,8 +50,6 @@ def test_a_uid_has_digits_and_dots_only(text: str) -> None:
     assert not is_uid(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "strict"), [("1.2.0.3", True), ("1.02", False), ("1..2", False), (".1", False)]
-)
+@pytest.mark.parametrize(("text", "strict"), [("1.2.0.3", True), ("1.02", False), ("1..2", False), (".1", False)])
 def test_stricter_rules_are_told_apart(text: str, strict: bool) -> None:
     assert is_strict_uid(text) is strict

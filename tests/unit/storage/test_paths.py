@@ -98,11 +98,8 @@ def test_the_file_of_the_example() -> None:
 
 
 def test_the_metadata_file_of_the_example() -> None:
-    assert metadata_path(
-        DIRECTORY, "01HZ7TF03EZD364005NP332RBQ", "NumberOfSeriesRelatedInstances", "192"
-    ) == (
-        f"SERVICES/PACS/org.fnndsc.oxidicom/{DIRECTORY}/01HZ7TF03EZD364005NP332RBQ"
-        "/NumberOfSeriesRelatedInstances=192"
+    assert metadata_path(DIRECTORY, "01HZ7TF03EZD364005NP332RBQ", "NumberOfSeriesRelatedInstances", "192") == (
+        f"SERVICES/PACS/org.fnndsc.oxidicom/{DIRECTORY}/01HZ7TF03EZD364005NP332RBQ/NumberOfSeriesRelatedInstances=192"
     )
 
 
@@ -173,6 +170,13 @@ def test_words_for_missing_values_are_shortened_rather_than_the_instance_refused
     assert len(study) <= 255
 
 
+def test_a_component_without_room_for_its_text_is_refused() -> None:
+    with pytest.raises(DatasetError, match="AccessionNumber is too long"):
+        series_directory(EXAMPLE._replace(accession_number="1" * 240))
+    short = series_directory(EXAMPLE._replace(accession_number="1" * 240, study_description="MR"))
+    assert f"/MR-{'1' * 240}-20130308/" in short
+
+
 def test_an_id_is_never_cut() -> None:
     with pytest.raises(DatasetError) as caught:
         series_directory(EXAMPLE._replace(patient_id="x" * 250))
@@ -186,9 +190,7 @@ def test_a_number_that_leaves_no_room_for_the_path_is_refused() -> None:
     assert len(file_name("x" * 42, "1" * 64)) == 111
 
 
-VALUES = st.one_of(
-    st.text(max_size=30), st.text("./-ab", max_size=300), st.integers(0, 600).map(lambda n: "x" * n)
-)
+VALUES = st.one_of(st.text(max_size=30), st.text("./-ab", max_size=300), st.integers(0, 600).map(lambda n: "x" * n))
 
 
 @given(st.builds(SeriesValues, *[VALUES] * 10))
@@ -233,7 +235,6 @@ def test_all_six_values_tell_series_apart_and_the_directory_alone_routes() -> No
 @pytest.mark.parametrize("workers", [1, 2, 3, 4])
 def test_every_storage_worker_has_series(workers: int) -> None:
     series = [
-        Series("A", f"SERVICES/PACS/A/{index}", "1", datetime.date(2013, 3, 8), "1.2", "1.2.3")
-        for index in range(99)
+        Series("A", f"SERVICES/PACS/A/{index}", "1", datetime.date(2013, 3, 8), "1.2", "1.2.3") for index in range(99)
     ]
     assert {storage_worker_of(series_hash(one), workers) for one in series} == set(range(workers))

@@ -1,0 +1,142 @@
+"""`oxidicom check`: the configuration, and whether what it points at can be used. It changes nothing that lasts."""
+
+import contextlib
+import dataclasses
+import os
+import pwd
+import shutil
+import socket
+import stat
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from oxidicom.cube.database import Database
+from oxidicom.cube.embedded import conninfo_of_running
+from oxidicom.errors import BootError, DatabaseUnavailableError, OxidicomError
+from oxidicom.pacs.echo import echo
+from oxidicom.settings import EMBEDDED, Settings
+from oxidicom.storage.final_tree import FinalTree, links_work
+
+GOOD, REMARK, TROUBLE = "good", "remark", "TROUBLE"
+_STYLES = {GOOD: "green", REMARK: "yellow", TROUBLE: "bold red"}
+_FEW_BYTES = 1 << 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One line of the table."""
+
+    subject: str
+    verdict: str
+    detail: str
+
+
+def run_checks(settings: Settings, warnings: Sequence[str], console: Console) -> int:
+    """Check everything, print a table, and return the exit status: 1 when there is trouble."""
+    table = Table("what", "verdict", "detail", title="oxidicom check")
+    trouble = False
+    for finding in _findings(settings, warnings):
+        style = _STYLES[finding.verdict]
+        table.add_row(finding.subject, f"[{style}]{finding.verdict}[/]", finding.detail)
+        trouble |= finding.verdict == TROUBLE
+    console.print(table)
+    return 1 if trouble else 0
+
+
+def _findings(settings: Settings, warnings: Sequence[str]) -> Iterator[Finding]:
+    yield Finding("configuration", GOOD, "all settings can be used")
+    for warning in warnings:
+        yield Finding("configuration", REMARK, warning)
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [_port, _storage, _database, _pacs]
+    for one in checks:
+        yield from one(settings)
+
+
+def _port(settings: Settings) -> Iterator[Finding]:
+    subject = f"port {settings.port}"
+    family = socket.AF_INET6 if ":" in settings.bind_address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.bind_address, settings.port))
+            yield Finding(subject, GOOD, "free")
+        except PermissionError as error:
+            yield Finding(subject, TROUBLE, f"may not be used by this user: {error.strerror}")
+        except OSError as error:
+            yield Finding(subject, REMARK, f"in use: {error.strerror}; fine if that is the gateway")
+
+
+def _storage(settings: Settings) -> Iterator[Finding]:
+    root = settings.files_root
+    subject = "storage"
+    if not os.path.isdir(root):
+        yield Finding(subject, TROUBLE, f"{root} is no directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT")
+        return
+    try:
+        yield from _writable(root)
+    except (OSError, BootError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        yield Finding(subject, TROUBLE, f"{root} cannot be written: {reason}")
+        return
+    free_bytes = shutil.disk_usage(root).free
+    verdict = GOOD if free_bytes >= _FEW_BYTES else REMARK
+    yield Finding("free space", verdict, f"{free_bytes / 1e9:.1f} GB below {root}")
+    yield _readers(root, settings.umask)
+
+
+def _writable(root: str) -> Iterator[Finding]:
+    probe = os.path.join(root, f".oxidicom-check-{os.getpid()}")
+    try:
+        with open(probe, "wb"):
+            pass
+        FinalTree(root, root)
+        yield Finding("storage", GOOD, f"{root} can be written")
+        if links_work(probe, root):
+            yield Finding("hard links", GOOD, "work from the spool into SERVICES")
+        else:
+            yield Finding("hard links", REMARK, "do not work into SERVICES: every file is copied once more")
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(probe)
+
+
+def _readers(root: str, umask: int) -> Finding:
+    """Say who can read what will be stored: CUBE runs as another user."""
+    file_mode, directory_mode = 0o666 & ~umask, 0o777 & ~umask
+    with contextlib.suppress(KeyError):
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        files, directories = stat.filemode(stat.S_IFREG | file_mode), stat.filemode(stat.S_IFDIR | directory_mode)
+        modes = f"files {files}, directories {directories}"
+        if file_mode & 0o004 and directory_mode & 0o005 == 0o005 and os.stat(root).st_mode & 0o001:
+            return Finding("readers", GOOD, f"every user ({modes}, owner {user})")
+        return Finding("readers", REMARK, f"not every user ({modes}, owner {user}): CUBE must be one of them")
+    return Finding("readers", REMARK, "this user has no name in the password database")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    conninfo: str | None = settings.db_connection
+    if settings.db_connection == EMBEDDED:
+        conninfo = conninfo_of_running(settings.embedded_directory)
+        if conninfo is None:
+            yield Finding("database", REMARK, "embedded; it is started with the gateway")
+            return
+    try:
+        database = Database(conninfo or "", max_connections=1)
+        try:
+            generation = database.generation()
+        finally:
+            database.close()
+        yield Finding("database", GOOD, f"reachable, schema generation {generation}")
+    except DatabaseUnavailableError as error:
+        yield Finding("database", TROUBLE, f"CHRIS_DB_CONNECTION: {error}")
+
+
+def _pacs(settings: Settings) -> Iterator[Finding]:
+    for address in settings.pacs_addresses.values():
+        try:
+            echo(address, settings.ae_title)
+            yield Finding("PACS", GOOD, f"{address} answers C-ECHO")
+        except OxidicomError as error:
+            yield Finding("PACS", TROUBLE, f"{address}: {error}")

@@ -1,0 +1,15 @@
+"""Waiting for a condition, with a deadline: the tests never sleep in the hope that something has happened."""
+
+import time
+
+
+def wait_until(condition, what, seconds=20.0):
+    """Return the first true value of `condition()`; fail, naming `what`, when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what}; last value {value!r}")
+        time.sleep(0.02)
