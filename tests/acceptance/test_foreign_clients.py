@@ -30,7 +30,7 @@ def test_storescu_sends_a_series(gateway, rows, tmp_path):
 def test_dcmsend_sends_a_directory_and_reports_success(gateway, rows, tmp_path):
     make_series(tmp_path / "in", 5)
     output = run("dcmsend", "-v", "-aet", "SCU", "127.0.0.1", gateway.port, "--scan-directories", tmp_path / "in")
-    assert "with status SUCCESS : 5" in output
+    assert "with status SUCCESS  : 5" in output
     wait_until(lambda: len(rows()) == 5, "the rows")
 
 
@@ -103,7 +103,9 @@ def test_an_association_without_instances_leaves_nothing(gateway, rows):
 
 
 def test_no_line_at_info_holds_patient_data(gateway, rows, tmp_path):
-    paths = make_series(tmp_path / "in", 2, PatientName="Geheim^Person", PatientID="ID-4711", PatientBirthDate="19991231")
+    paths = make_series(
+        tmp_path / "in", 2, PatientName="Geheim^Person", PatientID="ID-4711", PatientBirthDate="19991231"
+    )
     send(gateway.port, paths)
     wait_until(lambda: len(rows()) == 2, "the rows")
     text = gateway.log_path.read_text()

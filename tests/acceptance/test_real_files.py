@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.filebase import DicomBytesIO
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from tests.dicom import contexts_of, dataset_bytes, file_meta_of, open_association, send
@@ -54,7 +55,7 @@ CORPUS = corpus()
 def test_the_corpus_has_every_class_and_syntax():
     metas = [file_meta_of(path) for path in CORPUS]
     syntaxes = collections.Counter(meta.TransferSyntaxUID.name for meta in metas)
-    assert len(CORPUS) == 84
+    assert len(CORPUS) == 169
     assert len({meta.MediaStorageSOPClassUID for meta in metas}) == 13
     assert len(syntaxes) == 12
     assert syntaxes["Deflated Explicit VR Little Endian"] == 1
@@ -85,8 +86,12 @@ def test_every_file_as_it_is_is_stored_or_refused_with_the_tag_that_it_lacks(gat
             assert response.OffendingElement
         outcomes[status] += 1
     association.release()
-    assert outcomes == {0x0000: 53, 0xC000: 31}
+    assert outcomes == {0x0000: 127, 0xC000: 33, 0xA900: 9}
     wait_until(lambda: len(rows()) == len(gateway.stored()) and not gateway.spooled(), "the rows")
+
+
+IMPLICIT_IN_EXPLICIT = "SC_rgb_jpeg.dcm"
+"""Its VR encoding is not that of its syntax, as of some devices: pydicom reads it, and cannot write it by itself."""
 
 
 def amended(path, directory, number):
@@ -98,13 +103,27 @@ def amended(path, directory, number):
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.826.0.2.{number}"
     target = directory / f"{number}.dcm"
-    dataset.save_as(target)
+    if path.name == IMPLICIT_IN_EXPLICIT:
+        write_implicit(dataset, target)
+    else:
+        dataset.save_as(target)
     return target
+
+
+def write_implicit(dataset, target):
+    """Write a dataset in implicit VR, whatever its file meta says."""
+    encoded = DicomBytesIO()
+    encoded.is_little_endian = encoded.is_implicit_VR = True
+    pydicom.filewriter.write_dataset(encoded, dataset)
+    meta = DicomBytesIO(b"\0" * 128 + b"DICM")
+    meta.seek(132)
+    pydicom.filewriter.write_file_meta_info(meta, dataset.file_meta)
+    target.write_bytes(meta.getvalue() + encoded.getvalue())
 
 
 def test_every_file_with_its_required_tags_is_stored_byte_for_byte_and_registered(gateway, rows, tmp_path):
     paths = [amended(path, tmp_path, number) for number, path in enumerate(CORPUS)]
-    assert len(paths) == 84
+    assert len(paths) == len(CORPUS)
     statuses = send(gateway.port, paths)
     assert [hex(status.Status) for status in statuses] == ["0x0"] * len(paths)
     wait_until(lambda: len(rows()) == len(paths), "a row for each")
@@ -124,9 +143,12 @@ def assert_row_is_what_pydicom_reads(row, dataset):
         first = value[0] if isinstance(value, pydicom.multival.MultiValue) and value else value
         return str(first or "").replace("\0", "").strip()
 
+    # pydicom drops an empty last component group of a name; we keep what was sent
+    row = {**row, "PatientName": row["PatientName"].rstrip("=")}
+
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "PatientName", "Modality", "AccessionNumber"):
         assert row[keyword] == text(keyword), (row["fname"], keyword)
     for keyword, length in (("StudyDescription", 400), ("SeriesDescription", 400), ("ProtocolName", 64)):
         assert row[keyword] == text(keyword)[:length], (row["fname"], keyword)
-    assert row["StudyDate"] == datetime.datetime.strptime(text("StudyDate").replace(".", ""), "%Y%m%d").date()  # noqa: DTZ007
+    assert row["StudyDate"] == datetime.datetime.strptime(text("StudyDate").replace(".", ""), "%Y%m%d").date()
     assert row["PatientSex"] == (text("PatientSex") if text("PatientSex") in ("M", "F", "O") else "")

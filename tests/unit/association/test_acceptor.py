@@ -3,26 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import pytest
-from association_peer import (
-    ABORT,
-    CT,
-    EXPLICIT,
-    IMPLICIT,
-    INSTANCE,
-    MR,
-    RELEASE_RQ,
-    Listener,
-    associate_rq,
-    command_set,
-    decode_pdus,
-    decode_responses,
-    echo_rq,
-    find_rq,
-    p_data,
-    pdv,
-    store_rq,
-    with_calling_ae_title,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_RELEASE_RP
@@ -42,6 +22,26 @@ from oxidicom.association.events import (
 )
 from oxidicom.association.negotiation import AcceptancePolicy
 from oxidicom.association.pdu import UserRejectReason
+from tests.unit.association.association_peer import (
+    ABORT,
+    CT,
+    EXPLICIT,
+    IMPLICIT,
+    INSTANCE,
+    MR,
+    RELEASE_RQ,
+    Listener,
+    associate_rq,
+    command_set,
+    decode_pdus,
+    decode_responses,
+    echo_rq,
+    find_rq,
+    p_data,
+    pdv,
+    store_rq,
+    with_calling_ae_title,
+)
 
 DATASET = bytes(range(256)) * 200
 STORE_COMMAND = command_set(

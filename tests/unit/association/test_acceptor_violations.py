@@ -3,7 +3,15 @@
 from struct import pack
 
 import pytest
-from association_peer import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pynetdicom.pdu import A_ABORT_RQ
+
+from oxidicom.association.acceptor import MAX_PDU_BYTES, Acceptor, State
+from oxidicom.association.events import Event, ProtocolViolated
+from oxidicom.association.negotiation import AcceptancePolicy
+from oxidicom.association.pdu import AbortReason
+from tests.unit.association.association_peer import (
     ABORT,
     CT,
     INSTANCE,
@@ -18,14 +26,6 @@ from association_peer import (
     pdv,
     store_rq,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pynetdicom.pdu import A_ABORT_RQ
-
-from oxidicom.association.acceptor import MAX_PDU_BYTES, Acceptor, State
-from oxidicom.association.events import Event, ProtocolViolated
-from oxidicom.association.negotiation import AcceptancePolicy
-from oxidicom.association.pdu import AbortReason
 
 UNRECOGNIZED = AbortReason.UNRECOGNIZED_PDU
 UNEXPECTED = AbortReason.UNEXPECTED_PDU

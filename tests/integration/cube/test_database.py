@@ -1,0 +1,242 @@
+"""CUBE's database: what is inserted, what is refused, and when it is away."""
+
+import concurrent.futures
+import datetime
+import socket
+import threading
+
+import msgspec
+import psycopg
+import pytest
+
+from oxidicom.cube.database import Database
+from oxidicom.cube.isolation import register_isolating
+from oxidicom.errors import DatabaseUnavailableError, RowRefusedError
+from oxidicom.records import PacsFile
+
+DATE = datetime.date(2020, 2, 29)
+
+
+def file(number=1, **values):
+    return msgspec.structs.replace(
+        PacsFile(f"SERVICES/PACS/A/{number:05}.dcm", "A", "P", DATE, "1.2", "1.2.3"),
+        **values,
+    )
+
+
+@pytest.fixture
+def cube(database):
+    made = Database(database, max_connections=2)
+    yield made
+    made.close()
+
+
+def execute(conninfo, statement):
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def test_a_row_has_every_value(cube, rows):
+    full = file(
+        patient_name="Wang^小東=x",
+        patient_birth_date=datetime.date(1970, 1, 1),
+        patient_age_days=18262,
+        patient_sex="O",
+        study_description="study",
+        accession_number="acc",
+        modality="CT",
+        protocol_name="protocol",
+        series_description="series",
+    )
+    assert cube.register([full]) == (1, 0)
+    (row,) = rows()
+    assert row["creation_date"].tzinfo is not None
+    assert {key: row[key] for key in row if key not in ("id", "pacs_id", "creation_date")} == {
+        "fname": full.fname,
+        "PatientID": "P",
+        "PatientName": "Wang^小東=x",
+        "StudyInstanceUID": "1.2",
+        "StudyDescription": "study",
+        "SeriesInstanceUID": "1.2.3",
+        "SeriesDescription": "series",
+        "PatientAge": 18262,
+        "PatientBirthDate": datetime.date(1970, 1, 1),
+        "PatientSex": "O",
+        "Modality": "CT",
+        "ProtocolName": "protocol",
+        "StudyDate": DATE,
+        "AccessionNumber": "acc",
+        "identifier": "A",
+    }
+
+
+def test_a_row_that_is_there_stays_as_it_is(cube, rows):
+    cube.register([file(patient_name="first")])
+    assert cube.register([file(patient_name="second"), file(2)]) == (1, 1)
+    assert [row["PatientName"] for row in rows()] == ["first", ""]
+
+
+def test_a_duplicate_inside_one_batch_is_no_error(cube, rows):
+    assert cube.register([file(), file()]) == (1, 1)
+    assert len(rows()) == 1
+
+
+def test_rows_are_sorted_and_metadata_comes_last_in_its_order(cube, database):
+    metadata = [file(9, pacs_identifier="org.fnndsc.oxidicom"), file(8, pacs_identifier="org.fnndsc.oxidicom")]
+    cube.register([file(3), file(1), file(2)], metadata)
+    with psycopg.connect(database) as connection:
+        names = connection.execute("SELECT fname FROM pacsfiles_pacsfile ORDER BY id").fetchall()
+    assert [int(name[-9:-4]) for (name,) in names] == [1, 2, 3, 9, 8]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"patient_id": "x" * 101},
+        {"patient_id": "a\0b"},
+        {"patient_name": "\ud800"},
+        {"patient_age_days": 2**31},
+        {"patient_age_days": 2**70},
+    ],
+    ids=["too long", "NUL", "surrogate", "beyond int4", "beyond int8"],
+)
+def test_one_bad_row_costs_one_row(bad, cube, rows):
+    files = [file(number) for number in range(1, 20)] + [file(20, **bad)]
+    metadata = [file(99, pacs_identifier="org.fnndsc.oxidicom")]
+    with pytest.raises(RowRefusedError):
+        cube.register(files, metadata)
+    assert not rows()
+    outcome = register_isolating(cube, files, metadata)
+    assert (outcome.inserted, [refused.fname for refused, _ in outcome.refused]) == (20, [files[-1].fname])
+    assert len(rows()) == 19
+    assert len(rows(metadata=True)) == 1
+    assert "x" * 101 not in str(outcome.refused[0][1])
+
+
+def test_a_stricter_table_names_its_constraint_and_no_value(cube, database, rows):
+    execute(database, """ALTER TABLE pacsfiles_pacsfile ADD CONSTRAINT no_odd CHECK ("PatientID" <> 'secret')""")
+    outcome = register_isolating(cube, [file(1, patient_id="secret"), file(2)], [])
+    ((_, error),) = outcome.refused
+    assert (error.sqlstate, str(error)) == ("23514", "SQLSTATE 23514 at no_odd")
+    assert len(rows()) == 1
+
+
+def test_three_writers_of_the_same_rows_do_not_deadlock(database, rows):
+    def write(seed):
+        cube = Database(database, max_connections=1)
+        for start in range(0, 400, 20):
+            cube.register([file((number * seed) % 400) for number in range(start, start + 40)])
+        cube.close()
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, (1, 3, 7)))
+    assert len({row["fname"] for row in rows()}) == len(rows())
+
+
+def test_a_pacs_that_was_deleted_is_added_again(cube, database, rows):
+    cube.register([file(1)])
+    cube.register([file(2)])
+    execute(database, "DELETE FROM pacsfiles_pacsfile; DELETE FROM pacsfiles_pacs")
+    assert cube.register([file(3)]) == (1, 0)
+    assert len(rows()) == 1
+
+
+# -- away --------------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_connection_is_unavailable_with_its_reason():
+    cube = Database("host=127.0.0.1 port=1 dbname=x password=secret", max_connections=1)
+    with pytest.raises(DatabaseUnavailableError, match="refuses connections") as raised:
+        cube.register([file()])
+    assert "secret" not in str(raised.value)
+    cube.close()
+
+
+def test_a_server_that_never_answers_is_unavailable():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        cube = Database(f"host=127.0.0.1 port={port} dbname=x connect_timeout=2", max_connections=1)
+        with pytest.raises(DatabaseUnavailableError):
+            cube.generation()
+        cube.close()
+
+
+def test_a_connection_that_is_cut_heals(proxied, proxy, rows):
+    cube = Database(proxied, max_connections=1)
+    cube.register([file(1)])
+    proxy.cut()
+    for _ in range(3):
+        try:
+            cube.register([file(2)])
+            break
+        except DatabaseUnavailableError:
+            continue
+    assert len(rows()) == 2
+    cube.close()
+
+
+def test_a_connection_that_swallows_packets_is_interrupted(proxied, proxy, rows):
+    cube = Database(proxied, max_connections=1)
+    cube.register([file(1)])
+    proxy.swallow()
+    timer = threading.Timer(1.0, cube.interrupt)
+    timer.start()
+    repeated = threading.Timer(2.0, proxy.heal)
+    repeated.start()
+    with pytest.raises(DatabaseUnavailableError):
+        for number in range(2, 10):
+            cube.register([file(number)])
+            if number == 9:
+                pytest.fail("nothing hung")
+    repeated.join()
+    assert cube.register([file(1)])
+    cube.close()
+
+
+def test_a_read_only_database_is_unavailable_and_heals(cube, database, rows):
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    execute(database, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    with pytest.raises(DatabaseUnavailableError, match="read-only"):
+        cube.register([file()])
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    assert cube.register([file()]) == (1, 0)
+
+
+def test_a_database_without_tables_is_still_migrating_and_heals(cube, database, rows):
+    execute(database, "ALTER TABLE pacsfiles_pacsfile RENAME TO elsewhere")
+    with pytest.raises(DatabaseUnavailableError, match="still be migrating"):
+        cube.generation()
+    execute(database, "ALTER TABLE elsewhere RENAME TO pacsfiles_pacsfile")
+    assert cube.generation() == "flat"
+
+
+def test_a_table_that_vanishes_is_unavailable(cube, database):
+    cube.register([file(1)])
+    execute(database, "ALTER TABLE pacsfiles_pacsfile RENAME TO elsewhere")
+    with pytest.raises(DatabaseUnavailableError, match="no tables"):
+        cube.register([file(2)])
+
+
+def test_the_folders_generation_is_told_apart(cube, database):
+    execute(database, "CREATE TABLE pacsfiles_pacsseries (id int)")
+    with pytest.raises(DatabaseUnavailableError, match="CUBE 6 or later"):
+        cube.generation()
+
+
+def test_a_user_that_may_not_write_is_told_which_rights_are_missing(cube, database):
+    name = f"u{psycopg.conninfo.conninfo_to_dict(database)['dbname']}"
+    execute(database, f"CREATE ROLE {name} LOGIN PASSWORD 'p'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
+    plain = psycopg.conninfo.conninfo_to_dict(database)
+    other = Database(psycopg.conninfo.make_conninfo(**{**plain, "user": name, "password": "p"}), max_connections=1)
+    with pytest.raises(DatabaseUnavailableError, match="grant SELECT and INSERT"):
+        other.register([file()])
+    other.close()
+    execute(database, f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def test_a_connection_string_that_is_none_is_refused_without_being_shown():
+    with pytest.raises(DatabaseUnavailableError, match="no libpq connection string") as raised:
+        Database("secret=1 nonsense", max_connections=1)
+    assert "secret" not in str(raised.value)

@@ -1,0 +1,64 @@
+"""Who owns a spool, and how an orphan is adopted."""
+
+import os
+
+import pytest
+
+from oxidicom.errors import BootError
+from oxidicom.storage.gateway_directory import GatewayDirectory
+from oxidicom.storage.ledger import Started
+from oxidicom.storage.spool import Reception, associations, ledger_of
+from tests.fixtures.storage import describe_file
+
+STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")
+
+
+def receive(gateway_directory):
+    reception = Reception(gateway_directory.spool, STARTED)
+    number, descriptor = reception.open_part()
+    os.close(descriptor)
+    reception.commit(number, 0, describe_file())
+    reception._ledger.close()
+    return reception
+
+
+def die(gateway_directory):
+    os.close(gateway_directory._lock)
+
+
+def test_a_living_gateway_is_not_adopted(gateway_directory, tmp_path):
+    receive(gateway_directory)
+    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans() == 0
+    assert len(associations(gateway_directory.spool)) == 1
+
+
+def test_the_associations_of_a_dead_gateway_move_to_the_one_that_adopts_it(gateway_directory, tmp_path):
+    receive(gateway_directory)
+    die(gateway_directory)
+    successor = GatewayDirectory(str(tmp_path / "files"))
+    assert successor.adopt_orphans() == 1
+    (directory,) = associations(successor.spool)
+    assert ledger_of(directory).ended.how == "gateway died"
+    assert not os.path.exists(gateway_directory.path)
+    assert successor.adopt_orphans() == 0
+
+
+def test_an_empty_directory_is_removed_at_the_end(gateway_directory):
+    assert gateway_directory.remove_if_empty() is True
+    assert not os.path.exists(gateway_directory.path)
+
+
+def test_a_directory_with_a_backlog_stays(gateway_directory):
+    receive(gateway_directory)
+    assert gateway_directory.remove_if_empty() is False
+
+
+def test_the_spool_is_private(gateway_directory):
+    assert os.stat(gateway_directory.path).st_mode & 0o077 == 0
+
+
+def test_a_storage_that_is_no_directory_is_named(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    with pytest.raises(BootError, match="CHRIS_FILES_ROOT must be a directory"):
+        GatewayDirectory(str(path))
