@@ -35,7 +35,7 @@ from workers.shared import Shared
 
 _WAIT_SECONDS = 0.5
 _RESCAN_SECONDS = 10.0
-_BATCH_SECONDS = 60.0
+_BATCH_SECONDS = 30.0
 """A batch that takes longer hangs: the connection swallows packets. It is cut."""
 
 _Entry = InstanceStored | NoteStored

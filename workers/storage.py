@@ -21,7 +21,7 @@ from oxidicom.storage.spool import associations, close_dead, contents, describe_
 from workers.messages import AssociationEnded, InstanceReceived, InstanceStored, ProcessDied
 from workers.notes import SeriesNotes
 from workers.retries import Retries
-from workers.scoreboard import Counter, Phase, Slot, State
+from workers.scoreboard import Counter, Phase, Role, Slot, State
 from workers.shared import Shared
 
 _MOST_IN_GROUP = 256
@@ -209,19 +209,24 @@ class StorageWorker:
         directories = associations(self._spool)
         self._settled.intersection_update(directories)
         self._notes.keep_only({os.path.basename(directory) for directory in directories})
-        unended: list[str] = []
-        found: list[InstanceReceived] = []
         for directory in directories:
             if directory in self._settled:
                 continue
-            found += self._received_in(directory)
-            unended.append(directory)
-        for start in range(0, len(found), _MOST_IN_GROUP):
             self._slot.beat(State.WORKING)
-            self._store(found[start : start + _MOST_IN_GROUP], unless_newer=True)
-        for directory in unended:
-            self._slot.beat(State.WORKING)
-            self._look_at_end(directory)
+            # First the ledger: an entry that it does not count must not be registered and gone before it is counted.
+            dead = close_dead(directory)
+            if not dead and not self._has_listener(directory):
+                self._rescan_due = 0.0  # another worker is ending it at this moment
+                continue
+            found = self._received_in(directory)
+            for start in range(0, len(found), _MOST_IN_GROUP):
+                self._slot.beat(State.WORKING)
+                self._store(found[start : start + _MOST_IN_GROUP], unless_newer=True)
+            self._take_up_notes(directory, dead)
+
+    def _has_listener(self, directory: str) -> bool:
+        association = os.path.basename(directory)
+        return any(slot.association == association for slot in self._shared.scoreboard.of_role(Role.LISTENER))
 
     def _received_in(self, directory: str) -> list[InstanceReceived]:
         """Return the entries in `directory` that are this worker's to store, oldest first."""
@@ -250,9 +255,8 @@ class StorageWorker:
         logger.error("An entry of the spool was set aside: {reason}", reason=reason, action="instance_rejected")
         return None
 
-    def _look_at_end(self, directory: str) -> None:
-        """Take up the metadata of an association, and end it if its listener is dead."""
-        dead = close_dead(directory)
+    def _take_up_notes(self, directory: str, dead: bool) -> None:
+        """Take up the metadata of an association, the final counts too if its listener is dead."""
         ledger = ledger_of(directory)
         if ledger is None:
             return

@@ -38,11 +38,12 @@ from oxidicom.association.events import (
 from oxidicom.association.pdu import AbortReason, encode_command_pdus, invalid_parameter
 from oxidicom.association.pdu_reader import Fragment
 from oxidicom.association.statuses import Status
+from oxidicom.association.syntaxes import VERIFICATION
 from oxidicom.association.uids import is_usable_uid
 from oxidicom.errors import ProtocolError
 
-_NONE = 0
-"""No presentation context has this id: they are odd."""
+_NONE = -1
+"""No presentation context id, nor any byte of a peer, has this value."""
 
 
 class Phase(Enum):
@@ -164,9 +165,9 @@ class DimseProvider:
 
 def _find_refusal(request: StoreRequest, command: Command) -> tuple[Status, str] | None:
     """Return status and comment if the command set alone shows that the instance cannot be stored."""
-    if request.affected_sop_class_uid != request.abstract_syntax_uid:
+    if request.affected_sop_class_uid != request.abstract_syntax_uid or request.abstract_syntax_uid == VERIFICATION:
         # PS3.7, 9.1.1.1.9: the class has to be the one of the presentation context.
-        return Status.SOP_CLASS_NOT_SUPPORTED, "SOP class is not that of the presentation context"
+        return Status.SOP_CLASS_NOT_SUPPORTED, "Not a storage class, or not that of the context"
     if not is_usable_uid(request.affected_sop_instance_uid):
         return Status.CANNOT_UNDERSTAND, "Affected SOP Instance UID is not a UID"
     if not command.has_dataset:

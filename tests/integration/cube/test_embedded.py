@@ -111,7 +111,7 @@ def test_data_of_another_version_are_refused_with_a_remedy(server, base):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the server to another user: run the tests as root")
 def test_as_root_a_place_that_the_server_cannot_reach_is_refused_with_a_remedy(tmp_path):
     tmp_path.chmod(0o700)
-    with pytest.raises(BootError, match="cannot reach .* STATE_DIRECTORY"):
+    with pytest.raises(BootError, match=r"cannot reach .* STATE_DIRECTORY"):
         EmbeddedPostgres(str(tmp_path / "postgres")).start()
 
 

@@ -1,4 +1,4 @@
-"""The peer of the tests: pynetdicom encodes what it sends and decodes what it gets. And a listener that drives."""
+"""The peer of the tests (pynetdicom encodes what it sends and decodes what it gets) and their listener."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO

@@ -30,6 +30,7 @@ from tests.unit.association.association_peer import (
     INSTANCE,
     MR,
     RELEASE_RQ,
+    VERIFICATION,
     Listener,
     associate_rq,
     command_set,
@@ -189,11 +190,8 @@ def test_other_requests_are_answered_unrecognized_and_their_dataset_is_dropped(c
     listener = established().receive(*cut(find_rq(message_id=11) + echo_rq()))
     assert listener.events == [RequestUnrecognized(0x0020), Echoed()]
     (_, response), _ = decode_responses(listener.sent)
-    assert (response.CommandField, response.MessageIDBeingRespondedTo, response.Status) == (
-        0x8020,
-        11,
-        0x0211,
-    )
+    assert (response.CommandField, response.MessageIDBeingRespondedTo) == (0x8020, 11)
+    assert response.Status == 0x0211
 
 
 def test_cancel_has_no_response() -> None:
@@ -225,6 +223,13 @@ def test_class_other_than_that_of_the_context_is_refused(cut: Cut) -> None:
     assert [r.Status for _, r in decode_responses(listener.sent)] == [0x0122, 0x0000]
 
 
+def test_nothing_is_stored_as_verification() -> None:
+    listener = established().receive(store_rq(DATASET, context_id=5, sop_class=VERIFICATION))
+    assert kinds(listener) == [StoreRefused]
+    ((_, response),) = decode_responses(listener.sent)
+    assert response.Status == 0x0122
+
+
 def test_response_to_a_refused_request_waits_for_the_end_of_its_dataset() -> None:
     stream = store_rq(DATASET, sop_class=MR, max_pdu_length=4096)
     listener = established().receive(stream[:-1])
@@ -236,7 +241,7 @@ def test_response_to_a_refused_request_waits_for_the_end_of_its_dataset() -> Non
 @pytest.mark.parametrize("uid", [b"", b"1.2\\3.4", b"../../etc", b"1" * 66])
 def test_instance_uid_that_is_none_is_refused(uid: bytes) -> None:
     element = b"\0\0\0\x10" + len(uid).to_bytes(4, "little") + uid
-    command = STORE_COMMAND[: STORE_COMMAND.index(b"\0\0\0\x10")] + element
+    command = STORE_COMMAND[: STORE_COMMAND.rindex(b"\0\0\0\x10")] + element
     event, _ = refused(command, p_data(pdv(b"data", 2)))
     assert event.status == 0xC000
 

@@ -1,0 +1,257 @@
+"""How the gateway starts, refuses to start, degrades and ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import psycopg
+import pytest
+from pynetdicom import build_context
+
+from tests.dicom import CT, contexts_of, make_series, open_association, send
+from tests.fixtures.gateway import command_line, is_alive
+from tests.waiting import wait_until
+
+
+def run(*arguments, **variables):
+    environment = {"PATH": os.environ["PATH"], "COLUMNS": "200", **variables}
+    return subprocess.run(
+        [sys.executable, "-m", "oxidicom", *arguments], env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+# -- start ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_process_shows_its_role(gateway):
+    names = sorted(command_line(pid).strip() for pid in gateway.children())
+    roles = [
+        "inquiry-0",
+        *(f"listener-{n}" for n in range(4)),
+        "observer-0",
+        "registration-0",
+        "storage-0",
+        "storage-1",
+    ]
+    assert names == [f"oxidicom: {role}" for role in roles]
+
+
+def test_a_bad_configuration_is_refused_with_all_its_faults_and_exit_78():
+    done = run(PORT="abc", CHRIS_VERBOSE="maybe")
+    assert done.returncode == 78
+    assert all(
+        name in done.stderr for name in ("PORT='abc'", "CHRIS_VERBOSE", "CHRIS_DB_CONNECTION", "CHRIS_FILES_ROOT")
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_one_clear_line(tmp_path):
+    with socket.create_server(("::", 0), family=socket.AF_INET6) as other:
+        port = other.getsockname()[1]
+        done = run(CHRIS_DB_CONNECTION="host=x", CHRIS_FILES_ROOT=str(tmp_path), PORT=str(port))
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert f"port {port}" in line
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_storage_worker_that_cannot_boot_stops_the_gateway_with_one_clear_message(make_gateway):
+    gateway = make_gateway(start=False)
+    (gateway.files_root / "SERVICES").mkdir()
+    (gateway.files_root / "SERVICES" / "PACS").write_bytes(b"a file in the way")
+    gateway.start(wait=False)
+    assert gateway.process.wait(30) == 1
+    assert len(gateway.lines("cannot_boot")) <= 2
+    (stopped,) = gateway.lines("stopped")
+    assert "cannot boot" in stopped["message"]
+    assert "Traceback" not in gateway.log_path.read_text()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_ipv4_and_ipv6_are_served(host, gateway):
+    socket.create_connection((host, gateway.port), 5).close()
+
+
+def test_version_and_help():
+    from oxidicom import __version__
+
+    assert run("--version").stdout.strip() == f"oxidicom {__version__}"
+    assert "check" in run("--help").stdout
+
+
+# -- check ---------------------------------------------------------------------------------------------------------
+
+
+def test_check_finds_nothing_wrong_beside_a_running_gateway(gateway):
+    done = run("check", **gateway.environment)
+    assert done.returncode == 0, done.stdout
+    assert "schema generation flat" in done.stdout
+    assert "in use" in done.stdout
+
+
+def test_check_fails_for_what_cannot_be_used(tmp_path):
+    done = run(
+        "check",
+        CHRIS_DB_CONNECTION="host=127.0.0.1 port=1 password=secret",
+        CHRIS_FILES_ROOT=str(tmp_path / "missing"),
+        CHRIS_PACS_ADDRESS="A=127.0.0.1:1",
+    )
+    assert done.returncode == 1
+    assert done.stdout.count("TROUBLE") == 3
+    assert "secret" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_check_asks_a_pacs_for_an_echo(gateway):
+    variables = {**gateway.environment, "CHRIS_PACS_ADDRESS": f"ChRIS=127.0.0.1:{gateway.port}"}
+    assert "answers C-ECHO" in run("check", **variables).stdout
+
+
+# -- degraded ------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_database_instances_are_received_and_registered_when_it_is_there(
+    make_gateway, proxied, proxy, rows, tmp_path
+):
+    proxy.swallow()
+    gateway = make_gateway(db=f"{proxied} connect_timeout=2")
+    statuses = send(gateway.port, make_series(tmp_path / "in", 30))
+    assert {status.Status for status in statuses} == {0}
+    wait_until(lambda: len(gateway.stored()) == 30, "the files")
+    (degraded,) = wait_until(lambda: gateway.lines("database_unavailable"), "the gateway says degraded", 30)
+    assert "Degraded" in degraded["message"]
+    proxy.heal()
+    wait_until(lambda: len(rows()) == 30 and len(rows(metadata=True)) == 2, "the backlog is registered", 40)
+    assert len(gateway.lines("database_available")) == 1
+
+
+def test_a_database_that_is_still_migrating_is_waited_for(make_gateway, database, rows, tmp_path):
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("ALTER TABLE pacsfiles_pacsfile RENAME TO later")
+    gateway = make_gateway()
+    send(gateway.port, make_series(tmp_path / "in", 2))
+    (line,) = wait_until(lambda: gateway.lines("database_unavailable"), "the gateway says degraded")
+    assert "may still be migrating" in line["message"]
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("ALTER TABLE later RENAME TO pacsfiles_pacsfile")
+    wait_until(lambda: len(rows()) == 2, "the rows", 30)
+
+
+def test_a_row_that_is_refused_is_set_aside_and_the_others_are_registered(gateway, database, rows, tmp_path):
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("""ALTER TABLE pacsfiles_pacsfile ADD CHECK ("PatientID" <> 'odd')""")
+    good = make_series(tmp_path / "good", 3)
+    (odd,) = make_series(tmp_path / "odd", 1, PatientID="odd")
+    assert {status.Status for status in send(gateway.port, [*good, odd])} == {0}
+    wait_until(lambda: len(rows()) == 3 and gateway.lines("row_rejected"), "the rows of the others")
+    rejected = wait_until(lambda: list(gateway.files_root.glob(".oxidicom/rejected/*/*.json")), "the reason")
+    assert all("SQLSTATE 23514" in path.read_text() for path in rejected)
+    wait_until(lambda: not gateway.spooled(), "nothing is left in the spool")
+
+
+# -- conduct -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data", [b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"MSH|^~\\&|", b""]
+)
+def test_bytes_that_are_no_dicom_are_answered_by_an_abort_or_a_close(data, gateway):
+    with socket.create_connection(("127.0.0.1", gateway.port), 5) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100)[:1] in (b"", b"\x07")
+    assert not [line for line in gateway.lines() if line["level"] not in ("INFO", "DEBUG")]
+
+
+def test_more_associations_than_listeners_wait_for_their_turn(gateway, rows, tmp_path):
+    path = make_series(tmp_path / "in", 1)
+    held = [open_association(gateway.port, [build_context(CT)]) for _ in range(3)]
+    assert send(gateway.port, path)[0].Status == 0
+    for association in held:
+        association.release()
+    wait_until(lambda: len(rows()) == 1, "the row")
+
+
+def test_a_row_is_visible_within_200_ms_of_success(gateway, database, tmp_path):
+    """While the gateway is not saturated; the p99 of 100 instances is their slowest but one."""
+    paths = make_series(tmp_path / "in", 100)
+    association = open_association(gateway.port, contexts_of(paths))
+    lags = []
+    with psycopg.connect(database, autocommit=True) as connection:
+        for number, path in enumerate(paths, 1):
+            assert association.send_c_store(str(path)).Status == 0
+            answered = time.monotonic()
+            query = "SELECT 1 FROM pacsfiles_pacsfile WHERE fname LIKE %s"
+            while not connection.execute(query, [f"%/{number:04}-%"]).fetchone():
+                assert time.monotonic() - answered < 10
+            lags.append(time.monotonic() - answered)
+    association.release()
+    assert sorted(lags)[-2] < 0.2, sorted(lags)[-5:]
+
+
+# -- end -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_a_running_association_finish_and_exits_0(number, gateway, rows, tmp_path):
+    paths = make_series(tmp_path / "in", 4)
+    association = open_association(gateway.port, contexts_of(paths))
+    children = gateway.children()
+    assert association.send_c_store(str(paths[0])).Status == 0
+    gateway.process.send_signal(number)
+    wait_until(lambda: gateway.lines("stopping"), "the gateway begins to stop")
+    for path in paths[1:]:
+        assert association.send_c_store(str(path)).Status == 0
+    association.release()
+    assert gateway.process.wait(30) == 0
+    assert len(rows()) == 4
+    assert len(rows(metadata=True)) == 2
+    assert not any(map(is_alive, children))
+    assert not list(gateway.files_root.glob(".oxidicom/0*"))
+
+
+def test_an_association_that_does_not_end_is_aborted_after_the_drain(make_gateway, rows, tmp_path):
+    gateway = make_gateway(CHRIS_DRAIN_SECONDS="1")
+    paths = make_series(tmp_path / "in", 2)
+    association = open_association(gateway.port, contexts_of(paths))
+    assert association.send_c_store(str(paths[0])).Status == 0
+    began = time.monotonic()
+    assert gateway.stop() == 0
+    assert time.monotonic() - began < 1 + 5
+    wait_until(lambda: association.is_aborted, "the peer is told")
+    assert len(rows()) == 1
+
+
+def test_a_second_signal_ends_at_once_and_loses_nothing(gateway, rows, tmp_path):
+    paths = make_series(tmp_path / "in", 2)
+    association = open_association(gateway.port, contexts_of(paths))
+    assert association.send_c_store(str(paths[0])).Status == 0
+    gateway.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: gateway.lines("stopping"), "the gateway begins to stop")
+    began = time.monotonic()
+    gateway.stop()
+    assert time.monotonic() - began < 5
+    association.abort()
+    gateway.start()
+    wait_until(lambda: len(rows()) == 1 and len(rows(metadata=True)) == 2, "the rows after the restart")
+
+
+def test_no_new_connection_is_accepted_while_stopping(gateway, tmp_path):
+    association = open_association(gateway.port, [build_context(CT)])
+    gateway.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: gateway.lines("stopping"), "the gateway begins to stop")
+
+    def refused():
+        try:
+            socket.create_connection(("127.0.0.1", gateway.port), 1).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    wait_until(refused, "connections are refused")
+    association.release()
+    assert gateway.process.wait(30) == 0
