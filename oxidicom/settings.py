@@ -153,10 +153,10 @@ class Settings(pydantic.BaseModel):
     otlp_endpoint: str = Field(
         "",
         alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-        description="OpenTelemetry Collector, OTLP over gRPC; empty: nothing is exported",
+        description="OpenTelemetry Collector, OTLP over gRPC; accepted, but this version exports nothing yet",
     )
     otel_resource_attributes: str = Field(
-        "", alias="OTEL_RESOURCE_ATTRIBUTES", description="for example `service.name=oxidicom-test`"
+        "", alias="OTEL_RESOURCE_ATTRIBUTES", description="for example `service.name=oxidicom-test`; not used yet"
     )
 
     @classmethod

@@ -1,0 +1,30 @@
+"""The table of settings in the README is that of the settings."""
+
+from pathlib import Path
+
+from oxidicom.settings import Settings
+
+README = Path(__file__).parents[2] / "README.md"
+_COMPUTED = {"TOKIO_WORKER_THREADS": "number of CPUs, at most 4", "CHRIS_PACS_ADDRESS": "empty", "CHRIS_UMASK": "022"}
+
+
+def settings_table():
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for field in Settings.model_fields.values():
+        default = "**required**" if field.is_required() else _shown(field)
+        lines.append(f"| `{field.alias}` | {default} | {field.description} |")
+    return "\n".join(lines)
+
+
+def _shown(field):
+    if field.alias in _COMPUTED:
+        return _COMPUTED[field.alias]
+    if isinstance(field.default, bool):
+        return "yes" if field.default else "no"
+    if field.default == "":
+        return "empty"
+    return f"`{field.default:g}`" if isinstance(field.default, float) else f"`{field.default}`"
+
+
+def test_the_readme_has_every_setting_with_its_default():
+    assert settings_table() in README.read_text()
