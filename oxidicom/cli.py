@@ -129,7 +129,7 @@ def _announce(settings: Settings, database: EmbeddedPostgres | None = None) -> N
         lines += ["  look into it:", f"    {database.psql_command}"]
     lines += [
         "  send it a file:",
-        f"    storescu -aet TEST -aec {settings.ae_title} -xs 127.0.0.1 {settings.port} image.dcm",
+        f"    storescu -aet TEST -aec {settings.ae_title} 127.0.0.1 {settings.port} image.dcm",
         "  stop it with Ctrl-C.",
     ]
     print("\n".join(lines), file=sys.stderr)
