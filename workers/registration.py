@@ -6,6 +6,7 @@ the spool, a bounded part of it in memory, and the gateway is *degraded*, which 
 """
 
 import concurrent.futures
+import contextlib
 import itertools
 import os
 import select
@@ -91,6 +92,8 @@ class RegistrationWorker:
             poll.register(self._queue, select.POLLIN)
         seconds = min(_WAIT_SECONDS, self._backoff.due_seconds) if self._startable else _WAIT_SECONDS
         poll.poll(seconds * 1000)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._landed)
 
     @property
     def _startable(self) -> bool:
@@ -155,7 +158,6 @@ class RegistrationWorker:
             if time.monotonic() - self._flight_began > _BATCH_SECONDS:
                 self._database.interrupt()
             return
-        os.eventfd_read(self._landed)
         flight, self._flight = self._flight, None
         try:
             outcome = flight.result()

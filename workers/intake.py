@@ -1,0 +1,203 @@
+"""The intake of one association: its instances, from the first byte to the committed entry and the answer.
+
+Here is contract 1: Success means safe.
+"""
+
+import collections
+import os
+from collections.abc import Callable
+
+from loguru import logger
+
+from oxidicom.association.acceptor import Acceptor
+from oxidicom.association.commands import StoreRequest
+from oxidicom.association.statuses import Status
+from oxidicom.dataset.part10 import build_file_meta
+from oxidicom.errors import DatasetError
+from oxidicom.records import Description
+from oxidicom.storage.incoming import IncomingInstance
+from oxidicom.storage.ledger import Started
+from oxidicom.storage.names import EntryName
+from oxidicom.storage.spool import Reception
+from workers.messages import AssociationEnded, InstanceReceived, ToStorage
+from workers.queues import Queue
+from workers.scoreboard import Counter, Phase, Slot, State
+from workers.shared import Shared
+
+_WAIT_SECONDS = 1.0
+
+
+class Intake:
+    """Takes the instances of one association, and counts them."""
+
+    def __init__(self, shared: Shared, slot: Slot, acceptor: Acceptor, started: Started) -> None:
+        self._shared = shared
+        self._slot = slot
+        self._acceptor = acceptor
+        self._started = started
+        self._reception: Reception | None = None
+        self._incoming: IncomingInstance | None = None
+        self._refusal: DatasetError | None = None
+        self._log = logger.bind(association=started.association)
+        self.received = 0
+        self.committed = 0
+        self.committed_bytes = 0
+        self.refused: collections.Counter[int] = collections.Counter()
+        """Number of refused instances by status."""
+
+    @property
+    def busy(self) -> bool:
+        """An instance has begun and not ended."""
+        return self._incoming is not None
+
+    @property
+    def series(self) -> int:
+        """Number of series that have a committed instance."""
+        return len(self._reception.series_hashes()) if self._reception else 0
+
+    # -- one instance --------------------------------------------------------------------------------------------
+
+    def begin(self, request: StoreRequest) -> None:
+        """A C-STORE-RQ has come: open the entry that its dataset goes to."""
+        self.received += 1
+        self._refusal = None
+        try:
+            file_meta = build_file_meta(
+                sop_class_uid=request.affected_sop_class_uid,
+                sop_instance_uid=request.affected_sop_instance_uid,
+                transfer_syntax_uid=request.transfer_syntax_uid,
+                calling_ae_title=self._started.calling_ae_title,
+                our_ae_title=self._shared.settings.ae_title,
+            )
+            self._incoming = IncomingInstance(self._open_reception(), file_meta, request.transfer_syntax_uid)
+        except DatasetError as error:
+            self._refusal = error
+        except OSError as error:
+            self._give_up(_spool_refusal(error))
+
+    def _open_reception(self) -> Reception:
+        if self._reception is None:
+            self._reception = Reception(self._shared.directory.spool, self._started)
+        return self._reception
+
+    def take(self, piece: memoryview) -> None:
+        """Bytes of the dataset have come. They must stay as they are until `flush`."""
+        if self._incoming:
+            self._write(lambda incoming: incoming.write(piece))
+
+    def flush(self) -> None:
+        """Write out what was taken."""
+        if self._incoming:
+            self._write(IncomingInstance.flush)
+
+    def _write(self, write: Callable[[IncomingInstance], None]) -> None:
+        """Without room on the disk the instance is given up at once; what still comes of it is read and dropped."""
+        try:
+            if self._incoming:
+                write(self._incoming)
+        except OSError as error:
+            self._give_up(_spool_refusal(error))
+
+    def finish(self, request: StoreRequest) -> None:
+        """The dataset is complete. Commit → queue → respond: the order that makes Success mean safe.
+
+        1. Commit: the complete file takes its committed name in the spool, and the ledger counts it. From here on
+           nothing that happens to any process loses it: every restart finds it by its name.
+        2. Queue: its storage worker is told. This wait for room is the one place where a slow disk slows the peer.
+           To die between 1 and 2 is safe: the dead listener's entries are taken up from the directory.
+        3. Respond. To die between 2 and 3 makes the peer send the instance again, which replaces the file by an
+           identical one and adds no row.
+
+        No other order will do: to respond before 1 could lose an instance that the PACS then deletes, and to queue
+        before 1 would announce an entry that is not there.
+        """
+        committed = self._commit(request)
+        if committed:
+            self._queue(*committed)
+            self._acceptor.respond(request, Status.SUCCESS)
+        else:
+            refusal = self._refusal or DatasetError("Processing failure", Status.PROCESSING_FAILURE)
+            self.refuse(refusal.status, str(refusal))
+            self._acceptor.respond(request, refusal.status, str(refusal)[:64], refusal.offending_tags)
+
+    def _commit(self, request: StoreRequest) -> tuple[EntryName, Description] | None:
+        """Commit the instance that has come, or remember why not and give its space back."""
+        incoming = self._incoming
+        if incoming is None:
+            return None
+        try:
+            name, description = incoming.commit(
+                self._started.calling_ae_title, request.affected_sop_class_uid, request.affected_sop_instance_uid
+            )
+        except DatasetError as error:
+            self._give_up(error)
+            return None
+        except OSError as error:
+            self._give_up(_spool_refusal(error))
+            return None
+        except Exception as error:  # noqa: BLE001 (a bug of ours costs this instance, not the association)
+            self._log.error(
+                "Unexpected {kind} while an instance was committed", kind=type(error).__name__, action="commit_failed"
+            )
+            self._give_up(None)
+            return None
+        self._incoming = None
+        self._count(name, description)
+        return name, description
+
+    def _count(self, name: EntryName, description: Description) -> None:
+        self.committed += 1
+        self.committed_bytes += name.size_bytes
+        self._slot.add(Counter.INSTANCES_COMMITTED)
+        self._slot.add(Counter.BYTES_COMMITTED, name.size_bytes)
+        for warning in description.warnings:
+            self._log.warning(
+                "Instance {number}: {warning}", number=name.number, warning=warning, action="value_mended"
+            )
+
+    def _queue(self, name: EntryName, description: Description) -> None:
+        message = InstanceReceived(self._started.association, *name, description.file)
+        self._put(self._shared.storage_queue_of(name.series_hash), message)
+
+    def refuse(self, status: int, reason: str) -> None:
+        """Count an instance that is answered with a failure status."""
+        self.refused[status] += 1
+        self._slot.add(Counter.INSTANCES_REFUSED)
+        self._log.warning(
+            "An instance of {ae_title} was refused: {reason}",
+            ae_title=self._started.calling_ae_title,
+            reason=reason,
+            status=f"{status:04X}",
+            action="instance_refused",
+        )
+
+    def _give_up(self, refusal: DatasetError | None) -> None:
+        self._refusal = refusal
+        if self._incoming:
+            incoming, self._incoming = self._incoming, None
+            incoming.discard()
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def end(self, how: str) -> None:
+        """The association is over, `how` says how: drop what is unfinished, end the ledger, tell storage."""
+        self._give_up(None)
+        if self._reception is None:
+            return
+        self._reception.end(how)
+        queues = {id(queue): queue for queue in map(self._shared.storage_queue_of, self._reception.series_hashes())}
+        for queue in queues.values():
+            self._put(queue, AssociationEnded(self._started.association))
+
+    def _put(self, queue: Queue[ToStorage], message: ToStorage) -> None:
+        while not queue.put(message, _WAIT_SECONDS):
+            self._slot.beat(State.WORKING)
+            if self._shared.scoreboard.phase >= Phase.STOPPING:
+                return  # it is in the spool: the next start takes it up
+
+
+def _spool_refusal(error: OSError) -> DatasetError:
+    """The disk does not take the instance. The status is transient: the sender may come again (PS3.4, B.2.3)."""
+    reason = os.strerror(error.errno) if error.errno else "write error"
+    logger.error("The spool does not take an instance: {reason}", reason=reason, action="spool_write_failed")
+    return DatasetError(f"Spool: {reason}"[:64], Status.OUT_OF_RESOURCES)
