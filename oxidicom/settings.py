@@ -98,6 +98,13 @@ class Settings(pydantic.BaseModel):
         alias="CHRIS_PACS_ADDRESS",
         description="`AET=host:port` pairs, comma-separated: where to ask for the size of a series",
     )
+    pacs_timeout_seconds: float = Field(
+        10.0,
+        alias="CHRIS_PACS_TIMEOUT_SECONDS",
+        gt=0,
+        le=600,
+        description="how long a PACS has to say how many instances a series has, association included",
+    )
     listeners: int = Field(
         16,
         alias="CHRIS_LISTENER_THREADS",

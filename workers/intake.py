@@ -184,7 +184,7 @@ class Intake:
         self._give_up(None)
         if self._reception is None:
             return
-        self._reception.end(how)
+        self._reception.end(how, self.refused.total())
         queues = {id(queue): queue for queue in map(self._shared.storage_queue_of, self._reception.series_hashes())}
         for queue in queues.values():
             self._put(queue, AssociationEnded(self._started.association))

@@ -55,6 +55,11 @@ class SeriesNotes:
         self._inquiry_slot: Slot | None = None
         self.answers = shared.answer_queues[index]
 
+    @property
+    def waiting(self) -> bool:
+        """An answer or a file is still to come."""
+        return bool(self._unasked or self._due)
+
     def see(self, message: InstanceReceived) -> None:
         """Note that an instance came; the first one of a series makes a question."""
         key = (message.association, message.series_hash)

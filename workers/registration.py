@@ -29,6 +29,7 @@ from oxidicom.storage.spool import (
     set_aside,
 )
 from workers.batching import Batch, Pending
+from workers.closing import ClosingAccounts
 from workers.messages import InstanceStored, NoteStored, ProcessDied
 from workers.process import Backoff
 from workers.scoreboard import Counter, Phase, Role, Slot, State
@@ -59,6 +60,7 @@ class RegistrationWorker:
         self._dropped_seen = 0
         self._rescan_due = 0.0
         self._incomplete_rescan = False
+        self._accounts = ClosingAccounts(slot)
 
     def boot(self) -> None:
         """Make the connection pool, which opens nothing yet, and the thread that uses it."""
@@ -170,14 +172,18 @@ class RegistrationWorker:
     def _clear(self, batch: Batch, outcome: Isolated) -> None:
         """The batch is committed: its entries leave the spool, and those that the database refused are set aside."""
         refused = {file.fname: error for file, error in outcome.refused}
+        new = set(outcome.new)
         for message in batch.entries:
             error = refused.get(message.file.fname)
             if error:
                 self._set_aside(message, str(error))
-            else:
-                self._registered(message)
+                continue
+            if isinstance(message, InstanceStored) and message.file.fname not in new:
+                self._accounts.known(message)
+            new.discard(message.file.fname)
+            self._registered(message)
         self._pending.done(batch)
-        self._slot.add(Counter.ROWS_REGISTERED, outcome.inserted)
+        self._slot.add(Counter.ROWS_REGISTERED, len(outcome.new))
         self._slot.add(Counter.ROWS_KNOWN, outcome.known)
         for association in {note.association for note in batch.notes}:
             self._remove_if_finished(association)
@@ -214,7 +220,7 @@ class RegistrationWorker:
         ends = {name.series_hash for name, _ in there if isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY}
         if ledger and ledger.ended and ends >= self._series_to_end(directory, set(ledger.series)):
             remove_finished(directory)
-            logger.bind(association=association).debug("Association wholly registered", action="association_registered")
+            self._accounts.close(association, [name for name, _ in there if isinstance(name, NoteName)], ledger)
 
     def _series_to_end(self, directory: str, series: set[str]) -> set[str]:
         """Series of which the count itself was refused and set aside are not waited for."""

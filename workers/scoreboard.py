@@ -72,6 +72,10 @@ class Counter(enum.IntEnum):
     DATABASE_UP = 14
     RESPAWNS = 15
     QUESTIONS = 16
+    SERIES_COMPLETE = 17
+    SERIES_INCOMPLETE = 18
+    SERIES_MORE_THAN_EXPECTED = 19
+    SERIES_UNKNOWN = 20
 
 
 class Slot:

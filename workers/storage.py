@@ -82,7 +82,7 @@ class StorageWorker:
             worked = self._take_messages()
             self._store_again()
             self._notes.write_due()
-            if not worked and self._shared.scoreboard.phase >= Phase.FLUSHING_STORAGE:
+            if not worked and self._shared.scoreboard.phase >= Phase.FLUSHING_STORAGE and not self._notes.waiting:
                 return
 
     # -- messages ----------------------------------------------------------------------------------------------

@@ -120,8 +120,6 @@ class PduReader:
         if length > limit:
             raise invalid_parameter(f"PDU of type {pdu_type:02X}H claims {length} bytes, {limit} are allowed")
         if pdu_type == PduType.P_DATA_TF:
-            if length < PDV_HEADER.size:
-                raise invalid_parameter("P-DATA-TF PDU holds no presentation data value")
             self._start += PDU_HEADER.size
             self._left_in_pdu = length
         return int(pdu_type)

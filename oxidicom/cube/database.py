@@ -43,8 +43,8 @@ _DEFAULTS = {
 class Registered(NamedTuple):
     """What one call added."""
 
-    inserted: int
-    """Rows that are new."""
+    new: list[str]
+    """The names of the rows that are new."""
     known: int
     """Rows that were there already, or twice in the batch; they stay as they are."""
 
@@ -112,19 +112,19 @@ class Database:
             pool.close(timeout=1.0)
 
     def _register(self, files: Sequence[PacsFile], metadata: Sequence[PacsFile]) -> Registered:
-        inserted = 0
+        new: list[str] = []
         try:
             with self._connection() as connection:
                 registrar = self._registrar_for(connection)
                 for rows in (files, *([row] for row in metadata)):
                     if rows:
-                        inserted += registrar.insert(connection, rows)
+                        new += registrar.insert(connection, rows)
         except (
             ValueError,
             OverflowError,
         ) as error:  # UnicodeError among them: the client library refuses a value
             raise RowRefusedError(refusal_reason(error)) from error
-        return Registered(inserted, len(files) + len(metadata) - inserted)
+        return Registered(new, len(files) + len(metadata) - len(new))
 
     def _judged(self, error: psycopg.Error) -> DatabaseUnavailableError | RowRefusedError:
         if refuses_row(error):

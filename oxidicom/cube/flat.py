@@ -24,6 +24,7 @@ SELECT now(), * FROM unnest(
     %s::text[], %s::text[], %s::integer[], %s::date[], %s::text[], %s::text[],
     %s::text[], %s::date[], %s::text[])
 ON CONFLICT (fname) DO NOTHING
+RETURNING fname
 """
 
 
@@ -35,15 +36,15 @@ class FlatRegistrar:
     def __init__(self) -> None:
         self._pacs: dict[str, int] = {}
 
-    def insert(self, connection: psycopg.Connection[Any], files: Sequence[PacsFile]) -> int:
-        """Insert `files`. Return how many rows are new.
+    def insert(self, connection: psycopg.Connection[Any], files: Sequence[PacsFile]) -> list[str]:
+        """Insert `files`. Return the names of those that are new.
 
         They are sorted by `fname`: writers that add the same rows in different orders deadlock.
         """
         ordered = sorted(files, key=lambda file: file.fname)
         pacs = self._pacs_ids(connection, {file.pacs_identifier for file in files})
-        cursor = connection.execute(_ADD_FILES, _columns(ordered, pacs), prepare=True)
-        return cursor.rowcount
+        added = connection.execute(_ADD_FILES, _columns(ordered, pacs), prepare=True)
+        return [name for (name,) in added]
 
     def _pacs_ids(self, connection: psycopg.Connection[Any], identifiers: set[str]) -> dict[str, int]:
         """Return the ids of `identifiers`, adding those that are missing. Only ids seen before a COMMIT are kept."""

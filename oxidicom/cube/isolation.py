@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from oxidicom.cube.database import Database
+from oxidicom.cube.database import Database, Registered
 from oxidicom.errors import RowRefusedError
 from oxidicom.records import PacsFile
 
@@ -12,7 +12,7 @@ from oxidicom.records import PacsFile
 class Isolated(msgspec.Struct):
     """What became of a batch."""
 
-    inserted: int = 0
+    new: list[str] = []
     known: int = 0
     refused: list[tuple[PacsFile, RowRefusedError]] = []
 
@@ -47,6 +47,6 @@ def _bisect(database: Database, files: Sequence[PacsFile], outcome: Isolated) ->
         _bisect(database, files[middle:], outcome)
 
 
-def _count(outcome: Isolated, registered: tuple[int, int]) -> None:
-    outcome.inserted += registered[0]
-    outcome.known += registered[1]
+def _count(outcome: Isolated, registered: Registered) -> None:
+    outcome.new += registered.new
+    outcome.known += registered.known

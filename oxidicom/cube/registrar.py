@@ -17,8 +17,8 @@ class Registrar(Protocol):
 
     generation: str
 
-    def insert(self, connection: Connection, files: Sequence[PacsFile]) -> int:
-        """Insert `files`, of which any may be there already. Return how many rows are new. Raise psycopg.Error."""
+    def insert(self, connection: Connection, files: Sequence[PacsFile]) -> list[str]:
+        """Insert `files`, of which any may be there already. Return the names of the new ones. Raise psycopg.Error."""
 
     def forget(self) -> None:
         """Drop what was cached: the database is not what it was."""

@@ -2,15 +2,11 @@
 
 from pynetdicom import AE
 
-from oxidicom.errors import OxidicomError
 from oxidicom.pacs.address_book import PacsAddress
+from oxidicom.pacs.find import PacsError
 
 _VERIFICATION = "1.2.840.10008.1.1"
 _TIMEOUT_SECONDS = 10
-
-
-class PacsError(OxidicomError):
-    """A PACS does not answer as it should."""
 
 
 def echo(address: PacsAddress, our_ae_title: str) -> None:

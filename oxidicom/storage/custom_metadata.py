@@ -1,5 +1,7 @@
 """ "Oxidicom Custom Metadata": empty files by which a client follows a retrieval, and their rows."""
 
+import enum
+
 from oxidicom.records import (
     COMMITTED_COUNT_KEY,
     EXPECTED_COUNT_KEY,
@@ -36,3 +38,21 @@ def metadata_row(association: str, series: Series, note: NoteName) -> PacsFile:
         protocol_name=note.key,
         series_description=note.value,
     )
+
+
+class Verdict(enum.StrEnum):
+    """What the two numbers of a series say together."""
+
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    MORE_THAN_EXPECTED = "more than expected"
+    UNKNOWN = "unknown"
+
+
+def verdict_of(expected: str | None, committed: int) -> Verdict:
+    """Compare the value of NumberOfSeriesRelatedInstances (None: there is none) with the committed instances."""
+    if expected is None or expected == UNKNOWN:
+        return Verdict.UNKNOWN
+    if committed == int(expected):
+        return Verdict.COMPLETE
+    return Verdict.INCOMPLETE if committed < int(expected) else Verdict.MORE_THAN_EXPECTED

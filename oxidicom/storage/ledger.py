@@ -46,6 +46,8 @@ class Ended(msgspec.Struct, frozen=True, tag_field="event", tag="ended"):
     """The association is over; `how` says how, in a few words."""
 
     how: str
+    refused: int | None = None
+    """Number of refused instances; None when the listener died and nobody knows."""
 
 
 Line = Started | SeriesOpened | Committed | Ended

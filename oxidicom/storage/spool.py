@@ -94,7 +94,7 @@ class Reception:
         """Return the hashes of all series that have a committed instance."""
         return list(self._series.values())
 
-    def end(self, how: str) -> None:
+    def end(self, how: str, refused: int) -> None:
         """Note in the ledger how the association ended and unlock it; remove the directory if nothing came.
 
         When even this line finds no room, the free lock says it instead and `close_dead` adds the line later.
@@ -104,7 +104,7 @@ class Reception:
             remove_tree(self.directory)
             return
         with contextlib.suppress(OSError):
-            self._ledger.append(Ended(how))
+            self._ledger.append(Ended(how, refused))
         self._ledger.close()
 
 

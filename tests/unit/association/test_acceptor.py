@@ -284,6 +284,12 @@ def test_abort_of_the_peer_ends_the_association(cut: Cut) -> None:
     assert listener.sent == b""
 
 
+def test_abort_discards_what_nobody_reads_any_more() -> None:
+    listener = established().receive(echo_rq() + ABORT)
+    assert listener.events == [Echoed(), Aborted(source=2, reason=5)]
+    assert listener.sent == b""
+
+
 def test_abort_before_the_request() -> None:
     listener = new_listener().receive(ABORT)
     assert listener.events == [Aborted(source=2, reason=5)]
@@ -312,11 +318,12 @@ def test_deadline_of_a_pdu_applies_inside_pdus_only() -> None:
     assert not listener.acceptor.inside_pdu
 
 
-@pytest.mark.parametrize("max_pdu_length", [1, 7, 8, 20, 133, 4096, 0])
+@pytest.mark.parametrize("max_pdu_length", [1, 7, 8, 20, 21, 133, 4096, 0])
 def test_responses_respect_the_maximum_of_the_peer(max_pdu_length: int) -> None:
     listener = established(max_pdu_length=max_pdu_length).receive(store_rq(b"data"))
     pdus = list(decode_pdus(listener.sent))
     assert all(len(pdu) - 6 <= max(max_pdu_length, 8) for pdu in pdus) or max_pdu_length == 0
+    assert all(len(pdu) % 2 == 0 for pdu in pdus)
     ((_, response),) = decode_responses(listener.sent)
     assert (response.Status, response.AffectedSOPInstanceUID) == (0, INSTANCE)
 

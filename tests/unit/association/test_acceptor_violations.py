@@ -136,6 +136,12 @@ def test_store_command_that_lacks_an_element_is_a_violation(missing: str) -> Non
     assert_aborts(listen().receive(associate_rq(), p_data(pdv(command, 3))), INVALID)
 
 
+def test_command_set_inherits_nothing_from_the_one_before() -> None:
+    without_uid = command_set(**{keyword: value for keyword, value in STORE.items() if "Instance" not in keyword})
+    complete = p_data(pdv(STORE_COMMAND, 3), pdv(b"data", 2))
+    assert_aborts(listen().receive(associate_rq(), complete, p_data(pdv(without_uid, 3))), INVALID)
+
+
 def test_pdu_longer_than_announced_is_a_violation_only_if_strict() -> None:
     fits, too_long = (store_rq(bytes(9000), max_pdu_length=length) for length in (4096, 4097))
     strict = AcceptancePolicy(max_pdu_length=4096, strict=True)

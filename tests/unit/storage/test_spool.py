@@ -52,19 +52,19 @@ def test_the_ledger_counts_by_series(reception):
     for number in (1, 2):
         receive(reception, number)
     other = receive(reception, 3, series_uid="1.2.4")
-    reception.end("released")
+    reception.end("released", 0)
     ledger = ledger_of(reception.directory)
     assert ledger.started == STARTED
     assert sorted(ledger.committed.values()) == [1, 2]
     assert ledger.series[other.series_hash].series_instance_uid == "1.2.4"
-    assert ledger.ended == Ended("released")
+    assert ledger.ended == Ended("released", 0)
 
 
 def test_an_association_without_an_instance_leaves_nothing(reception, tmp_path):
     number, descriptor = reception.open_part()
     os.close(descriptor)
     reception.discard_part(number)
-    reception.end("released")
+    reception.end("released", 0)
     assert associations(str(tmp_path)) == []
 
 
@@ -138,7 +138,7 @@ def test_a_commit_that_the_ledger_cannot_count_is_undone(reception, monkeypatch)
 
 def test_a_finished_directory_is_removed_ledger_first(reception, monkeypatch):
     receive(reception)
-    reception.end("released")
+    reception.end("released", 0)
     removed = []
     unlink = os.unlink
     monkeypatch.setattr(os, "unlink", lambda path: (removed.append(os.path.basename(path)), unlink(path)))

@@ -1,0 +1,151 @@
+"""The size of a series, asked from a PACS: a C-FIND SCP with scripted misbehaviour."""
+
+import socket
+import threading
+import time
+
+import pytest
+from pydicom import Dataset
+from pynetdicom import AE, evt
+
+from tests.dicom import make_series, send
+from tests.fixtures.gateway import free_port
+from tests.waiting import wait_until
+
+_STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def answer(query, count, **changes):
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = query.QueryRetrieveLevel
+    identifier.StudyInstanceUID = query.StudyInstanceUID
+    identifier.SeriesInstanceUID = query.SeriesInstanceUID
+    if count is not None:
+        identifier.NumberOfSeriesRelatedInstances = count
+    for keyword, value in changes.items():
+        setattr(identifier, keyword, value)
+    return identifier
+
+
+@pytest.fixture
+def pacs():
+    """A function that starts a PACS which answers each C-FIND by `script(query)`; it keeps what it was asked."""
+    servers = []
+
+    def start(script):
+        entity = AE("TEST")
+        entity.add_supported_context(_STUDY_ROOT_FIND)
+        seen = {"queries": [], "associations": 0, "called": None}
+
+        def on_find(event):
+            seen["queries"].append(event.identifier)
+            seen["called"] = (event.assoc.requestor.ae_title, event.assoc.acceptor.primitive.called_ae_title)
+            yield from script(event)
+
+        def on_accepted(event):
+            seen["associations"] += 1
+
+        handlers = [(evt.EVT_C_FIND, on_find), (evt.EVT_ACCEPTED, on_accepted)]
+        servers.append(entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers))
+        seen["port"] = servers[-1].server_address[1]
+        return seen
+
+    yield start
+    for server in servers:
+        server.shutdown()
+
+
+def expected_counts(make_gateway, rows, tmp_path, port, series=1, **variables):
+    """Send `series` series of 2 instances; return the NumberOfSeriesRelatedInstances that were registered."""
+    gateway = make_gateway(CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{port}", **variables)
+    paths = [path for n in range(series) for path in make_series(tmp_path / str(n), 2, f"1.2.9.{n}")]
+    assert {status.Status for status in send(gateway.port, paths)} == {0}
+    wait_until(lambda: len(rows(metadata=True)) == 2 * series, "all metadata", 40)
+    names = [row["ProtocolName"] for row in rows(metadata=True)]
+    assert names.index("NumberOfSeriesRelatedInstances") < names.index("OxidicomAttemptedPushCount")
+    found = [row for row in rows(metadata=True) if row["ProtocolName"] == "NumberOfSeriesRelatedInstances"]
+    return gateway, [row["SeriesDescription"] for row in found]
+
+
+def test_the_pacs_is_asked_by_our_title_at_its_own_and_its_number_is_registered(make_gateway, rows, tmp_path, pacs):
+    seen = pacs(lambda event: [(0xFF00, answer(event.identifier, 192))])
+    _, counts = expected_counts(make_gateway, rows, tmp_path, seen["port"])
+    assert counts == ["192"]
+    (query,) = seen["queries"]
+    assert (query.QueryRetrieveLevel, query.SeriesInstanceUID) == ("SERIES", "1.2.9.0")
+    assert seen["called"] == ("ChRIS", "TEST")
+
+
+def abort(event):
+    event.assoc.abort()
+    return iter(())
+
+
+SCRIPTS = {
+    "another series among the answers": (
+        lambda e: [(0xFF00, answer(e.identifier, 7, SeriesInstanceUID="9.9")), (0xFF00, answer(e.identifier, 5))],
+        "5",
+    ),
+    "some keys not supported": (lambda e: [(0xFF01, answer(e.identifier, 5))], "5"),
+    "no number": (lambda e: [(0xFF00, answer(e.identifier, None))], "unknown"),
+    "the wrong level": (lambda e: [(0xFF00, answer(e.identifier, 5, QueryRetrieveLevel="STUDY"))], "unknown"),
+    "only another series": (lambda e: [(0xFF00, answer(e.identifier, 5, SeriesInstanceUID="9.9"))], "unknown"),
+    "two numbers": (lambda e: [(0xFF00, answer(e.identifier, n)) for n in (5, 6)], "unknown"),
+    "a negative number": (lambda e: [(0xFF00, answer(e.identifier, -5))], "unknown"),
+    "nothing": (lambda e: [], "unknown"),
+    "a failure": (lambda e: [(0xA700, None)], "unknown"),
+    "a number and then a failure": (lambda e: [(0xFF00, answer(e.identifier, 5)), (0xC001, None)], "unknown"),
+    "an abort": (abort, "unknown"),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_pacs_that_answers(name, make_gateway, rows, tmp_path, pacs):
+    script, expected = SCRIPTS[name]
+    seen = pacs(script)
+    gateway, counts = expected_counts(make_gateway, rows, tmp_path, seen["port"], CHRIS_PACS_TIMEOUT_SECONDS="5")
+    assert counts == [expected]
+    assert len(gateway.lines("series_size_unknown")) == (expected == "unknown")
+
+
+def test_a_dead_pacs_is_unknown_with_one_warning_for_all_its_series(make_gateway, rows, tmp_path):
+    gateway, counts = expected_counts(make_gateway, rows, tmp_path, free_port(), series=10)
+    assert counts == ["unknown"] * 10
+    assert gateway.lines("series_size_unknown")
+
+
+@pytest.mark.parametrize("said", [b"", b"\x02\x00\x00\x00\x01"], ids=["silent", "inside a PDU"])
+def test_a_pacs_that_stalls_is_unknown_in_time_and_holds_nothing_up(said, make_gateway, rows, tmp_path):
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def stall():
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(said)
+                over.wait(30)
+
+        thread = threading.Thread(target=stall)
+        thread.start()
+        began = time.monotonic()
+        gateway = make_gateway(
+            CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{server.getsockname()[1]}", CHRIS_PACS_TIMEOUT_SECONDS="3"
+        )
+        send(gateway.port, make_series(tmp_path / "in", 3))
+        wait_until(lambda: len(rows()) == 3, "files are stored and registered meanwhile")
+        assert not rows(metadata=True)
+        wait_until(lambda: len(rows(metadata=True)) == 2, "the metadata")
+        assert time.monotonic() - began < 15
+        over.set()
+        thread.join()
+    assert rows(metadata=True)[0]["SeriesDescription"] == "unknown"
+
+
+def test_questions_that_wait_together_share_an_association(make_gateway, rows, tmp_path, pacs):
+    seen = pacs(lambda event: [(0xFF00, answer(event.identifier, 2))])
+    _, counts = expected_counts(make_gateway, rows, tmp_path, seen["port"], series=40)
+    assert counts == ["2"] * 40
+    assert len(seen["queries"]) == 40
+    assert seen["associations"] < 20
