@@ -4,7 +4,12 @@ import shutil
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.gateway", "tests.fixtures.storage"]
+pytest_plugins = [
+    "tests.fixtures.postgres",
+    "tests.fixtures.gateway",
+    "tests.fixtures.storage",
+    "tests.fixtures.orthanc",
+]
 
 _PROGRAMS = {"dcmtk": ("storescu", "dcmtk"), "orthanc": ("Orthanc", "orthanc"), "strace": ("strace", "strace")}
 

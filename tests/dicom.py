@@ -18,6 +18,7 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 def make_instance(path, number=1, series_uid="1.2.3", **attributes):
     """Write a small CT instance to `path` and return it."""
     dataset = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    del dataset.DataSetTrailingPadding  # some senders leave it out
     dataset.SeriesInstanceUID = series_uid
     dataset.SOPInstanceUID = f"{series_uid}.{number}"
     dataset.InstanceNumber = number

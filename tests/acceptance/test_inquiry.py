@@ -149,3 +149,17 @@ def test_questions_that_wait_together_share_an_association(make_gateway, rows, t
     assert counts == ["2"] * 40
     assert len(seen["queries"]) == 40
     assert seen["associations"] < 20
+
+
+def test_a_pacs_that_stalls_does_not_hold_up_the_questions_to_another(make_gateway, rows, tmp_path, pacs):
+    seen = pacs(lambda event: [(0xFF00, answer(event.identifier, 2))])
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and never says a word
+        book = f"SILENT=127.0.0.1:{silent.getsockname()[1]},TEST=127.0.0.1:{seen['port']}"
+        gateway = make_gateway(CHRIS_PACS_ADDRESS=book, CHRIS_PACS_TIMEOUT_SECONDS="8")
+        send(gateway.port, make_series(tmp_path / "a", 2, "1.2.1"), calling="SILENT")
+        send(gateway.port, make_series(tmp_path / "b", 2, "1.2.2"))
+        began = time.monotonic()
+        first = wait_until(lambda: rows(metadata=True), "the metadata of the one that answers")
+        assert time.monotonic() - began < 4
+        assert {row["SeriesInstanceUID"] for row in first} == {"1.2.2"}
+        wait_until(lambda: len(rows(metadata=True)) == 4, "the metadata of the other")
