@@ -290,6 +290,10 @@ class RegistrationWorker:
                 self._pending.add(NoteStored(association, *name, row))
         except FileNotFoundError:
             pass  # it went on while we looked
+        except OSError as error:
+            logger.bind(association=association).warning(
+                "An entry of the spool cannot be read: {reason}", reason=error.strerror, action="take_up_failed"
+            )
         except DatasetError as error:
             set_aside(directory, name.at(STORED), self._shared.directory.rejected, f"not readable: {error}")
 

@@ -213,16 +213,25 @@ class StorageWorker:
             if directory in self._settled:
                 continue
             self._slot.beat(State.WORKING)
-            # First the ledger: an entry that it does not count must not be registered and gone before it is counted.
-            dead = close_dead(directory)
-            if not dead and not self._has_listener(directory):
-                self._rescan_due = 0.0  # another worker is ending it at this moment
-                continue
-            found = self._received_in(directory)
-            for start in range(0, len(found), _MOST_IN_GROUP):
-                self._slot.beat(State.WORKING)
-                self._store(found[start : start + _MOST_IN_GROUP], unless_newer=True)
-            self._take_up_notes(directory, dead)
+            try:
+                self._take_up(directory)
+            except OSError as error:
+                # A full or failing disk: this association waits for the next rescan, the others need not.
+                logger.bind(association=os.path.basename(directory)).warning(
+                    "An association cannot be taken up: {reason}", reason=error.strerror, action="take_up_failed"
+                )
+
+    def _take_up(self, directory: str) -> None:
+        # First the ledger: an entry that it does not count must not be registered and gone before it is counted.
+        dead = close_dead(directory)
+        if not dead and not self._has_listener(directory):
+            self._rescan_due = 0.0  # another worker is ending it at this moment
+            return
+        found = self._received_in(directory)
+        for start in range(0, len(found), _MOST_IN_GROUP):
+            self._slot.beat(State.WORKING)
+            self._store(found[start : start + _MOST_IN_GROUP], unless_newer=True)
+        self._take_up_notes(directory, dead)
 
     def _has_listener(self, directory: str) -> bool:
         association = os.path.basename(directory)

@@ -72,7 +72,8 @@ class GatewayDirectory:
         spool = os.path.join(orphan, "spool")
         taken = associations(spool)
         for directory in taken:
-            end_association(directory, "gateway died")
+            with contextlib.suppress(OSError):  # on a full disk a storage worker ends it when there is room again
+                end_association(directory, "gateway died")
             os.rename(directory, os.path.join(self.spool, os.path.basename(directory)))
         for name in os.listdir(spool):  # hidden: begun, but without any instance
             remove_tree(os.path.join(spool, name))

@@ -204,10 +204,13 @@ def remove_tree(directory: str) -> None:
 
 
 def set_aside(directory: str, file_name: str, rejected: str, reason: str, **details: str) -> None:
-    """Move one file of an association to `rejected`, beside a JSON file that says why."""
+    """Move one file of an association to `rejected`, beside a JSON file that says why.
+
+    The move comes first: on a full disk it succeeds, and only the reason is missing. Raise OSError.
+    """
     target = os.path.join(rejected, os.path.basename(directory))
     os.makedirs(target, 0o700, exist_ok=True)
-    with open(os.path.join(target, f"{file_name}.json"), "w", encoding="utf-8") as file:
-        json.dump({"reason": reason, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **details}, file)
     with contextlib.suppress(FileNotFoundError):
         os.rename(os.path.join(directory, file_name), os.path.join(target, file_name))
+    with contextlib.suppress(OSError), open(os.path.join(target, f"{file_name}.json"), "w", encoding="utf-8") as file:
+        json.dump({"reason": reason, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **details}, file)
