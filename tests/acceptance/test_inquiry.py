@@ -14,8 +14,6 @@ from tests.waiting import wait_until
 
 _STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 def answer(query, count, **changes):
     identifier = Dataset()

@@ -1,6 +1,5 @@
 """Random kills under load: whatever was answered with Success is stored, byte for byte, and registered once."""
 
-import gc
 import os
 import random
 import signal
@@ -78,7 +77,6 @@ def test_nothing_that_was_acknowledged_is_lost_in_random_kills(make_gateway, row
         uid = f"1.2.{path.parent.name.replace('-', '.')}.{path.stem}"
         assert dataset_bytes(by_uid[uid]) == dataset_bytes(path)
     metadata_is_right(found, rows(metadata=True))
-    gc.collect()  # here, where what pynetdicom leaves open is no error
 
 
 def kill_somebody(gateway, chance):
