@@ -84,6 +84,12 @@ class Settings(pydantic.BaseModel):
         le=64 * 1024 * 1024,
         description="maximum PDU length that we announce, in bytes; 0: no limit announced",
     )
+    sync_before_success: bool = Field(
+        False,
+        alias="CHRIS_SCP_SYNC",
+        description="answer Success only after the instance is synced to the disk, so that not even a power failure "
+        "loses it; costs throughput",
+    )
     uncompressed_only: bool = Field(
         False,
         alias="CHRIS_SCP_UNCOMPRESSED_ONLY",
@@ -118,6 +124,13 @@ class Settings(pydantic.BaseModel):
         ge=1,
         le=64,
         description="number of storage workers; by default the number of CPUs, at most 4",
+    )
+    storage_reserve_bytes: int | None = Field(
+        None,
+        alias="CHRIS_STORAGE_RESERVE_BYTES",
+        ge=0,
+        description="free space below which instances are refused (A700), in bytes; by default 1 GiB, or 1 % of "
+        "the filesystem if that is less",
     )
     verbose: bool = Field(False, alias="CHRIS_VERBOSE", description="debugging messages")
     port: int = Field(11111, alias="PORT", ge=1, le=65535, description="TCP port")

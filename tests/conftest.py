@@ -9,9 +9,20 @@ pytest_plugins = [
     "tests.fixtures.gateway",
     "tests.fixtures.storage",
     "tests.fixtures.orthanc",
+    "tests.fixtures.strace",
 ]
 
 _PROGRAMS = {"dcmtk": ("storescu", "dcmtk"), "orthanc": ("Orthanc", "orthanc"), "strace": ("strace", "strace")}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="the drills at their full length (make drills)")
+
+
+@pytest.fixture
+def long_drill(request):
+    """Whether the drills run at their full length."""
+    return request.config.getoption("--long")
 
 
 def pytest_collection_modifyitems(items):

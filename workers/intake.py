@@ -18,6 +18,7 @@ from oxidicom.records import Description
 from oxidicom.storage.incoming import IncomingInstance
 from oxidicom.storage.ledger import Started
 from oxidicom.storage.names import EntryName
+from oxidicom.storage.reserve import Reserve
 from oxidicom.storage.spool import Reception
 from workers.messages import AssociationEnded, InstanceReceived, ToStorage
 from workers.queues import Queue
@@ -25,6 +26,10 @@ from workers.scoreboard import Counter, Phase, Slot, State
 from workers.shared import Shared
 
 _WAIT_SECONDS = 1.0
+_RESERVE_CHECK_BYTES = 16 << 20
+"""A large instance may use up the free space while it comes: it is looked at again each time so much was written."""
+_MOST_REFUSALS_LOGGED = 10
+"""Of each association; the line that accounts for it has the totals."""
 
 
 class Intake:
@@ -36,6 +41,8 @@ class Intake:
         self._acceptor = acceptor
         self._started = started
         self._reception: Reception | None = None
+        self._reserve = Reserve(shared.directory.spool, shared.settings.storage_reserve_bytes)
+        self._reserve_due_bytes = 0
         self._incoming: IncomingInstance | None = None
         self._refusal: DatasetError | None = None
         self._log = logger.bind(association=started.association)
@@ -61,7 +68,9 @@ class Intake:
         """A C-STORE-RQ has come: open the entry that its dataset goes to."""
         self.received += 1
         self._refusal = None
+        self._reserve_due_bytes = _RESERVE_CHECK_BYTES
         try:
+            self._reserve.check()
             file_meta = build_file_meta(
                 sop_class_uid=request.affected_sop_class_uid,
                 sop_instance_uid=request.affected_sop_instance_uid,
@@ -73,11 +82,13 @@ class Intake:
         except DatasetError as error:
             self._refusal = error
         except OSError as error:
-            self._give_up(_spool_refusal(error))
+            self._give_up(_refusal_by_spool(error))
 
     def _open_reception(self) -> Reception:
         if self._reception is None:
-            self._reception = Reception(self._shared.directory.spool, self._started)
+            self._reception = Reception(
+                self._shared.directory.spool, self._started, durable=self._shared.settings.sync_before_success
+            )
         return self._reception
 
     def take(self, piece: memoryview) -> None:
@@ -95,8 +106,13 @@ class Intake:
         try:
             if self._incoming:
                 write(self._incoming)
+                if self._incoming.size_bytes > self._reserve_due_bytes:
+                    self._reserve_due_bytes += _RESERVE_CHECK_BYTES
+                    self._reserve.check()
+        except DatasetError as error:
+            self._give_up(error)
         except OSError as error:
-            self._give_up(_spool_refusal(error))
+            self._give_up(_refusal_by_spool(error))
 
     def finish(self, request: StoreRequest) -> None:
         """The dataset is complete. Commit → queue → respond: the order that makes Success mean safe.
@@ -125,6 +141,8 @@ class Intake:
         incoming = self._incoming
         if incoming is None:
             return None
+        if self._shared.settings.sync_before_success:
+            self._slot.beat(State.SYNCING)
         try:
             name, description = incoming.commit(
                 self._started.calling_ae_title, request.affected_sop_class_uid, request.affected_sop_instance_uid
@@ -133,7 +151,7 @@ class Intake:
             self._give_up(error)
             return None
         except OSError as error:
-            self._give_up(_spool_refusal(error))
+            self._give_up(_refusal_by_spool(error))
             return None
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this instance, not the association)
             self._log.error(
@@ -163,7 +181,8 @@ class Intake:
         """Count an instance that is answered with a failure status."""
         self.refused[status] += 1
         self._slot.add(Counter.INSTANCES_REFUSED)
-        self._log.warning(
+        self._log.log(
+            "WARNING" if self.refused.total() <= _MOST_REFUSALS_LOGGED else "DEBUG",
             "An instance of {ae_title} was refused: {reason}",
             ae_title=self._started.calling_ae_title,
             reason=reason,
@@ -196,8 +215,7 @@ class Intake:
                 return  # it is in the spool: the next start takes it up
 
 
-def _spool_refusal(error: OSError) -> DatasetError:
+def _refusal_by_spool(error: OSError) -> DatasetError:
     """The disk does not take the instance. The status is transient: the sender may come again (PS3.4, B.2.3)."""
     reason = os.strerror(error.errno) if error.errno else "write error"
-    logger.error("The spool does not take an instance: {reason}", reason=reason, action="spool_write_failed")
     return DatasetError(f"Spool: {reason}"[:64], Status.OUT_OF_RESOURCES)

@@ -276,6 +276,7 @@ class RegistrationWorker:
                     continue
                 if self._pending.full:
                     return False
+                self._slot.beat(State.WORKING)
                 self._take_up(directory, name)
         return True
 

@@ -31,10 +31,10 @@ class State(enum.IntEnum):
     EMPTY = 0
     BOOTING = 1
     WAITING = 2
-    """For a connection or a message: blocked in the kernel, and not stuck however long."""
+    """For a connection or a message, at most a second at a time: a heartbeat comes between."""
     WORKING = 3
     SYNCING = 4
-    """Waiting for the disk, which may be slow: not stuck either."""
+    """Waiting for the disk, which may be slow: not stuck, however long."""
     ENDED = 5
 
 
@@ -131,9 +131,9 @@ class Slot:
         return int.from_bytes(self._memory[self._at + 8 : self._at + 16], "little")
 
     @property
-    def heartbeat_age_seconds(self) -> float:
-        beat = int.from_bytes(self._memory[self._at + 16 : self._at + 24], "little")
-        return (time.monotonic_ns() - beat) / 1e9
+    def heartbeat_ns(self) -> int:
+        """When the process gave its last sign of life, in ns of the monotonic clock."""
+        return int.from_bytes(self._memory[self._at + 16 : self._at + 24], "little")
 
     @property
     def association(self) -> str:

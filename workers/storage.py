@@ -40,6 +40,8 @@ class StorageWorker:
         self._queue = shared.storage_queues[index]
         self._spool = shared.directory.spool
         self._retries: Retries[InstanceReceived] = Retries()
+        self._untrusted: set[InstanceReceived] = set()
+        """Entries whose sync failed: their pages may be marked clean without being on the disk."""
         self._settled: set[str] = set()
         """Directories of ended associations in which nothing is left to do for this worker."""
         self._rescan_due = 0.0
@@ -108,9 +110,9 @@ class StorageWorker:
 
     # -- storing -----------------------------------------------------------------------------------------------
 
-    def _store(self, group: list[InstanceReceived], *, unless_newer: bool = False) -> None:
+    def _store(self, group: list[InstanceReceived]) -> None:
         """Place, sync, rename to `.stored`, tell registration: in this order, a group at a time."""
-        placed = [message for message in group if self._place(message, unless_newer)]
+        placed = [message for message in group if self._place(message)]
         if not placed:
             return
         try:
@@ -118,17 +120,22 @@ class StorageWorker:
             self._sync.sync([self._path(message, RECEIVED) for message in placed])
             self._tree.sync_directories()
         except OSError as error:
+            self._untrusted.update(placed)
             for message in placed:
                 self._fail(message, error)
             return
         for message in placed:
             self._mark_stored(message)
 
-    def _place(self, message: InstanceReceived, unless_newer: bool) -> bool:
+    def _place(self, message: InstanceReceived) -> bool:
         self._notes.see(message)
+        self._slot.beat(State.SYNCING)  # a copy, where the storage has no links, may take its time
         source = self._path(message, RECEIVED)
         try:
-            self._tree.place(source, message.file.fname, unless_newer=unless_newer)
+            if message in self._untrusted:
+                self._tree.write_anew(source)
+                self._untrusted.discard(message)
+            self._tree.place(source, message.file.fname)
         except OSError as error:
             if os.path.exists(source):  # else it was taken up already: a message and a rescan may both tell of it
                 self._fail(message, error)
@@ -177,8 +184,7 @@ class StorageWorker:
         )
 
     def _store_again(self) -> None:
-        # What failed may have been overtaken by a newer version of the same file, which then stays.
-        self._store(self._retries.take_due(), unless_newer=True)
+        self._store(self._retries.take_due())
 
     def _path(self, message: InstanceReceived, state: str) -> str:
         return os.path.join(self._spool, message.association, _name(message).at(state))
@@ -230,7 +236,7 @@ class StorageWorker:
         found = self._received_in(directory)
         for start in range(0, len(found), _MOST_IN_GROUP):
             self._slot.beat(State.WORKING)
-            self._store(found[start : start + _MOST_IN_GROUP], unless_newer=True)
+            self._store(found[start : start + _MOST_IN_GROUP])
         self._take_up_notes(directory, dead)
 
     def _has_listener(self, directory: str) -> bool:
@@ -243,6 +249,7 @@ class StorageWorker:
         for name, state in contents(directory):
             if not isinstance(name, EntryName) or state != RECEIVED or not self._is_mine(name.series_hash):
                 continue
+            self._slot.beat(State.WORKING)
             with contextlib.suppress(FileNotFoundError):  # it went on while we looked
                 path = os.path.join(directory, name.at(RECEIVED))
                 status = os.stat(path)

@@ -31,6 +31,7 @@ from workers.registration import RegistrationWorker
 from workers.scoreboard import Counter, Phase, Role, Slot, State
 from workers.shared import Shared, roles_of, share
 from workers.storage import StorageWorker
+from workers.vigil import Vigil, waits_for_disk
 
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TICK_SECONDS = 0.5
@@ -40,6 +41,8 @@ _FLUSH_SECONDS = 4.0
 """What the drain may take beyond CHRIS_DRAIN_SECONDS: abort, storage and registration together."""
 _LONG_LIFE_SECONDS = 10.0
 """A process that lived so long is spawned again at once."""
+_STUCK_SECONDS = 30.0
+"""A process that gave no sign of life for so long is stuck. Each beats at least once a second."""
 _BACKLOG = 1024
 _VITAL = (Role.LISTENER, Role.STORAGE)
 """Roles without which nothing can be received: when one cannot boot, the gateway stops."""
@@ -55,6 +58,9 @@ class _Post:
     pid: int = 0
     born: float = 0.0
     backoff: Backoff = dataclasses.field(default_factory=lambda: Backoff(0.1, 10.0))
+    vigil: Vigil = dataclasses.field(default_factory=lambda: Vigil(_STUCK_SECONDS))
+    finished: bool = False
+    """Its process ended in order during the drain: it has no successor."""
 
     @property
     def name(self) -> str:
@@ -113,6 +119,7 @@ class Supervisor:
                 return
             self._reap()
             self._respawn()
+            self._kill_stuck()
             if starting and all(post.slot.state > State.BOOTING for post in self._posts):
                 self._shared.scoreboard.phase = Phase.SERVING
                 self._on_ready()
@@ -124,7 +131,21 @@ class Supervisor:
         received = signal.sigtimedwait(_SIGNALS, seconds)
         return received.si_signo if received else None
 
+    def _kill_stuck(self) -> None:
+        """Kill what gives no sign of life; its successor and the queue it leaves take care of the rest."""
+        for post in self._posts:
+            if post.pid and post.vigil.is_stuck(post.slot) and not waits_for_disk(post.pid):
+                logger.error(
+                    "Process {name} gave no sign of life for {seconds:g} s and is killed",
+                    name=post.name,
+                    seconds=_STUCK_SECONDS,
+                    action="process_stuck",
+                )
+                os.kill(post.pid, signal.SIGKILL)
+                post.vigil.begin()
+
     def _spawn(self, post: _Post) -> None:
+        post.vigil.begin()
         post.born = time.monotonic()
         post.pid = spawn(self._shared, post.slot, post.role, post.index, lambda: _make(self._shared, post))
 
@@ -165,7 +186,7 @@ class Supervisor:
 
     def _respawn(self) -> None:
         for post in self._posts:
-            if not post.pid and not self._failure and not post.backoff.due_seconds:
+            if not post.pid and not post.finished and not self._failure and not post.backoff.due_seconds:
                 self._shared.scoreboard.slots[0].add(Counter.RESPAWNS)
                 self._spawn(post)
 
@@ -196,14 +217,20 @@ class Supervisor:
         self._shared.registration_queue.put(PhaseChanged(phase))
 
     def _await_end(self, role: Role, deadline: float) -> bool | None:
-        """Wait until no process of `role` is left. Return False at the deadline, None at a second signal to stop."""
-        while any(post.pid for post in self._posts if post.role is role):
+        """Wait until every process of `role` ended in order. Return False at the deadline, None at a second signal.
+
+        A process that dies meanwhile is spawned again, for its work is not done; but a listener is not.
+        """
+        while not all(post.finished for post in self._posts if post.role is role):
             if time.monotonic() > deadline:
                 return False
             if self._wait_for_signal(_BOOT_TICK_SECONDS) in (signal.SIGTERM, signal.SIGINT):
                 return None
-            for _ in self._ended():
-                pass
+            for post, status in self._ended():
+                post.finished = status == 0 or post.role is Role.LISTENER
+                if status:
+                    self._bury(post, status)
+            self._respawn()
         return True
 
     def _stop(self) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import shutil
+import time
 from collections import OrderedDict
 
 from oxidicom.errors import BootError
@@ -42,32 +43,51 @@ class FinalTree:
                 "give this user write permission on CHRIS_FILES_ROOT"
             ) from error
 
-    def place(self, source: str, path: str, *, unless_newer: bool = False) -> None:
+    def place(self, source: str, path: str) -> None:
         """Make the finished file `source` appear at `path` (relative to the files root), whole, over any older one.
 
-        With `unless_newer` a file that is there already and was written later stays: that is the rule for
-        what is taken up after a crash. Raise OSError.
+        Of two versions the one that was committed last stays, in whatever order they come here: two listeners
+        may be overtaken by each other, and a crash makes old entries come again. Raise OSError.
         """
         try:
-            self._place(source, path, unless_newer)
+            self._place(source, path)
         except FileNotFoundError:
             # CUBE may have deleted a directory that is open here; what is opened anew is there.
             self._forget(os.path.dirname(path))
-            self._place(source, path, unless_newer)
+            self._place(source, path)
 
-    def _place(self, source: str, path: str, unless_newer: bool) -> None:
+    def _place(self, source: str, path: str) -> None:
         directory, _, name = path.rpartition("/")
         descriptor = self._directory(directory)
         try:
-            os.link(source, name, dst_dir_fd=descriptor)
-        except FileExistsError:
-            if not (unless_newer and _is_newer(name, descriptor, source)):
-                self._replace(source, name, descriptor)
+            self._link(source, name, descriptor)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            self._copy(source, name, descriptor)
+            if not _was_committed_later(name, descriptor, source):
+                copy = self._copy_across if error.errno == errno.EXDEV else self._copy
+                copy(source, name, descriptor)
         self._changed[directory] = descriptor
+
+    def _link(self, source: str, name: str, descriptor: int) -> None:
+        try:
+            os.link(source, name, dst_dir_fd=descriptor)
+        except FileExistsError:
+            if not _was_committed_later(name, descriptor, source):
+                self._replace(source, name, descriptor)
+
+    def write_anew(self, entry: str) -> None:
+        """Replace a spool entry by a copy of itself, since a sync of it failed. Raise OSError.
+
+        After such an error Linux marks the pages clean: a second sync of the same file would succeed and mean nothing.
+        """
+        private = os.path.join(self._tmp, str(os.getpid()))
+        try:
+            copy_durably(entry, os.open(private, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666))
+            os.rename(private, entry)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(private)
 
     def place_empty(self, path: str) -> None:
         """Make an empty file at `path`; one that is there already stays. Raise OSError."""
@@ -100,17 +120,30 @@ class FinalTree:
                 os.unlink(private)
 
     def _copy(self, source: str, name: str, descriptor: int) -> None:
-        """Without hard links: copy to a private name, sync, rename."""
+        """Without hard links: copy to a private name, rename."""
         private = os.path.join(self._tmp, str(os.getpid()))
         try:
-            with open(source, "rb") as original, open(private, "wb") as copy:
-                shutil.copyfileobj(original, copy, 1 << 20)
-                copy.flush()
-                os.fdatasync(copy.fileno())
+            copy_durably(source, os.open(private, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666))
             os.rename(private, name, dst_dir_fd=descriptor)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(private)
+
+    def _copy_across(self, source: str, name: str, descriptor: int) -> None:
+        """To another filesystem: copy to a file without a name, then give it its name.
+
+        A private name would have to stand below SERVICES, where CUBE would see it. So an older version is
+        unlinked first; should the gateway die just then, the entry is still in the spool and comes again.
+        """
+        nameless = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=descriptor)
+        keeper = os.dup(nameless)  # the file is gone with its last descriptor
+        try:
+            copy_durably(source, nameless)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=descriptor)
+            os.link(f"/proc/self/fd/{keeper}", name, dst_dir_fd=descriptor, follow_symlinks=True)
+        finally:
+            os.close(keeper)
 
     def _directory(self, path: str) -> int:
         """Return a descriptor of the directory `path`, made if it is missing, from the cache if it is open."""
@@ -163,6 +196,23 @@ def links_work(source: str, files_root: str) -> bool:
     return True
 
 
-def _is_newer(name: str, descriptor: int, source: str) -> bool:
-    there = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-    return there.st_mtime_ns > os.stat(source).st_mtime_ns
+def copy_durably(source: str, target: int) -> None:
+    """Copy the file `source`, with its mtime, to the descriptor `target`, sync and close that. Raise OSError."""
+    with open(target, "wb") as copy, open(source, "rb") as original:
+        shutil.copyfileobj(original, copy, 1 << 20)
+        copy.flush()
+        committed_ns = os.fstat(original.fileno()).st_mtime_ns
+        os.utime(target, ns=(committed_ns, committed_ns))
+        os.fsync(target)
+
+
+def _was_committed_later(name: str, descriptor: int, source: str) -> bool:
+    """Tell whether the file that is there was committed after `source`: the moment of the commit is its mtime.
+
+    A file "of the future" was written before somebody set the clock back: it must not win for ever.
+    """
+    try:
+        there = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.stat(source).st_mtime_ns < there.st_mtime_ns <= time.time_ns()

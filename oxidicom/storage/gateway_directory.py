@@ -15,7 +15,7 @@ import os
 from ulid import ULID
 
 from oxidicom.errors import BootError
-from oxidicom.storage.spool import associations, remove_finished, remove_tree
+from oxidicom.storage.spool import associations, remove_finished, remove_tree, sync_directory
 from oxidicom.storage.spool import close_dead as end_association
 
 PRIVATE_ROOT = ".oxidicom"
@@ -41,6 +41,8 @@ class GatewayDirectory:
             self._lock = _lock(self.path)  # before it has a spool: without one nobody adopts it
             for directory in (self.spool, self.tmp):
                 os.mkdir(directory, 0o700)
+            for directory in (files_root, self._private_root, self.path):
+                sync_directory(directory)
         except OSError as error:
             raise BootError(
                 f"the storage {files_root} cannot be used: {error.strerror} ({error.filename or self.path}); "

@@ -1,6 +1,7 @@
 """One instance on its way into the spool: bytes as received, to disk without being assembled in memory."""
 
 import os
+import time
 
 from oxidicom.association.statuses import Status
 from oxidicom.dataset.description import describe
@@ -56,6 +57,10 @@ class IncomingInstance:
         self.flush()
         description = describe(self._read_header(), calling_ae_title)
         _require_same_uids(description, sop_class_uid, sop_instance_uid)
+        # Of two versions of a file that with the later mtime stays: the moment of the commit decides.
+        committed_ns = time.time_ns()
+        os.utime(self._descriptor, ns=(committed_ns, committed_ns))
+        self._reception.sync_data(self._descriptor)
         self._close()
         return self._reception.commit(self.number, self.size_bytes, description), description
 

@@ -34,11 +34,13 @@ _WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 class Reception:
     """The directory of one association, as its listener writes it. Made when the first instance arrives."""
 
-    def __init__(self, spool: str, started: Started) -> None:
+    def __init__(self, spool: str, started: Started, *, durable: bool = False) -> None:
         """Make the directory under `spool`, with its locked ledger inside from its first visible moment.
 
-        Raise OSError when the disk does not take it.
+        With `durable` an instance is synced before it is committed, and the commit before it is answered; the
+        ledger is not, since `close_dead` completes it from the entries. Raise OSError when the disk does not take it.
         """
+        self._durable = durable
         self.directory = os.path.join(spool, started.association)
         hidden = os.path.join(spool, f".{started.association}")
         os.mkdir(hidden, 0o700)
@@ -46,6 +48,7 @@ class Reception:
         try:
             self._ledger.append(started)
             os.rename(hidden, self.directory)
+            self._sync_directory(spool)
         except OSError:
             self._ledger.close()
             remove_tree(hidden)
@@ -67,6 +70,15 @@ class Reception:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self.directory, part_name(number)))
 
+    def sync_data(self, descriptor: int) -> None:
+        """Make the data of a part file durable, if the reception is `durable`. Raise OSError."""
+        if self._durable:
+            os.fdatasync(descriptor)
+
+    def _sync_directory(self, path: str) -> None:
+        if self._durable:
+            sync_directory(path)
+
     def commit(self, number: int, size_bytes: int, description: Description) -> EntryName:
         """Make the finished file of `number` a committed entry, then note it in the ledger.
 
@@ -84,6 +96,7 @@ class Reception:
                 self._ledger.append(line)
             else:
                 self._ledger.append(SeriesOpened(name.series_hash, description.series), line)
+            self._sync_directory(self.directory)
         except OSError:
             os.unlink(received)
             raise
@@ -106,6 +119,15 @@ class Reception:
         with contextlib.suppress(OSError):
             self._ledger.append(Ended(how, refused))
         self._ledger.close()
+
+
+def sync_directory(path: str) -> None:
+    """Make the entries of a directory durable. Raise OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def associations(spool: str) -> list[str]:

@@ -5,7 +5,12 @@ from pathlib import Path
 from oxidicom.settings import Settings
 
 README = Path(__file__).parents[2] / "README.md"
-_COMPUTED = {"TOKIO_WORKER_THREADS": "number of CPUs, at most 4", "CHRIS_PACS_ADDRESS": "empty", "CHRIS_UMASK": "022"}
+_COMPUTED = {
+    "TOKIO_WORKER_THREADS": "number of CPUs, at most 4",
+    "CHRIS_PACS_ADDRESS": "empty",
+    "CHRIS_STORAGE_RESERVE_BYTES": "1 GiB or 1 %, whichever is less",
+    "CHRIS_UMASK": "022",
+}
 
 
 def settings_table():

@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import subprocess
+import time
 
 import pytest
 
@@ -52,12 +54,51 @@ def test_to_place_the_same_entry_again_changes_nothing(tree, root):
     assert os.listdir(root / "tmp") == []
 
 
-def test_at_replay_an_older_version_does_not_replace_a_newer_one(tree, root):
-    tree.place(source(root, b"new", "new", mtime=2_000_000_000), PATH)
-    tree.place(source(root, b"old", "old", mtime=1_000_000_000), PATH, unless_newer=True)
+def test_the_version_that_was_committed_last_stays_in_whatever_order_they_come(tree, root):
+    tree.place(source(root, b"new", "new", mtime=1_100_000_000), PATH)
+    tree.place(source(root, b"old", "old", mtime=1_000_000_000), PATH)
     assert (root / PATH).read_bytes() == b"new"
-    tree.place(source(root, b"newest", "newest", mtime=2_100_000_000), PATH, unless_newer=True)
+    tree.place(source(root, b"newest", "newest", mtime=1_200_000_000), PATH)
     assert (root / PATH).read_bytes() == b"newest"
+
+
+def test_a_file_from_before_the_clock_was_set_back_does_not_win_for_ever(tree, root):
+    tree.place(source(root, b"of the future", "future", mtime=time.time() + 3600), PATH)
+    tree.place(source(root, b"new", "new"), PATH)
+    assert (root / PATH).read_bytes() == b"new"
+
+
+def test_an_entry_whose_sync_failed_becomes_another_inode_with_the_same_content_and_time(tree, root):
+    entry = source(root, mtime=1_000_000_000)
+    before = os.stat(entry)
+    tree.write_anew(entry)
+    after = os.stat(entry)
+    assert after.st_ino != before.st_ino
+    assert after.st_mtime_ns == before.st_mtime_ns
+    assert (root / "entry").read_bytes() == b"one"
+    assert os.listdir(root / "tmp") == []
+
+
+@pytest.fixture
+def services_elsewhere(root):
+    """SERVICES is a filesystem of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root: run the tests as root")
+    (root / "SERVICES").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", root / "SERVICES"], check=True)
+    yield
+    subprocess.run(["umount", "--lazy", root / "SERVICES"], check=True)
+
+
+def test_on_another_filesystem_the_file_is_copied_and_nothing_temporary_is_seen(services_elsewhere, root):
+    tree = FinalTree(str(root), str(root / "tmp"))
+    assert not links_work(source(root), str(root))
+    tree.place(source(root, b"one", "one", mtime=1_000_000_000), PATH)
+    assert (root / PATH).read_bytes() == b"one"
+    tree.place(source(root, b"two", "two", mtime=1_100_000_000), PATH)
+    tree.place(source(root, b"old", "old", mtime=1_000_000_000), PATH)
+    assert (root / PATH).read_bytes() == b"two"
+    assert [path.name for path in (root / "SERVICES").rglob("*") if path.is_file()] == ["1.dcm"]
 
 
 def test_a_directory_that_was_deleted_meanwhile_is_made_again(tree, root):
