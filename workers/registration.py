@@ -7,6 +7,7 @@ the spool, a bounded part of it in memory, and the gateway is *degraded*, which 
 
 import concurrent.futures
 import contextlib
+import heapq
 import itertools
 import os
 import select
@@ -136,21 +137,31 @@ class RegistrationWorker:
 
         The directory alone decides, so that it holds after every crash: OxidicomAttemptedPushCount is the last row.
         """
-        ready = []
+        ready: list[NoteStored] = []
         in_batch = {(m.association, _name(m).at(STORED)) for m in batch.entries}
         by_association = itertools.groupby(
             sorted(self._pending.ends(), key=lambda end: end.association), key=lambda end: end.association
         )
         for association, ends in by_association:
-            left = {
-                name.series_hash
-                for name, state in contents(os.path.join(self._spool, association))
-                if state != REGISTERED
-                and not (isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY)
-                and (association, name.at(state)) not in in_batch
-            }
-            ready += [end for end in ends if end.series_hash not in left]
+            # Looked at twice: what storage renames to `.stored` during the one look can be missed by it (readdir(3)),
+            # but not by the next, for only this process takes it from there.
+            without = self._ends_without_rest(association, list(ends), in_batch)
+            ready += self._ends_without_rest(association, without, in_batch)
         return ready
+
+    def _ends_without_rest(
+        self, association: str, ends: list[NoteStored], in_batch: set[tuple[str, str]]
+    ) -> list[NoteStored]:
+        if not ends:
+            return []
+        left = {
+            name.series_hash
+            for name, state in contents(os.path.join(self._spool, association))
+            if state != REGISTERED
+            and not (isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY)
+            and (association, name.at(state)) not in in_batch
+        }
+        return [end for end in ends if end.series_hash not in left]
 
     def _land(self) -> None:
         """See how the batch in flight is doing: cut it when it hangs, clear its entries when it is committed."""
@@ -213,9 +224,9 @@ class RegistrationWorker:
 
     def _remove_if_finished(self, association: str) -> None:
         directory = os.path.join(self._spool, association)
-        there = contents(directory)
-        if any(state != REGISTERED for _, state in there):
+        if any(state != REGISTERED for _, state in contents(directory)):
             return
+        there = list(contents(directory))
         ledger = ledger_of(directory)
         ends = {name.series_hash for name, _ in there if isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY}
         if ledger and ledger.ended and ends >= self._series_to_end(directory, set(ledger.series)):
@@ -268,17 +279,20 @@ class RegistrationWorker:
         """Take up what is stored, oldest first. Return False when memory was full before the end."""
         for directory in associations(self._spool):
             self._slot.beat(State.WORKING)
-            there = contents(directory)
-            if there and all(state == REGISTERED for _, state in there):
-                self._remove_if_finished(os.path.basename(directory))
-            for name, state in there:
-                if state != STORED:
-                    continue
+            room = self._pending.room
+            for name in self._stored_in(directory, room + 1):
                 if self._pending.full:
                     return False
                 self._slot.beat(State.WORKING)
                 self._take_up(directory, name)
+            self._remove_if_finished(os.path.basename(directory))
         return True
+
+    def _stored_in(self, directory: str, most: int) -> list[EntryName | NoteName]:
+        """Return up to `most` things in `directory` that are to be registered, the oldest instances first."""
+        entries = (name for name, state in contents(directory) if state == STORED and isinstance(name, EntryName))
+        notes = (name for name, state in contents(directory) if state == STORED and isinstance(name, NoteName))
+        return [*heapq.nsmallest(most, entries), *itertools.islice(notes, most)]
 
     def _take_up(self, directory: str, name: EntryName | NoteName) -> None:
         association = os.path.basename(directory)

@@ -233,39 +233,36 @@ class StorageWorker:
         if not dead and not self._has_listener(directory):
             self._rescan_due = 0.0  # another worker is ending it at this moment
             return
-        found = self._received_in(directory)
-        for start in range(0, len(found), _MOST_IN_GROUP):
-            self._slot.beat(State.WORKING)
-            self._store(found[start : start + _MOST_IN_GROUP])
+        names = self._received_in(directory)
+        for start in range(0, len(names), _MOST_IN_GROUP):
+            group = [self._describe(directory, name) for name in names[start : start + _MOST_IN_GROUP]]
+            self._store([message for message in group if message and not self._retries.knows(message)])
         self._take_up_notes(directory, dead)
 
     def _has_listener(self, directory: str) -> bool:
         association = os.path.basename(directory)
         return any(slot.association == association for slot in self._shared.scoreboard.of_role(Role.LISTENER))
 
-    def _received_in(self, directory: str) -> list[InstanceReceived]:
-        """Return the entries in `directory` that are this worker's to store, oldest first."""
-        found = []
-        for name, state in contents(directory):
-            if not isinstance(name, EntryName) or state != RECEIVED or not self._is_mine(name.series_hash):
-                continue
-            self._slot.beat(State.WORKING)
-            with contextlib.suppress(FileNotFoundError):  # it went on while we looked
-                path = os.path.join(directory, name.at(RECEIVED))
-                status = os.stat(path)
-                message = self._describe(directory, name, status.st_size)
-                if message and not self._retries.knows(message):
-                    found.append((status.st_mtime_ns, message))
-        return [message for _, message in sorted(found, key=lambda pair: pair[0])]
+    def _received_in(self, directory: str) -> list[EntryName]:
+        """Return the entries in `directory` that are this worker's to store, in the order of their commits."""
+        return sorted(
+            name
+            for name, state in contents(directory)
+            if isinstance(name, EntryName) and state == RECEIVED and self._is_mine(name.series_hash)
+        )
 
-    def _describe(self, directory: str, name: EntryName, size_bytes: int) -> InstanceReceived | None:
+    def _describe(self, directory: str, name: EntryName) -> InstanceReceived | None:
+        """Return what the message about an entry would have said; set it aside if it is damaged. Raise OSError."""
+        self._slot.beat(State.WORKING)
+        path = os.path.join(directory, name.at(RECEIVED))
         reason = "its size is not that of its name: it was cut off by a power failure"
-        if size_bytes == name.size_bytes:
-            try:
-                description = describe_entry(os.path.join(directory, name.at(RECEIVED)))
-                return InstanceReceived(os.path.basename(directory), *name, description.file)
-            except DatasetError as error:
-                reason = f"not readable: {error}"
+        try:
+            if os.stat(path).st_size == name.size_bytes:
+                return InstanceReceived(os.path.basename(directory), *name, describe_entry(path).file)
+        except FileNotFoundError:
+            return None  # it went on while we looked
+        except DatasetError as error:
+            reason = f"not readable: {error}"
         set_aside(directory, name.at(RECEIVED), self._shared.directory.rejected, reason)
         self._slot.add(Counter.INSTANCES_REJECTED)
         logger.error("An entry of the spool was set aside: {reason}", reason=reason, action="instance_rejected")

@@ -104,31 +104,34 @@ class Ledger(msgspec.Struct):
     """By series hash, in the order of their first instances."""
     committed: dict[str, int] = {}
     """Number of committed instances by series hash."""
-    numbers: set[int] = set()
-    """The numbers of the committed instances."""
     ended: Ended | None = None
 
 
 def read_ledger(path: str) -> Ledger:
     """Read the ledger at `path`; lines that a crash tore are passed over. Raise OSError when it is not there."""
     ledger = Ledger()
-    with open(path, "rb") as file:
-        for line in _lines(file.read()):
-            match line:
-                case Started():
-                    ledger.started = line
-                case SeriesOpened():
-                    ledger.series.setdefault(line.series_hash, line.series)
-                case Committed():
-                    ledger.committed[line.series_hash] = ledger.committed.get(line.series_hash, 0) + 1
-                    ledger.numbers.add(line.number)
-                case Ended():
-                    ledger.ended = line
+    for line in _lines(path):
+        match line:
+            case Started():
+                ledger.started = line
+            case SeriesOpened():
+                ledger.series.setdefault(line.series_hash, line.series)
+            case Committed():
+                ledger.committed[line.series_hash] = ledger.committed.get(line.series_hash, 0) + 1
+            case Ended():
+                ledger.ended = line
     return ledger
 
 
-def _lines(data: bytes) -> Iterator[Line]:
-    *whole, _torn_or_empty = data.split(b"\n")
-    for line in whole:
-        with contextlib.suppress(msgspec.DecodeError):  # never seen; one bad line must not hide the others
-            yield _decoder.decode(line)
+def committed_numbers(path: str) -> set[int]:
+    """Return the numbers of all instances that the ledger at `path` has as committed. Raise OSError."""
+    return {line.number for line in _lines(path) if isinstance(line, Committed)}
+
+
+def _lines(path: str) -> Iterator[Line]:
+    """Yield line by line, for there may be 100,000."""
+    with open(path, "rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):  # else it is torn
+                with contextlib.suppress(msgspec.DecodeError):  # never seen; one bad line must not hide the others
+                    yield _decoder.decode(line)

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import read_header_of_file
@@ -23,6 +23,7 @@ from oxidicom.storage.ledger import (
     LedgerWriter,
     SeriesOpened,
     Started,
+    committed_numbers,
     read_ledger,
 )
 from oxidicom.storage.names import PART, RECEIVED, EntryName, NoteName, parse_name, part_name
@@ -135,13 +136,19 @@ def associations(spool: str) -> list[str]:
     return [os.path.join(spool, name) for name in sorted(os.listdir(spool)) if not name.startswith(".")]
 
 
-def contents(directory: str) -> list[tuple[EntryName | NoteName, str]]:
-    """Return what stands in the directory of an association, with the state of each; empty when it is gone."""
+def contents(directory: str) -> Iterator[tuple[EntryName | NoteName, str]]:
+    """Yield what stands in the directory of an association, with the state of each; nothing when it is gone.
+
+    In no order and one at a time, for there may be 100,000. What is renamed meanwhile may be missed (readdir(3)).
+    """
     try:
-        names = sorted(os.listdir(directory))
+        scan = os.scandir(directory)
     except FileNotFoundError:
-        return []
-    return [parsed for name in names if (parsed := parse_name(name))]
+        return
+    with scan:
+        for entry in scan:
+            if parsed := parse_name(entry.name):
+                yield parsed
 
 
 def ledger_of(directory: str) -> Ledger | None:
@@ -183,11 +190,12 @@ def close_dead(directory: str, how: str = "listener died") -> bool:
 
 def _complete(writer: LedgerWriter, directory: str, how: str) -> None:
     writer.mend_tail()
-    ledger = read_ledger(os.path.join(directory, LEDGER_NAME))  # again: another may have ended it meanwhile
-    if ledger.ended:
+    path = os.path.join(directory, LEDGER_NAME)
+    if read_ledger(path).ended:  # again: another may have ended it meanwhile
         return
+    noted = committed_numbers(path)
     for name, _ in contents(directory):
-        if isinstance(name, EntryName) and name.number not in ledger.numbers:
+        if isinstance(name, EntryName) and name.number not in noted:
             _add_line(writer, directory, name)
     for file_name in os.listdir(directory):
         if file_name.endswith(f".{PART}"):

@@ -10,7 +10,7 @@ def settled(gateway, seconds=60):
 
 
 def nothing_lost(gateway, rows, acknowledged):
-    """Check files and rows against `acknowledged`: SOP Instance UID → path of what was sent and answered with Success."""
+    """Check files and rows against `acknowledged`: SOP Instance UID → path of what was answered with Success."""
     found = rows()
     names = [row["fname"] for row in found]
     assert len(set(names)) == len(names), "a row is there twice"

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
+from tests.acceptance.drills.account import metadata_is_right, nothing_lost
 from tests.dicom import make_series, send
 from tests.fixtures.gateway import free_port
 from tests.fixtures.postgres import read_rows
@@ -271,7 +271,7 @@ def batches_of(conninfo):
 @pytest.mark.dcmtk
 @pytest.mark.timeout(900)
 def test_a_large_backlog_waits_on_the_disk_and_drains_in_full_batches(long_drill, site, make_gateway, tmp_path):
-    """20,000 instances (2,000 in short) while the database is down: no process grows, 30 s after its return all is there."""
+    """20,000 instances (2,000 in short) come while the database is down: no process grows; 30 s later all is there."""
     count, rounds = (20_000, 40) if long_drill else (2_000, 4)
     gateway = make_gateway(db=f"{site.gateway_conninfo} connect_timeout=2", CHRIS_LISTENER_THREADS="2")
     paths = make_series(tmp_path / "in", count // rounds, "1.2.3")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.dicom import contexts_of, make_series, open_association
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
+from tests.dicom import contexts_of, make_series, open_association
 from tests.fixtures.gateway import is_alive
 from tests.waiting import wait_until
 
@@ -81,7 +81,7 @@ def association(gateway, paths, rows):
 
 
 def doom(inject, gateway, role, calls, when, aftermath):
-    """Let the process of `role` die at its `when`-th call; for a restart the supervisor is stopped, so that none follows."""
+    """Let the process of `role` die at its `when`-th call; for a restart the supervisor is stopped: nobody follows."""
     (victim,) = gateway.pids_of(role)
     inject(victim, calls, f"signal=KILL:when={when}")
     if aftermath == "restart":

@@ -43,7 +43,7 @@ def die(reception):
 
 def test_a_committed_entry_has_its_size_and_series_in_its_name(reception):
     name = receive(reception)
-    assert contents(reception.directory) == [(name, RECEIVED)]
+    assert list(contents(reception.directory)) == [(name, RECEIVED)]
     assert name.size_bytes == 4
     assert os.path.getsize(os.path.join(reception.directory, name.at(RECEIVED))) == 4
 
@@ -133,7 +133,7 @@ def test_a_commit_that_the_ledger_cannot_count_is_undone(reception, monkeypatch)
     monkeypatch.setattr(reception._ledger, "append", full)
     with pytest.raises(OSError, match="No space"):
         receive(reception)
-    assert contents(reception.directory) == []
+    assert list(contents(reception.directory)) == []
 
 
 def test_a_finished_directory_is_removed_ledger_first(reception, monkeypatch):

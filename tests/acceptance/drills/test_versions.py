@@ -1,0 +1,97 @@
+"""One SOP instance with different contents: the file is whole and is the version committed last, the row is one."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from tests.acceptance.drills.account import settled
+from tests.dicom import contexts_of, dataset_bytes, make_instance, open_association
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def version(tmp_path):
+    """A function that writes version `text` of the instance; the content differs, the path in the tree does not."""
+
+    def make(text):
+        return make_instance(tmp_path / f"{text}.dcm", 1, "1.2.3", ImageComments=text * 1000)
+
+    return make
+
+
+def store(association, path):
+    assert association.send_c_store(os.fspath(path)).Status == 0
+
+
+def is_the_file(gateway, rows, path):
+    settled(gateway)
+    assert len(rows()) == 1
+    (name,) = gateway.stored()
+    assert dataset_bytes(gateway.files_root / name) == dataset_bytes(path)
+
+
+def test_two_associations_at_once_end_with_one_whole_version(gateway, rows, version):
+    versions = [version(f"v{number}") for number in range(8)]
+
+    def send_each(paths):
+        association = open_association(gateway.port, contexts_of(paths))
+        for _ in range(10):
+            for path in paths:
+                store(association, path)
+        association.release()
+
+    threads = [threading.Thread(target=send_each, args=[versions[half::2]]) for half in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    settled(gateway)
+    (name,) = gateway.stored()
+    assert dataset_bytes(gateway.files_root / name) in [dataset_bytes(path) for path in versions]
+    last = version("last")
+    association = open_association(gateway.port, contexts_of([last]))
+    store(association, last)
+    association.release()
+    is_the_file(gateway, rows, last)
+
+
+@pytest.mark.parametrize("order", ["older association last", "younger association last"])
+@pytest.mark.parametrize("how", ["after a crash", "after the storage worker died"])
+def test_a_replay_ends_with_the_version_committed_last(order, how, make_gateway, rows, version):
+    """The entries are found by association, which is not the order in which they were committed."""
+    gateway = make_gateway(TOKIO_WORKER_THREADS="1")
+    first, last = version("first"), version("last")
+    associations = [open_association(gateway.port, contexts_of([first])) for _ in range(2)]
+    if order == "older association last":
+        associations.reverse()
+    (storage,) = gateway.pids_of("storage")
+    os.kill(storage, signal.SIGSTOP)
+    store(associations[0], first)
+    store(associations[1], last)
+    if how == "after a crash":
+        gateway.kill_all()
+        gateway.start()
+    else:
+        os.kill(storage, signal.SIGKILL)
+    for association in associations:
+        association.release()
+    is_the_file(gateway, rows, last)
+
+
+def test_an_old_entry_that_waited_for_an_obstacle_does_not_replace_a_newer_file(make_gateway, rows, version):
+    gateway = make_gateway(TOKIO_WORKER_THREADS="1")
+    first, second, third = version("first"), version("second"), version("third")
+    association = open_association(gateway.port, contexts_of([first]))
+    store(association, first)
+    wait_until(rows, "the row")
+    path = gateway.files_root / gateway.stored()[0]
+    path.unlink()
+    path.mkdir()
+    store(association, second)
+    wait_until(lambda: gateway.lines("store_failed"), "the second version waits")
+    path.rmdir()
+    store(association, third)
+    association.release()
+    is_the_file(gateway, rows, third)
