@@ -14,6 +14,8 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from pydantic_core import ErrorDetails
 
+from oxidicom.association.access import AllowedPeer, parse_allowed_peers
+from oxidicom.association.pdu_reader import MAX_REQUEST_BYTES
 from oxidicom.errors import ConfigurationError
 from oxidicom.pacs.address_book import PacsAddress, parse_address_book
 from oxidicom.storage.seahash import seahash
@@ -71,6 +73,34 @@ class Settings(pydantic.BaseModel):
     )
     ae_title: Annotated[str, AfterValidator(_ae_title)] = Field(
         "ChRIS", alias="CHRIS_SCP_AET", description="our AE title"
+    )
+    check_called_ae_title: bool = Field(
+        False,
+        alias="CHRIS_SCP_CHECK_CALLED_AET",
+        description="reject associations that call another AE title than ours",
+    )
+    allowed_peers: Annotated[
+        tuple[AllowedPeer, ...],
+        BeforeValidator(parse_allowed_peers),
+        PlainSerializer(lambda peers: ",".join(map(str, peers))),
+    ] = Field(
+        (),
+        alias="CHRIS_SCP_ALLOWED_AETS",
+        description="calling AE titles that are accepted, or `AET@network` (`PACS@10.1.2.0/24`), comma-separated; "
+        "empty: all",
+    )
+    max_associations_per_ae: int | None = Field(
+        None,
+        alias="CHRIS_SCP_MAX_ASSOCIATIONS_PER_AE",
+        ge=1,
+        description="most associations at a time of one calling AE title, so that one PACS cannot starve the rest",
+    )
+    busy_seconds: float = Field(
+        10.0,
+        alias="CHRIS_SCP_BUSY_SECONDS",
+        ge=1,
+        description="a connection that no listener takes for so long is told that the gateway is busy "
+        "(rejected, transient: local limit exceeded)",
     )
     strict: bool = Field(
         False,
@@ -144,6 +174,33 @@ class Settings(pydantic.BaseModel):
         le=3600,
         description="how long running associations may go on after SIGTERM",
     )
+    max_request_bytes: int = Field(
+        MAX_REQUEST_BYTES,
+        alias="CHRIS_SCP_MAX_REQUEST_BYTES",
+        ge=1024,
+        le=MAX_REQUEST_BYTES,
+        description="longest association request",
+    )
+    max_pdu_bytes: int = Field(
+        64 * 1024 * 1024,
+        alias="CHRIS_SCP_MAX_PDU_BYTES",
+        ge=4096,
+        description="longest PDU with data that is taken although a shorter maximum was announced "
+        "(not with CHRIS_SCP_STRICT)",
+    )
+    max_command_bytes: int = Field(
+        64 * 1024,
+        alias="CHRIS_SCP_MAX_COMMAND_BYTES",
+        ge=1024,
+        le=1024 * 1024,
+        description="longest command set",
+    )
+    max_instance_bytes: int | None = Field(
+        None,
+        alias="CHRIS_SCP_MAX_INSTANCE_BYTES",
+        ge=1,
+        description="longest dataset that is stored; a longer one is refused (C000)",
+    )
     association_request_seconds: float = Field(
         30.0,
         alias="CHRIS_SCP_REQUEST_SECONDS",
@@ -154,7 +211,20 @@ class Settings(pydantic.BaseModel):
         600.0, alias="CHRIS_SCP_IDLE_SECONDS", gt=0, description="longest silence between two messages"
     )
     stall_seconds: float = Field(
-        30.0, alias="CHRIS_SCP_STALL_SECONDS", gt=0, description="longest silence inside a PDU"
+        30.0, alias="CHRIS_SCP_STALL_SECONDS", gt=0, description="longest silence inside a message"
+    )
+    min_bytes_per_second: int = Field(
+        1000,
+        alias="CHRIS_SCP_MIN_BYTES_PER_SECOND",
+        ge=0,
+        description="slowest that a message may come, on average over CHRIS_SCP_STALL_SECONDS; 0: as slow as it likes",
+    )
+    keep_alive_seconds: int = Field(
+        60,
+        alias="CHRIS_SCP_KEEP_ALIVE_SECONDS",
+        ge=1,
+        le=32767,
+        description="silence after which TCP keep-alive asks whether the peer is still there",
     )
     umask: Annotated[int, BeforeValidator(_umask), PlainSerializer(lambda mask: f"{mask:03o}")] = Field(
         0o022, alias="CHRIS_UMASK", description="umask of stored files and directories, octal"

@@ -11,10 +11,12 @@ from loguru import logger
 from ulid import ULID
 
 from oxidicom.association.acceptor import Acceptor, State
+from oxidicom.association.associate import AssociationRequest
 from oxidicom.association.events import (
     Aborted,
     AssociationAccepted,
     AssociationRejected,
+    AssociationRequested,
     ConnectionLost,
     DataEnded,
     DataReceived,
@@ -26,16 +28,45 @@ from oxidicom.association.events import (
     StoreRefused,
     StoreRequested,
 )
-from oxidicom.association.negotiation import AcceptancePolicy
+from oxidicom.association.negotiation import NO_ROOM, AcceptancePolicy
+from oxidicom.settings import Settings
 from oxidicom.storage.ledger import Started
+from workers.connections import Peer
 from workers.intake import Intake
+from workers.patience import Patience
 from workers.scoreboard import Counter, Phase, Slot
 from workers.scoreboard import State as WorkerState
 from workers.shared import Shared
 
-_WAIT_SECONDS = 1.0
 _CLOSE_SECONDS = 1.0
 """How long the peer has to close the connection after the release (ARTIM, PS3.8, 9.1.5): it only costs a listener."""
+
+
+def _how_it_ended(event: ReleaseRequested | Aborted | ConnectionLost | ProtocolViolated) -> str:
+    match event:
+        case ReleaseRequested():
+            return "released"
+        case Aborted():
+            return f"aborted by the peer (source {event.source}, reason {event.reason})"
+        case ConnectionLost():
+            return "connection lost"
+        case ProtocolViolated():
+            return f"protocol violated: {event.error}"
+
+
+def policy_of(settings: Settings) -> AcceptancePolicy:
+    """Return what the settings say about associations."""
+    return AcceptancePolicy(
+        ae_title=settings.ae_title,
+        check_called_ae_title=settings.check_called_ae_title,
+        allowed_peers=settings.allowed_peers,
+        max_pdu_length=settings.max_pdu_length_bytes,
+        strict=settings.strict,
+        uncompressed_only=settings.uncompressed_only,
+        max_request_bytes=settings.max_request_bytes,
+        max_pdu_bytes=settings.max_pdu_bytes,
+        max_command_bytes=settings.max_command_bytes,
+    )
 
 
 class _Over(Exception):  # noqa: N818 (no error: the normal way out of the receiving loop)
@@ -45,21 +76,14 @@ class _Over(Exception):  # noqa: N818 (no error: the normal way out of the recei
 class Association:
     """Serves one connection."""
 
-    def __init__(self, shared: Shared, slot: Slot, connection: socket.socket, peer: str) -> None:
-        settings = shared.settings
+    def __init__(self, shared: Shared, slot: Slot, connection: socket.socket, peer: Peer) -> None:
         self._shared = shared
         self._slot = slot
         self._connection = connection
         self._peer = peer
         self._ulid = str(ULID())
-        self._acceptor = Acceptor(
-            AcceptancePolicy(
-                ae_title=settings.ae_title,
-                max_pdu_length=settings.max_pdu_length_bytes,
-                strict=settings.strict,
-                uncompressed_only=settings.uncompressed_only,
-            )
-        )
+        self._acceptor = Acceptor(policy_of(shared.settings), peer.address)
+        self._patience = Patience(shared.settings, self._acceptor)
         self._intake: Intake | None = None
         self._began = time.monotonic()
         self._log = logger.bind(association=self._ulid)
@@ -93,15 +117,20 @@ class Association:
 
     def _receive(self) -> int:
         """Put the next bytes into the acceptor's buffer; return how many, 0 at the end of file."""
-        silent_since = time.monotonic()
         while True:
             self._keep_alive()
+            began, count = time.monotonic(), None
             try:
-                return self._connection.recv_into(self._acceptor.writable())
+                count = self._connection.recv_into(self._acceptor.writable())
             except TimeoutError:
-                self._check_deadline(silent_since)
+                pass
             except ConnectionError:
                 return 0
+            overrun = self._patience.wait(time.monotonic() - began, count or 0)
+            if overrun:
+                self._give_up_waiting(overrun)
+            if count is not None:
+                return count
 
     def _keep_alive(self) -> None:
         self._slot.beat(WorkerState.WORKING)
@@ -109,35 +138,25 @@ class Association:
             self._acceptor.abort()
             raise _Over("gateway stopped")
 
-    def _check_deadline(self, silent_since: float) -> None:
-        settings = self._shared.settings
-        if self._acceptor.state is State.AWAITING_REQUEST:
-            since, limit_seconds, what = (
-                self._began,
-                settings.association_request_seconds,
-                "association request",
-            )
-        elif self._acceptor.inside_pdu or (self._intake and self._intake.busy):
-            since, limit_seconds, what = silent_since, settings.stall_seconds, "rest of a message"
-        else:
-            since, limit_seconds, what = silent_since, settings.idle_seconds, "next message"
-        if time.monotonic() - since > limit_seconds:
+    def _give_up_waiting(self, overrun: str) -> None:
+        if self._acceptor.state is not State.AWAITING_REQUEST:  # there ARTIM closes without a word (AA-2)
             self._acceptor.abort()
-            raise _Over(f"deadline: no {what} within {limit_seconds:g} s")
+        raise _Over(f"deadline: {overrun}")
 
     def _send(self, data: bytes) -> None:
         """Send all of `data`. `sendall` with a timeout loses count of what went out, so the offset is kept here."""
+        if not data:
+            return
         offset = 0
-        silent_since = time.monotonic()
         view = memoryview(data)
+        deadline = time.monotonic() + self._shared.settings.stall_seconds
         while offset < len(data):
+            if time.monotonic() > deadline:
+                raise _Over("deadline: the peer takes no answer")
             try:
                 offset += self._connection.send(view[offset:])
-                silent_since = time.monotonic()
             except TimeoutError:
                 self._slot.beat(WorkerState.WORKING)
-                if time.monotonic() - silent_since > self._shared.settings.stall_seconds:
-                    raise _Over("deadline: the peer takes no answer") from None
 
     # -- events ----------------------------------------------------------------------------------------------
 
@@ -152,11 +171,13 @@ class Association:
             case StoreRefused():
                 self._instances.received += 1
                 self._instances.refuse(event.status, "its command cannot be served")
+            case AssociationRequested():
+                self._requested(event.request)
             case AssociationAccepted():
                 self._accepted(event)
             case AssociationRejected():
                 self._slot.add(Counter.ASSOCIATIONS_REJECTED)
-                raise _Over(f"rejected: {event.reason}")
+                raise _Over(f"rejected: {event.reason.name.lower().replace('_', ' ')}")
             case Echoed():
                 self._log.debug("C-ECHO answered", action="echoed")
             case RequestUnrecognized():
@@ -165,22 +186,26 @@ class Association:
                     command_field=f"{event.command_field:04X}H",
                     action="request_unrecognized",
                 )
-            case ReleaseRequested():
-                raise _Over("released")
-            case Aborted():
-                raise _Over(f"aborted by the peer (source {event.source}, reason {event.reason})")
-            case ConnectionLost():
-                raise _Over("connection lost")
-            case ProtocolViolated():
-                raise _Over(f"protocol violated: {event.error}")
+            case ReleaseRequested() | Aborted() | ConnectionLost() | ProtocolViolated():
+                raise _Over(_how_it_ended(event))
+
+    def _requested(self, request: AssociationRequest) -> None:
+        """Claim a place for the AE title, then see whether there are too many: of two at once none may slip through."""
+        self._slot.hold(self._ulid, request.calling_ae_title)
+        most = self._shared.settings.max_associations_per_ae
+        if most and self._shared.scoreboard.associations_of(request.calling_ae_title) > most:
+            self._acceptor.reject(NO_ROOM)
 
     def _accepted(self, event: AssociationAccepted) -> None:
         titles = event.request.calling_ae_title, event.request.called_ae_title
-        self._intake = Intake(self._shared, self._slot, self._acceptor, Started(self._ulid, *titles, peer=self._peer))
-        self._slot.hold(self._ulid, titles[0])
+        started = Started(self._ulid, *titles, peer=str(self._peer))
+        self._intake = Intake(self._shared, self._slot, self._acceptor, started)
         self._slot.add(Counter.ASSOCIATIONS_ACCEPTED)
         self._log.debug(
-            "Association with {ae_title} accepted", ae_title=titles[0], peer=self._peer, action="association_accepted"
+            "Association with {ae_title} accepted",
+            ae_title=titles[0],
+            peer=str(self._peer),
+            action="association_accepted",
         )
 
     @property
@@ -213,17 +238,17 @@ class Association:
         """Write the one line that accounts for the association."""
         request, intake = self._acceptor.request, self._intake
         if request is None or intake is None:
-            # A probe of a load balancer, a port scan, a browser, or a request that was rejected.
-            level = "DEBUG" if how == "connection lost" else "INFO"
+            # A port scan, a browser, a rejected request; or a load balancer, whose probes come by the second.
+            level = "DEBUG" if how.startswith("connection lost") else "INFO"
             message = "Connection from {peer} ended without an association: {how}"
-            self._log.log(level, message, peer=self._peer, how=how, action="no_association")
+            self._log.log(level, message, peer=str(self._peer), how=how, action="no_association")
             return
         seconds = time.monotonic() - self._began
         self._log.info(
             "Association with {calling_ae_title} ended ({how}): {received} instances received, {committed} committed, "
             "{refused_total} refused",
             calling_ae_title=request.calling_ae_title,
-            peer=self._peer,
+            peer=str(self._peer),
             how=how,
             received=intake.received,
             committed=intake.committed,

@@ -5,6 +5,7 @@ Here is contract 1: Success means safe.
 
 import collections
 import os
+import sys
 from collections.abc import Callable
 
 from loguru import logger
@@ -43,6 +44,8 @@ class Intake:
         self._reception: Reception | None = None
         self._reserve = Reserve(shared.directory.spool, shared.settings.storage_reserve_bytes)
         self._reserve_due_bytes = 0
+        self._dataset_bytes = 0
+        self._most_dataset_bytes = shared.settings.max_instance_bytes or sys.maxsize
         self._incoming: IncomingInstance | None = None
         self._refusal: DatasetError | None = None
         self._log = logger.bind(association=started.association)
@@ -69,6 +72,7 @@ class Intake:
         self.received += 1
         self._refusal = None
         self._reserve_due_bytes = _RESERVE_CHECK_BYTES
+        self._dataset_bytes = 0
         try:
             self._reserve.check()
             file_meta = build_file_meta(
@@ -95,6 +99,10 @@ class Intake:
         """Bytes of the dataset have come. They must stay as they are until `flush`."""
         if self._incoming:
             self._write(lambda incoming: incoming.write(piece))
+            self._dataset_bytes += len(piece)
+            if self._dataset_bytes > self._most_dataset_bytes:
+                # No A700: senders come again after that, and this one would be too long each time.
+                self._give_up(DatasetError("Dataset is longer than is accepted here", Status.CANNOT_UNDERSTAND))
 
     def flush(self) -> None:
         """Write out what was taken."""

@@ -3,22 +3,17 @@
 The kernel wakes one waiting listener for each connection. An idle listener costs nothing but a heartbeat a second.
 """
 
-import contextlib
-import errno
 import os
 import socket
 import struct
 
-from loguru import logger
-
 from oxidicom.errors import BootError
 from workers.association import Association
+from workers.connections import accept
 from workers.scoreboard import Phase, Slot, State
 from workers.shared import Shared
 
 _HEARTBEAT = struct.pack("ll", 1, 0)  # struct timeval: one second
-_READ_SECONDS = 1.0
-_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Listener:
@@ -42,26 +37,10 @@ class Listener:
     def run(self) -> None:
         """Accept and serve."""
         while self._shared.scoreboard.phase < Phase.ACCEPTING_NO_MORE:
-            accepted = self._accept()
+            self._slot.beat(State.WAITING)
+            accepted = accept(self._shared.listening_socket, self._shared.settings)
             if accepted:
+                self._slot.beat(State.WORKING)
                 connection, peer = accepted
                 with connection:
                     Association(self._shared, self._slot, connection, peer).serve()
-
-    def _accept(self) -> tuple[socket.socket, str] | None:
-        self._slot.beat(State.WAITING)
-        try:
-            connection, address = self._shared.listening_socket.accept()
-        except BlockingIOError:
-            return None  # a second without a connection
-        except OSError as error:
-            if error.errno in _OUT_OF_DESCRIPTORS:
-                logger.error("No connection can be accepted: {reason}", reason=error.strerror, action="accept_failed")
-            return None  # the socket was shut down, or the peer is gone already (ECONNABORTED)
-        self._slot.beat(State.WORKING)
-        with contextlib.suppress(OSError):
-            connection.settimeout(_READ_SECONDS)
-            # Without it every response waits 40 ms for a delayed acknowledgement.
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return connection, f"{address[0].removeprefix('::ffff:')}:{address[1]}"

@@ -165,6 +165,10 @@ class Scoreboard:
         """Return the sum over all slots."""
         return sum(slot[counter] for slot in self.slots)
 
+    def associations_of(self, calling_ae_title: str) -> int:
+        """Return how many associations of an AE title there are."""
+        return sum(slot.calling_ae_title == calling_ae_title for slot in self.of_role(Role.LISTENER))
+
     def of_role(self, role: Role) -> list[Slot]:
         """Return the slots of one role."""
         return [slot for slot in self.slots[1:] if slot.role is role]

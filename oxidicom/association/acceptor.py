@@ -18,11 +18,11 @@ States and what may come in them; the names of PS3.8, table 9-10 stand beside ou
     AWAITING_REQUEST   A-ASSOCIATE-RQ    AE-6, AE-7  queue A-ASSOCIATE-AC            ESTABLISHED
       (Sta2, Sta3)                       AE-6, AE-8  or queue A-ASSOCIATE-RJ         AWAITING_CLOSE
                        A-ABORT           AA-2                                        CLOSED
-                       other             AA-1        queue A-ABORT                   AWAITING_CLOSE
+                       other             AA-1        queue A-ABORT (service user)    AWAITING_CLOSE
     ESTABLISHED        P-DATA-TF         DT-2        messages: see `dimse`           ESTABLISHED
       (Sta6)           A-RELEASE-RQ      AR-2, AR-4  queue A-RELEASE-RP              AWAITING_CLOSE
                        A-ABORT           AA-3                                        CLOSED
-                       other             AA-8        queue A-ABORT                   AWAITING_CLOSE
+                       other             AA-8        queue A-ABORT (provider, why)   AWAITING_CLOSE
     AWAITING_CLOSE     anything          AA-6        drop it                         AWAITING_CLOSE
       (Sta13)
     CLOSED (Sta1)      anything                      drop it                         CLOSED
@@ -42,13 +42,15 @@ from oxidicom.association.events import (
     Aborted,
     AssociationAccepted,
     AssociationRejected,
+    AssociationRequested,
     ConnectionLost,
     Event,
     ProtocolViolated,
     ReleaseRequested,
 )
-from oxidicom.association.negotiation import AcceptancePolicy, Rejected, negotiate
+from oxidicom.association.negotiation import AcceptancePolicy, Accepted, Rejected, negotiate
 from oxidicom.association.pdu import (
+    PDU_HEADER,
     AbortReason,
     AbortSource,
     PduType,
@@ -56,11 +58,8 @@ from oxidicom.association.pdu import (
     encode_associate_rj,
     encode_release_rp,
 )
-from oxidicom.association.pdu_reader import MAX_CONTROL_PDU_BYTES, ControlPdu, Fragment, PduReader
+from oxidicom.association.pdu_reader import Fragment, PduReader
 from oxidicom.errors import ProtocolError
-
-MAX_PDU_BYTES = 64 * 1024 * 1024
-"""Longest P-DATA-TF PDU that is taken when longer ones than announced are tolerated."""
 
 _MAX_SHORT_PDU_BYTES = 1024
 """A-RELEASE-RQ and A-ABORT have 4 bytes (PS3.8, 9.3.6 and 9.3.8); what follows these is ignored."""
@@ -80,11 +79,14 @@ class State(Enum):
 class Acceptor:
     """One association, from the first byte to the last."""
 
-    def __init__(self, policy: AcceptancePolicy) -> None:
+    def __init__(self, policy: AcceptancePolicy, peer_address: str = "0.0.0.0") -> None:
+        """`peer_address` is the IPv4 or IPv6 address at the other end, which the policy may be about."""
         self._policy = policy
+        self._peer_address = peer_address
         self._request: AssociationRequest | None = None
+        self._refusal: Rejected | None = None
         self._reader = PduReader()
-        self._dimse = DimseProvider({}, 0)
+        self._dimse = DimseProvider({}, 0, policy.max_command_bytes)
         self._outgoing = self._dimse.outgoing
         self._enter(State.AWAITING_REQUEST)
 
@@ -102,6 +104,11 @@ class Acceptor:
         """Whether a part of a PDU has come and the rest has not."""
         return self._reader.inside_pdu
 
+    @property
+    def inside_message(self) -> bool:
+        """Whether the peer owes the rest of something that it has begun: of a PDU, a command set or a dataset."""
+        return self._reader.inside_pdu or self._dimse.inside_message
+
     def writable(self) -> memoryview:
         """Return where the next bytes are to be put. Pieces of earlier events become invalid."""
         return self._reader.writable()
@@ -112,6 +119,10 @@ class Acceptor:
             return self._handle_end_of_file()
         self._reader.received(count)
         return self._events()
+
+    def reject(self, refusal: Rejected) -> None:
+        """Answer the request of `AssociationRequested` with A-ASSOCIATE-RJ. `AssociationRejected` comes next."""
+        self._refusal = refusal
 
     def respond(
         self, request: StoreRequest, status: int, comment: str = "", offending_tags: Sequence[int] = ()
@@ -124,14 +135,18 @@ class Acceptor:
             self._dimse.respond(request, status, comment, offending_tags)
 
     def abort(self, reason: int = AbortReason.NOT_SPECIFIED) -> None:
-        """Queue an A-ABORT of the service provider, unless the association is over already (AA-8).
+        """Queue an A-ABORT, unless the association is over already.
 
-        AA-1, before there is an association, names the service user as the source; but then the reason would
-        have no meaning, and whoever looks for the fault at the other end has nothing else.
+        In an association the source is the service provider (AA-8); before there is one, the service user, and
+        then there is no reason (AA-1; PS3.8, 9.3.8).
         """
-        if self._state in (State.AWAITING_REQUEST, State.ESTABLISHED):
+        if self._state is State.ESTABLISHED:
             self._outgoing.append(encode_abort(AbortSource.SERVICE_PROVIDER, reason))
-            self._enter(State.AWAITING_CLOSE)
+        elif self._state is State.AWAITING_REQUEST:
+            self._outgoing.append(encode_abort(AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED))
+        else:
+            return
+        self._enter(State.AWAITING_CLOSE)
 
     def bytes_to_send(self) -> bytes:
         """Take what is queued for the peer."""
@@ -149,7 +164,7 @@ class Acceptor:
                 if isinstance(part, Fragment):
                     yield from self._dimse.handle(part)
                 else:
-                    yield self._handle_control_pdu(part)
+                    yield from _HANDLERS[part.pdu_type](self, part.body)
         except ProtocolError as error:
             self.abort(error.abort_reason)
             yield ProtocolViolated(error)
@@ -160,41 +175,42 @@ class Acceptor:
         if not was_expected:
             yield ConnectionLost()
 
-    def _handle_control_pdu(self, pdu: ControlPdu) -> Event:
-        return _HANDLERS[pdu.pdu_type](self, pdu.body)
-
-    def _handle_associate_rq(self, body: memoryview) -> Event:
+    def _handle_associate_rq(self, body: memoryview) -> Iterator[Event]:
         """Accept or reject (AE-6 to AE-8)."""
         request = self._request = decode_associate_rq(body)
-        answer = negotiate(request, self._policy)
+        answer = negotiate(request, self._policy, self._peer_address)
+        if isinstance(answer, Accepted):
+            yield AssociationRequested(request)
+            answer = self._refusal or answer
         if isinstance(answer, Rejected):
             self._outgoing.append(encode_associate_rj(answer.result, answer.source, answer.reason))
             self._enter(State.AWAITING_CLOSE)
-            return AssociationRejected(request, answer.reason)
+            yield AssociationRejected(request, answer.reason)
+            return
         accepted = {context.context_id: context for context in answer.contexts if context.is_accepted}
-        self._dimse = DimseProvider(accepted, request.max_pdu_length)
+        self._dimse = DimseProvider(accepted, request.max_pdu_length, self._policy.max_command_bytes)
         self._outgoing = self._dimse.outgoing
         self._outgoing.append(
             encode_associate_ac(request, answer.contexts, answer.role_selections, self._policy.max_pdu_length)
         )
         self._enter(State.ESTABLISHED)
-        return AssociationAccepted(request, answer.contexts)
+        yield AssociationAccepted(request, answer.contexts)
 
-    def _handle_release_rq(self, _: memoryview) -> Event:
+    def _handle_release_rq(self, _: memoryview) -> Iterator[Event]:
         """Grant the release at once (AR-2, AR-4)."""
         self._outgoing.append(encode_release_rp())
         self._enter(State.AWAITING_CLOSE)
-        return ReleaseRequested()
+        yield ReleaseRequested()
 
-    def _handle_abort(self, body: memoryview) -> Event:
+    def _handle_abort(self, body: memoryview) -> Iterator[Event]:
         """Take note (AA-2, AA-3). What is queued has no reader any more."""
         self._outgoing.clear()
         self._enter(State.CLOSED)
         source, reason = body[2:4] if len(body) >= 4 else (AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED)
-        return Aborted(source, reason)
+        yield Aborted(source, reason)
 
 
-_HANDLERS: Mapping[PduType, Callable[[Acceptor, memoryview], Event]] = {
+_HANDLERS: Mapping[PduType, Callable[[Acceptor, memoryview], Iterator[Event]]] = {
     PduType.A_ASSOCIATE_RQ: Acceptor._handle_associate_rq,
     PduType.A_RELEASE_RQ: Acceptor._handle_release_rq,
     PduType.A_ABORT: Acceptor._handle_abort,
@@ -204,11 +220,12 @@ _HANDLERS: Mapping[PduType, Callable[[Acceptor, memoryview], Event]] = {
 def _limits(state: State, policy: AcceptancePolicy) -> Mapping[PduType, int]:
     """Return which PDUs may come in a state, and how long they may be, in bytes after the length field."""
     if state is State.AWAITING_REQUEST:
-        return {PduType.A_ASSOCIATE_RQ: MAX_CONTROL_PDU_BYTES, PduType.A_ABORT: _MAX_SHORT_PDU_BYTES}
+        longest = policy.max_request_bytes - PDU_HEADER.size
+        return {PduType.A_ASSOCIATE_RQ: longest, PduType.A_ABORT: _MAX_SHORT_PDU_BYTES}
     if state is State.ESTABLISHED:
-        announced = policy.max_pdu_length if policy.strict else 0
+        announced = policy.max_pdu_length
         return {
-            PduType.P_DATA_TF: min(announced or MAX_PDU_BYTES, MAX_PDU_BYTES),
+            PduType.P_DATA_TF: announced if announced and policy.strict else max(announced, policy.max_pdu_bytes),
             PduType.A_RELEASE_RQ: _MAX_SHORT_PDU_BYTES,
             PduType.A_ABORT: _MAX_SHORT_PDU_BYTES,
         }

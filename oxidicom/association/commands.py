@@ -17,9 +17,6 @@ from oxidicom.association.pdu import invalid_parameter
 from oxidicom.association.statuses import Status
 from oxidicom.association.uids import decode_uid, encode_uid
 
-MAX_COMMAND_SET_BYTES: Final = 64 * 1024
-"""Far more than the longest command set of the standard; what is longer is not one."""
-
 NO_DATA_SET: Final = 0x0101
 """Command Data Set Type of a message without a dataset; any other value announces one (PS3.7, E.1)."""
 

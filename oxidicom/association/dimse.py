@@ -17,7 +17,6 @@ from enum import Enum, auto
 from oxidicom.association.associate import AnsweredContext
 from oxidicom.association.commands import (
     IS_RESPONSE,
-    MAX_COMMAND_SET_BYTES,
     Command,
     CommandField,
     StoreRequest,
@@ -57,12 +56,13 @@ class Phase(Enum):
 class DimseProvider:
     """Fragments in, events and the PDUs of responses out."""
 
-    def __init__(self, contexts: Mapping[int, AnsweredContext], max_pdu_length: int) -> None:
+    def __init__(self, contexts: Mapping[int, AnsweredContext], max_pdu_length: int, max_command_bytes: int) -> None:
         """`contexts` are the accepted ones by their id; `max_pdu_length` is the peer's (0: no limit)."""
         self.outgoing: list[bytes] = []
         """PDUs to be sent; whoever sends them clears the list."""
         self._contexts = contexts
         self._max_pdu_length = max_pdu_length
+        self._max_command_bytes = max_command_bytes
         self._context_id = _NONE
         """That of the message which is being received."""
         self._command_set = bytearray()
@@ -71,6 +71,11 @@ class DimseProvider:
         """The one whose dataset is being received."""
         self._conclusion: tuple[Event, bytes] | None = None
         """What happens, and the response (or none), when the dataset that is being dropped has ended."""
+
+    @property
+    def inside_message(self) -> bool:
+        """Whether a part of a message has come and the rest has not."""
+        return self._context_id != _NONE
 
     def handle(self, fragment: Fragment) -> Sequence[Event]:
         """Take the next fragment and return what it brings about. Raises ProtocolError."""
@@ -104,8 +109,8 @@ class DimseProvider:
 
     def _take_command(self, fragment: Fragment) -> Sequence[Event]:
         self._command_set += fragment.piece
-        if len(self._command_set) > MAX_COMMAND_SET_BYTES:
-            raise invalid_parameter(f"command set is longer than {MAX_COMMAND_SET_BYTES} bytes")
+        if len(self._command_set) > self._max_command_bytes:
+            raise invalid_parameter(f"command set is longer than {self._max_command_bytes} bytes")
         if not fragment.is_last:
             return ()
         command = decode_command(bytes(self._command_set))

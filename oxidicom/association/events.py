@@ -1,9 +1,9 @@
 """What happens in an association, as its listener sees it: facts, in the order in which they come.
 
-An association that gets this far yields one of `AssociationAccepted` and `AssociationRejected`; then, for
-each instance, either `StoreRequested`, any number of `DataReceived`, `DataEnded`, or `StoreRefused` alone; at
-the end one of `ReleaseRequested`, `Aborted`, `ConnectionLost` and `ProtocolViolated`, which may come in the
-middle of an instance.
+An association that gets this far yields `AssociationRequested`, if nothing speaks against it, and then one of
+`AssociationAccepted` and `AssociationRejected`; then, for each instance, either `StoreRequested`, any number of
+`DataReceived`, `DataEnded`, or `StoreRefused` alone; at the end one of `ReleaseRequested`, `Aborted`,
+`ConnectionLost` and `ProtocolViolated`, which may come in the middle of an instance.
 """
 
 import msgspec
@@ -12,6 +12,12 @@ from oxidicom.association.associate import AnsweredContext, AssociationRequest
 from oxidicom.association.commands import StoreRequest
 from oxidicom.association.pdu import RejectReason
 from oxidicom.errors import ProtocolError
+
+
+class AssociationRequested(msgspec.Struct, frozen=True):
+    """A request has come that will be accepted, unless `Acceptor.reject` is called before the next event is taken."""
+
+    request: AssociationRequest
 
 
 class AssociationAccepted(msgspec.Struct, frozen=True):
@@ -90,7 +96,8 @@ class ProtocolViolated(msgspec.Struct, frozen=True):
 
 
 Event = (
-    AssociationAccepted
+    AssociationRequested
+    | AssociationAccepted
     | AssociationRejected
     | StoreRequested
     | DataReceived

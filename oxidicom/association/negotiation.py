@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 import pydicom.uid
 
+from oxidicom.association.access import AllowedPeer, is_allowed
 from oxidicom.association.associate import (
     AnsweredContext,
     AssociationRequest,
@@ -14,11 +15,13 @@ from oxidicom.association.associate import (
 )
 from oxidicom.association.pdu import (
     AcseRejectReason,
+    PresentationRejectReason,
     RejectReason,
     RejectResult,
     RejectSource,
     UserRejectReason,
 )
+from oxidicom.association.pdu_reader import MAX_REQUEST_BYTES
 from oxidicom.association.syntaxes import (
     TRANSFER_SYNTAXES,
     UNCOMPRESSED_TRANSFER_SYNTAXES,
@@ -37,12 +40,22 @@ class AcceptancePolicy(msgspec.Struct, frozen=True):
     """What the operator decides about associations."""
 
     ae_title: str = "ChRIS"
-    """Ours. It is not compared: peers may call us by any AE title."""
+    """Ours."""
+    check_called_ae_title: bool = False
+    """Peers have to call us by it. Else they may call us anything."""
+    allowed_peers: tuple[AllowedPeer, ...] = ()
+    """Whose associations are taken; empty: everybody's."""
     max_pdu_length: int = 131072
     """The maximum that we announce, in bytes after the length field; 0: no limit."""
     strict: bool = False
     """A PDU longer than announced aborts the association."""
     uncompressed_only: bool = False
+    max_request_bytes: int = MAX_REQUEST_BYTES
+    """Longest A-ASSOCIATE-RQ, header included; at most MAX_REQUEST_BYTES."""
+    max_pdu_bytes: int = 64 * 1024 * 1024
+    """Longest P-DATA-TF PDU that is taken where the announced maximum does not bind, in bytes after the length."""
+    max_command_bytes: int = 64 * 1024
+    """Longest command set; those of the standard have a few hundred bytes."""
 
     @property
     def transfer_syntaxes(self) -> frozenset[str]:
@@ -65,9 +78,17 @@ class Rejected(msgspec.Struct, frozen=True):
     reason: RejectReason
 
 
-def negotiate(request: AssociationRequest, policy: AcceptancePolicy) -> Accepted | Rejected:
-    """Decide about an association request."""
-    if (rejected := _find_fault(request)) is not None:
+NO_ROOM: Final = Rejected(
+    RejectResult.TRANSIENT, RejectSource.PRESENTATION_PROVIDER, PresentationRejectReason.LOCAL_LIMIT_EXCEEDED
+)
+"""What a peer is told that may well come again: there are too many associations at present."""
+
+
+def negotiate(
+    request: AssociationRequest, policy: AcceptancePolicy, peer_address: str = "0.0.0.0"
+) -> Accepted | Rejected:
+    """Decide about the association request of a peer at an IPv4 or IPv6 address."""
+    if (rejected := _find_fault(request, policy, peer_address)) is not None:
         return rejected
     roles = {role.sop_class_uid: role for role in request.role_selections}
     contexts = tuple(
@@ -86,7 +107,7 @@ def unusable_calling_ae_title(title: str) -> bool:
     return sanitize(title.strip(" ")) in ("", ".", "..")
 
 
-def _find_fault(request: AssociationRequest) -> Rejected | None:
+def _find_fault(request: AssociationRequest, policy: AcceptancePolicy, peer_address: str) -> Rejected | None:
     """Return why the association as a whole cannot be, if so."""
     if not request.protocol_version & 1:
         # PS3.8, 9.3.2: only bit 0 is tested.
@@ -97,9 +118,15 @@ def _find_fault(request: AssociationRequest) -> Rejected | None:
         )
     if request.application_context_name != DICOM_APPLICATION_CONTEXT_NAME:
         return _reject_by_user(UserRejectReason.APPLICATION_CONTEXT_NAME_NOT_SUPPORTED)
-    if unusable_calling_ae_title(request.calling_ae_title):
+    if policy.check_called_ae_title and request.called_ae_title != policy.ae_title:
+        return _reject_by_user(UserRejectReason.CALLED_AE_TITLE_NOT_RECOGNIZED)
+    if unusable_calling_ae_title(request.calling_ae_title) or not _is_allowed(request, policy, peer_address):
         return _reject_by_user(UserRejectReason.CALLING_AE_TITLE_NOT_RECOGNIZED)
     return None
+
+
+def _is_allowed(request: AssociationRequest, policy: AcceptancePolicy, peer_address: str) -> bool:
+    return not policy.allowed_peers or is_allowed(policy.allowed_peers, request.calling_ae_title, peer_address)
 
 
 def _reject_by_user(reason: UserRejectReason) -> Rejected:

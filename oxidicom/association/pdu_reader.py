@@ -28,8 +28,8 @@ from oxidicom.errors import ProtocolError
 
 BUFFER_BYTES: Final = 1024 * 1024
 
-MAX_CONTROL_PDU_BYTES: Final = BUFFER_BYTES - PDU_HEADER.size
-"""Longest PDU, other than P-DATA-TF, that fits into the buffer with its header."""
+MAX_REQUEST_BYTES: Final = BUFFER_BYTES
+"""Longest PDU other than P-DATA-TF, header included: it has to fit into the buffer."""
 
 
 class Fragment(msgspec.Struct, frozen=True, gc=False):
@@ -162,9 +162,16 @@ class PduReader:
         )
 
 
+_OTHER_PROTOCOLS: Final = {0x16: "TLS", 0x0B: "HL7", 0x4D: "HL7", **dict.fromkeys(b"DGHOP", "HTTP")}
+"""What a first byte tells of whoever mistook the port: a TLS handshake record (RFC 8446, 5.1), the start block of
+HL7's MLLP and the M of MSH, the first letters of DELETE, GET, HEAD, OPTIONS, POST and PUT."""
+
+
 def _unexpected(pdu_type: int) -> ProtocolError:
     try:
         name = PduType(pdu_type).name
     except ValueError:
-        return ProtocolError(f"PDU type {pdu_type:02X}H is unknown", AbortReason.UNRECOGNIZED_PDU)
+        protocol = _OTHER_PROTOCOLS.get(pdu_type)
+        hint = f"; the peer seems to speak {protocol}" if protocol else ""
+        return ProtocolError(f"PDU type {pdu_type:02X}H is unknown{hint}", AbortReason.UNRECOGNIZED_PDU)
     return ProtocolError(f"{name} is not expected here", AbortReason.UNEXPECTED_PDU)

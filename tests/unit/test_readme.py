@@ -10,6 +10,7 @@ _COMPUTED = {
     "CHRIS_PACS_ADDRESS": "empty",
     "CHRIS_STORAGE_RESERVE_BYTES": "1 GiB or 1 %, whichever is less",
     "CHRIS_UMASK": "022",
+    "CHRIS_SCP_ALLOWED_AETS": "empty",
 }
 
 
@@ -28,6 +29,8 @@ def _shown(field):
         return "yes" if field.default else "no"
     if field.default == "":
         return "empty"
+    if field.default is None:
+        return "none"
     return f"`{field.default:g}`" if isinstance(field.default, float) else f"`{field.default}`"
 
 

@@ -25,7 +25,8 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import PresentationContext
 
 from oxidicom.association.acceptor import Acceptor
-from oxidicom.association.events import DataEnded, DataReceived, Event, StoreRequested
+from oxidicom.association.events import AssociationRequested, DataEnded, DataReceived, Event, StoreRequested
+from oxidicom.association.negotiation import Rejected
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -163,10 +164,12 @@ def decode_responses(stream: bytes) -> Iterator[tuple[int, Dataset]]:
 class Listener:
     """Drives an acceptor as a listener does, and answers each instance with Success."""
 
-    def __init__(self, acceptor: Acceptor) -> None:
+    def __init__(self, acceptor: Acceptor, refusal: Rejected | None = None) -> None:
         self.acceptor = acceptor
+        self.refusal = refusal
+        """How every request is rejected that could be accepted."""
         self.events: list[Event] = []
-        """All events but those of data."""
+        """All events but those of data and of requests that nothing speaks against."""
         self.datasets: list[bytes] = []
         self.sent = b""
 
@@ -184,6 +187,11 @@ class Listener:
         if isinstance(event, DataReceived):
             assert len(event.piece)
             self.datasets[-1] += event.piece
+            return
+        if isinstance(event, AssociationRequested):
+            assert event.request is self.acceptor.request
+            if self.refusal:
+                self.acceptor.reject(self.refusal)
             return
         self.events.append(event)
         if isinstance(event, StoreRequested):

@@ -357,3 +357,12 @@ def test_large_dataset_flows_through_a_small_buffer() -> None:
     listener = established()
     listener.receive(*(stream[at : at + 700_001] for at in range(0, len(stream), 700_001)))
     assert listener.datasets == [dataset]
+
+
+def test_a_message_is_under_way_from_its_first_byte_to_its_last() -> None:
+    listener = established()
+    stream = store_rq(DATASET[:5000], max_pdu_length=4096)
+    assert not listener.acceptor.inside_message
+    for at in range(len(stream)):
+        listener.receive(stream[at : at + 1])
+        assert listener.acceptor.inside_message == (at + 1 < len(stream))

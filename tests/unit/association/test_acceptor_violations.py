@@ -1,5 +1,6 @@
 """Conversations as they should not be: every peer's mistake is an event and an A-ABORT, never an exception."""
 
+import tracemalloc
 from struct import pack
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pynetdicom.pdu import A_ABORT_RQ
 
-from oxidicom.association.acceptor import MAX_PDU_BYTES, Acceptor, State
+from oxidicom.association.acceptor import Acceptor, State
 from oxidicom.association.events import Event, ProtocolViolated
 from oxidicom.association.negotiation import AcceptancePolicy
 from oxidicom.association.pdu import AbortReason
@@ -46,13 +47,14 @@ def listen(policy: AcceptancePolicy | None = None) -> Listener:
     return Listener(Acceptor(policy or AcceptancePolicy()))
 
 
-def assert_aborts(listener: Listener, reason: AbortReason) -> None:
+def assert_aborts(listener: Listener, reason: AbortReason, *, in_association: bool = True) -> None:
+    """In an association the service provider aborts and says why (AA-8), before it the service user (AA-1)."""
     event = listener.events[-1]
     assert isinstance(event, ProtocolViolated)
     assert event.error.abort_reason == reason
     *_, answer = decode_pdus(listener.sent)
     assert isinstance(answer, A_ABORT_RQ)
-    assert (answer.source, answer.reason_diagnostic) == (2, reason)
+    assert (answer.source, answer.reason_diagnostic) == ((2, reason) if in_association else (0, 0))
     assert listener.acceptor.state is State.AWAITING_CLOSE
     count = len(listener.events)
     listener.receive(associate_rq(), store_rq(b"data"), ABORT, b"")
@@ -75,11 +77,26 @@ BEFORE_ASSOCIATION = {
 @pytest.mark.parametrize(("stream", "reason"), BEFORE_ASSOCIATION.values(), ids=BEFORE_ASSOCIATION)
 def test_violation_before_the_association(stream: bytes, reason: AbortReason, byte_by_byte: bool) -> None:
     chunks = [stream[at : at + 1] for at in range(len(stream))] if byte_by_byte else [stream]
-    assert_aborts(listen().receive(*chunks), reason)
+    assert_aborts(listen().receive(*chunks), reason, in_association=False)
 
 
 def test_pdu_that_is_not_allowed_is_refused_at_its_header() -> None:
-    assert_aborts(listen().receive(pack(">BxL", 4, 100)), UNEXPECTED)
+    assert_aborts(listen().receive(pack(">BxL", 4, 100)), UNEXPECTED, in_association=False)
+
+
+@pytest.mark.parametrize(
+    ("stream", "protocol"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01", "TLS"),
+        (b"GET / HTTP/1.1", "HTTP"),
+        (b"\x0bMSH|^~\\&|", "HL7"),
+        (b"MSH|^~\\&|", "HL7"),
+    ],
+)
+def test_whoever_mistook_the_port_is_told_apart(stream: bytes, protocol: str) -> None:
+    listener = listen().receive(stream)
+    assert_aborts(listener, UNRECOGNIZED, in_association=False)
+    assert str(listener.events[-1].error).endswith(f"the peer seems to speak {protocol}")
 
 
 IN_ASSOCIATION = {
@@ -87,7 +104,7 @@ IN_ASSOCIATION = {
     "unknown PDU type": (pack(">BxL", 0x42, 4) + bytes(4), UNRECOGNIZED),
     "release response": (pack(">BxL", 6, 4) + bytes(4), UNEXPECTED),
     "long release": (pack(">BxL", 5, 1 << 20), INVALID),
-    "PDU over 64 MiB": (pack(">BxL", 4, MAX_PDU_BYTES + 1), INVALID),
+    "PDU over 64 MiB": (pack(">BxL", 4, 64 * 1024 * 1024 + 1), INVALID),
     "empty P-DATA": (p_data(), INVALID),
     "PDV item length 1": (pack(">BxLLBB", 4, 6, 1, 1, 3), INVALID),
     "PDV longer than its PDU": (pack(">BxLLBB", 4, 6, 3, 1, 3), INVALID),
@@ -198,3 +215,28 @@ def test_conversation_with_damaged_bytes(damages: list[tuple[int, int]]) -> None
         stream[at] = value
     assert_survives([bytes(stream)])
     assert_survives([bytes(stream[at : at + 13]) for at in range(0, len(stream), 13)])
+
+
+def test_every_cap_is_a_setting() -> None:
+    policy = AcceptancePolicy(max_request_bytes=200, max_pdu_bytes=200_000, max_command_bytes=1024)
+    assert_aborts(listen(policy).receive(associate_rq()), INVALID, in_association=False)
+    policy = AcceptancePolicy(max_pdu_bytes=200_000, max_command_bytes=1024)
+    assert_aborts(listen(policy).receive(associate_rq(), pack(">BxL", 4, 200_001)), INVALID)
+    assert_aborts(listen(policy).receive(associate_rq(), p_data(pdv(bytes(1025), 1))), INVALID)
+    assert listen(policy).receive(associate_rq(), pack(">BxL", 4, 200_000)).acceptor.state is State.ESTABLISHED
+
+
+def test_a_pdu_as_long_as_announced_is_taken_whatever_the_cap() -> None:
+    policy = AcceptancePolicy(max_pdu_length=100_000, max_pdu_bytes=4096)
+    assert listen(policy).receive(associate_rq(), pack(">BxL", 4, 100_000)).acceptor.state is State.ESTABLISHED
+    assert_aborts(listen(policy).receive(associate_rq(), pack(">BxL", 4, 100_001)), INVALID)
+
+
+def test_nothing_is_allocated_for_a_length_that_is_only_claimed() -> None:
+    listener = listen().receive(associate_rq())
+    tracemalloc.start()
+    try:
+        listener.receive(pack(">BxL", 4, 64 * 1024 * 1024), pack(">LBB", 64 * 1024 * 1024 - 4, 1, 1))
+        assert tracemalloc.get_traced_memory()[1] < 64 * 1024
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,53 @@
+"""Connections, as the listener and the doorman accept them from the socket that they share."""
+
+import contextlib
+import errno
+import socket
+from typing import NamedTuple
+
+from loguru import logger
+
+from oxidicom.settings import Settings
+
+_READ_SECONDS = 1.0
+"""The longest wait for a peer, so that the heartbeat goes on and every deadline is kept."""
+_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PROBE_SECONDS = 10
+_PROBES = 6
+
+
+class Peer(NamedTuple):
+    """The other end of a connection."""
+
+    address: str
+    """IPv4 or IPv6."""
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+def accept(listening_socket: socket.socket, settings: Settings) -> tuple[socket.socket, Peer] | None:
+    """Accept a connection. None: there is none after all, whatever the reason."""
+    try:
+        connection, address = listening_socket.accept()
+    except BlockingIOError:
+        return None  # nobody came within the timeout of the socket
+    except OSError as error:
+        if error.errno in _OUT_OF_DESCRIPTORS:
+            logger.error("No connection can be accepted: {reason}", reason=error.strerror, action="accept_failed")
+        return None  # the socket was shut down, or the peer is gone already (ECONNABORTED)
+    with contextlib.suppress(OSError):
+        _configure(connection, settings)
+    return connection, Peer(address[0].removeprefix("::ffff:"), address[1])
+
+
+def _configure(connection: socket.socket, settings: Settings) -> None:
+    connection.settimeout(_READ_SECONDS)
+    # Without it every response waits 40 ms for a delayed acknowledgement.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A peer that lost its power says nothing more: the kernel asks it, first after two hours unless told otherwise.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, settings.keep_alive_seconds)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _PROBE_SECONDS)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
