@@ -10,7 +10,7 @@ import struct
 from oxidicom.errors import BootError
 from workers.association import Association
 from workers.connections import accept
-from workers.scoreboard import Phase, Slot, State
+from workers.scoreboard import Counter, Phase, Slot, State
 from workers.shared import Shared
 
 _HEARTBEAT = struct.pack("ll", 1, 0)  # struct timeval: one second
@@ -40,6 +40,7 @@ class Listener:
             self._slot.beat(State.WAITING)
             accepted = accept(self._shared.listening_socket, self._shared.settings)
             if accepted:
+                self._slot.add(Counter.CONNECTIONS_ACCEPTED)  # first: see `accept_queue`
                 self._slot.beat(State.WORKING)
                 connection, peer = accepted
                 with connection:

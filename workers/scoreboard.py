@@ -23,6 +23,7 @@ class Role(enum.IntEnum):
     INQUIRY = 3
     REGISTRATION = 4
     OBSERVER = 5
+    DOORMAN = 6
 
 
 class State(enum.IntEnum):
@@ -76,6 +77,7 @@ class Counter(enum.IntEnum):
     SERIES_INCOMPLETE = 18
     SERIES_MORE_THAN_EXPECTED = 19
     SERIES_UNKNOWN = 20
+    CONNECTIONS_ACCEPTED = 21
 
 
 class Slot:

@@ -58,5 +58,6 @@ def roles_of(settings: Settings) -> list[tuple[Role, int]]:
         (Role.REGISTRATION, 0),
         (Role.INQUIRY, 0),
         (Role.OBSERVER, 0),
+        (Role.DOORMAN, 0),
         *((Role.LISTENER, index) for index in range(settings.listeners)),
     ]

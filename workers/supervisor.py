@@ -22,6 +22,7 @@ from setproctitle import setproctitle
 from oxidicom.errors import BootError
 from oxidicom.settings import Settings
 from oxidicom.storage.gateway_directory import GatewayDirectory
+from workers.doorman import Doorman
 from workers.inquiry import InquiryWorker
 from workers.listener import Listener
 from workers.messages import PhaseChanged, ProcessDied
@@ -273,6 +274,8 @@ def _make(shared: Shared, post: _Post) -> Worker:
             return Listener(shared, post.slot)
         case Role.STORAGE:
             return StorageWorker(shared, post.slot, post.index)
+        case Role.DOORMAN:
+            return Doorman(shared, post.slot)
         case Role.INQUIRY:
             return InquiryWorker(shared, post.slot)
         case Role.REGISTRATION:

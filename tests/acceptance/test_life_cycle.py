@@ -29,6 +29,7 @@ def run(*arguments, **variables):
 def test_every_process_shows_its_role(gateway):
     names = sorted(command_line(pid).strip() for pid in gateway.children())
     roles = [
+        "doorman-0",
         "inquiry-0",
         *(f"listener-{n}" for n in range(4)),
         "observer-0",

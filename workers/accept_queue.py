@@ -1,0 +1,50 @@
+"""The kernel's queue of connections that wait to be accepted: how long each has been there.
+
+The kernel tells its length only. Since it is first in, first out, and all who accept count what they take, the
+moments of arrival follow from two looks. A process counts before it shows on the scoreboard that it is busy: so a
+look between its `accept` and its count, which would take the next for the one that is gone, finds it still free.
+"""
+
+import collections
+import socket
+import struct
+
+_TCP_INFO_BYTES = 104
+_UNACKED = struct.Struct("8x4x4x4x4xI")
+"""struct tcp_info, tcpi_unacked: of a listening socket it is the length of this queue (linux/net/ipv4/tcp.c)."""
+
+_MOST_TICK_SECONDS = 1.0
+
+
+class AcceptQueue:
+    """What waits at one listening socket, looked at now and then by one process."""
+
+    def __init__(self, listening_socket: socket.socket) -> None:
+        self._listening_socket = listening_socket
+        self._arrivals: collections.deque[float] = collections.deque()
+        self._taken = 0
+        self._looked: float | None = None
+        self._clock = 0.0
+        """Seconds that were watched: if the whole gateway was frozen for an hour, nobody has waited for it."""
+
+    def look(self, now: float, taken: int) -> None:
+        """Take note of who came and went. `taken` is how many connections all processes together ever accepted."""
+        if self._looked is not None:
+            self._clock += min(now - self._looked, _MOST_TICK_SECONDS)
+        self._looked = now
+        for _ in range(min(taken - self._taken, len(self._arrivals))):
+            self._arrivals.popleft()
+        self._taken = taken
+        length = self._length()
+        while len(self._arrivals) > length:
+            self._arrivals.popleft()
+        self._arrivals.extend([self._clock] * (length - len(self._arrivals)))
+
+    @property
+    def longest_wait_seconds(self) -> float:
+        """How long the oldest connection has waited at the last look; 0 when there is none."""
+        return self._clock - self._arrivals[0] if self._arrivals else 0.0
+
+    def _length(self) -> int:
+        information = self._listening_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        return int(_UNACKED.unpack_from(information)[0])
