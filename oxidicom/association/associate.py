@@ -108,8 +108,8 @@ class AssociationRequest(msgspec.Struct, frozen=True):
 
 
 def decode_ae_title(value: bytes) -> str:
-    """Return an AE title without NULs and surrounding blanks; bytes beyond ASCII are kept as Latin-1."""
-    return value.decode("latin-1").replace("\0", "").strip(" ")
+    """Return an AE title without NULs and surrounding white space; bytes beyond ASCII are kept as Latin-1."""
+    return value.decode("latin-1").replace("\0", "").strip()
 
 
 def decode_associate_rq(body: memoryview) -> AssociationRequest:

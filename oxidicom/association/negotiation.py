@@ -104,7 +104,7 @@ def negotiate(
 
 def unusable_calling_ae_title(title: str) -> bool:
     """Tell whether the peer's name cannot be a directory of the storage, in which each peer has its own."""
-    return sanitize(title.strip(" ")) in ("", ".", "..")
+    return sanitize(title.strip()) in ("", ".", "..")
 
 
 def _find_fault(request: AssociationRequest, policy: AcceptancePolicy, peer_address: str) -> Rejected | None:

@@ -106,7 +106,7 @@ def test_transfer_syntaxes_are_those_of_pydicom_but_for_streams() -> None:
     assert len(missing) == 5
 
 
-@pytest.mark.parametrize("title", ["", " ", ".", "..", " .. ", "\0", "\0.\0.\0", " \0"])
+@pytest.mark.parametrize("title", ["", " ", ".", "..", " .. ", "\t..", "\xa0", "\0", "\0.\0.\0", " \0"])
 def test_calling_ae_title_that_is_no_directory(title: str) -> None:
     assert unusable_calling_ae_title(title)
     answer = negotiate(request((1, CT, [IMPLICIT]), calling_ae_title=title), AcceptancePolicy())
