@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 import os
 import pwd
 import shutil
@@ -14,10 +15,11 @@ from rich.table import Table
 
 from oxidicom.cube.database import Database
 from oxidicom.cube.embedded import conninfo_of_running
-from oxidicom.errors import BootError, DatabaseUnavailableError, OxidicomError
+from oxidicom.errors import BootError, CertificateError, DatabaseUnavailableError, OxidicomError
 from oxidicom.pacs.echo import echo
 from oxidicom.settings import EMBEDDED, Settings
 from oxidicom.storage.final_tree import FinalTree, links_work
+from oxidicom.tls import build_context, expiry_of, expiry_warning
 
 GOOD, REMARK, TROUBLE = "good", "remark", "TROUBLE"
 _STYLES = {GOOD: "green", REMARK: "yellow", TROUBLE: "bold red"}
@@ -49,7 +51,7 @@ def _findings(settings: Settings, warnings: Sequence[str]) -> Iterator[Finding]:
     yield Finding("configuration", GOOD, "all settings can be used")
     for warning in warnings:
         yield Finding("configuration", REMARK, warning)
-    checks: list[Callable[[Settings], Iterator[Finding]]] = [_port, _storage, _database, _pacs]
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [_port, _tls, _storage, _database, _pacs]
     for one in checks:
         yield from one(settings)
 
@@ -66,6 +68,22 @@ def _port(settings: Settings) -> Iterator[Finding]:
             yield Finding(subject, TROUBLE, f"may not be used by this user: {error.strerror}")
         except OSError as error:
             yield Finding(subject, REMARK, f"in use: {error.strerror}; fine if that is the gateway")
+
+
+def _tls(settings: Settings) -> Iterator[Finding]:
+    if not settings.tls_certificate:
+        yield Finding("TLS", REMARK, "not used: images and names cross the network as they are")
+        return
+    try:
+        build_context(settings)
+        expiry, warning = expiry_of(settings.tls_certificate), expiry_warning(settings.tls_certificate)
+    except CertificateError as error:
+        yield Finding("TLS", TROUBLE, str(error))
+        return
+    clients = "every peer needs a certificate" if settings.tls_client_ca else "peers need no certificate"
+    yield Finding("TLS", GOOD, f"certificate and key fit, valid until {expiry:%Y-%m-%d %H:%M} UTC; {clients}")
+    if warning:
+        yield Finding("TLS", TROUBLE if expiry < datetime.datetime.now(datetime.UTC) else REMARK, warning)
 
 
 def _storage(settings: Settings) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from oxidicom import __version__
 from oxidicom.cube.embedded import EmbeddedPostgres
-from oxidicom.errors import BootError, ConfigurationError
+from oxidicom.errors import BootError, CertificateError, ConfigurationError
 from oxidicom.logs import configure_logs, writes_text
 from oxidicom.settings import EMBEDDED, Settings, unknown_variables
 
@@ -81,7 +81,7 @@ def _serve() -> int:
         logger.warning(warning, action="unknown_variable")
     try:
         return _run(settings)
-    except BootError as error:
+    except (BootError, CertificateError) as error:
         logger.critical(str(error), action="cannot_start")
         return 1
     except KeyboardInterrupt:
@@ -115,13 +115,15 @@ def _announce(settings: Settings, database: EmbeddedPostgres | None = None) -> N
             ae_title=settings.ae_title,
             files_root=settings.files_root,
             listeners=settings.listeners,
+            tls=bool(settings.tls_certificate),
             action="ready",
         )
         return
+    tls = bool(settings.tls_certificate)
     lines = [
         f"oxidicom {__version__} is ready.",
-        f"  listens on  port {settings.port} ({settings.bind_address}), AE title {settings.ae_title}, "
-        f"{settings.listeners} associations at a time",
+        f"  listens on  port {settings.port} ({settings.bind_address}{', TLS' if tls else ''}), "
+        f"AE title {settings.ae_title}, {settings.listeners} associations at a time",
         f"  files       {settings.files_root}/SERVICES/PACS",
         f"  database    {'embedded PostgreSQL' if database else 'as CHRIS_DB_CONNECTION says'}",
     ]
@@ -129,7 +131,8 @@ def _announce(settings: Settings, database: EmbeddedPostgres | None = None) -> N
         lines += ["  look into it:", f"    {database.psql_command}"]
     lines += [
         "  send it a file:",
-        f"    storescu -aet TEST -aec {settings.ae_title} 127.0.0.1 {settings.port} image.dcm",
+        f"    storescu{' +tla -ic' if tls else ''} -aet TEST -aec {settings.ae_title} 127.0.0.1 "
+        f"{settings.port} image.dcm",
         "  stop it with Ctrl-C.",
     ]
     print("\n".join(lines), file=sys.stderr)

@@ -2,6 +2,7 @@
 
 OxidicomError
  ├── ConfigurationError        settings that cannot be used; holds all their faults at once
+ ├── CertificateError          certificate or key of TLS cannot be used; at a reload the old ones stay
  ├── BootError                 a process cannot begin its work (storage missing, port taken); stops the gateway
  ├── ProtocolError             a peer broke PS3.8 or PS3.7; the association is aborted
  ├── DatasetError              one instance cannot be taken; the association goes on
@@ -24,6 +25,10 @@ class ConfigurationError(OxidicomError):
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("; ".join(faults))
         self.faults = tuple(faults)
+
+
+class CertificateError(OxidicomError):
+    """Certificate, key or client CA cannot be used. The message names variable, file and cause."""
 
 
 class BootError(OxidicomError):

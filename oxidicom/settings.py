@@ -47,6 +47,12 @@ def _pdu_length(value: int) -> int:
     return value
 
 
+def _needs_certificate(value: str, info: pydantic.ValidationInfo) -> str:
+    if value and not info.data.get("tls_certificate"):
+        raise ValueError("it has no meaning without CHRIS_TLS_CERTIFICATE")
+    return value
+
+
 def _default_storage_workers() -> int:
     return min(os.cpu_count() or 1, 4)
 
@@ -166,6 +172,25 @@ class Settings(pydantic.BaseModel):
     port: int = Field(11111, alias="PORT", ge=1, le=65535, description="TCP port")
     bind_address: str = Field(
         "::", alias="CHRIS_BIND_ADDRESS", description="address to listen on; `::` is IPv6 and IPv4"
+    )
+    tls_certificate: str = Field(
+        "",
+        alias="CHRIS_TLS_CERTIFICATE",
+        description="PEM file with the certificate of the gateway, then those of its issuers; when set, the port "
+        "speaks TLS and nothing else",
+    )
+    tls_key: Annotated[str, AfterValidator(_needs_certificate)] = Field(
+        "",
+        alias="CHRIS_TLS_KEY",
+        description="PEM file with the key, not encrypted; by default it is in the file of the certificate",
+    )
+    tls_client_ca: Annotated[str, AfterValidator(_needs_certificate)] = Field(
+        "",
+        alias="CHRIS_TLS_CLIENT_CA",
+        description="PEM file with the issuers of client certificates; when set, every peer needs one",
+    )
+    tls_handshake_seconds: float = Field(
+        10.0, alias="CHRIS_TLS_HANDSHAKE_SECONDS", gt=0, description="deadline for the TLS handshake"
     )
     drain_seconds: float = Field(
         30.0,

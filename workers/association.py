@@ -32,6 +32,7 @@ from oxidicom.association.negotiation import NO_ROOM, AcceptancePolicy
 from oxidicom.settings import Settings
 from oxidicom.storage.ledger import Started
 from workers.connections import Peer
+from workers.encryption import handshake_failure, say_no_more
 from workers.intake import Intake
 from workers.patience import Patience
 from workers.scoreboard import Counter, Phase, Slot
@@ -85,6 +86,8 @@ class Association:
         self._acceptor = Acceptor(policy_of(shared.settings), peer.address)
         self._patience = Patience(shared.settings, self._acceptor)
         self._intake: Intake | None = None
+        self._tls: str | None = None
+        """The version of TLS, if there is TLS."""
         self._began = time.monotonic()
         self._log = logger.bind(association=self._ulid)
 
@@ -101,6 +104,7 @@ class Association:
 
     def _converse(self) -> str:
         try:
+            self._shake_hands()
             while True:
                 count = self._receive()
                 for event in self._acceptor.received(count):
@@ -115,10 +119,32 @@ class Association:
         except OSError as error:
             return f"connection lost ({error.strerror or error})"
 
+    def _shake_hands(self) -> None:
+        """Begin TLS, if the port speaks it."""
+        encryption, limit_seconds = self._shared.encryption, self._shared.settings.tls_handshake_seconds
+        if encryption is None:
+            return
+        try:
+            secured = encryption.wrap(self._connection, self._shared.scoreboard.tls_generation)
+            self._connection = secured
+            while True:
+                if self._is_told_to_stop():
+                    raise _Over("gateway stopped")
+                with contextlib.suppress(TimeoutError):
+                    secured.do_handshake()
+                    self._tls = secured.version()
+                    return
+                if time.monotonic() - self._began > limit_seconds:
+                    raise _Over(f"deadline: no TLS handshake within {limit_seconds:g} s")
+        except OSError as error:
+            raise _Over(handshake_failure(error)) from None
+
     def _receive(self) -> int:
         """Put the next bytes into the acceptor's buffer; return how many, 0 at the end of file."""
         while True:
-            self._keep_alive()
+            if self._is_told_to_stop():
+                self._acceptor.abort()
+                raise _Over("gateway stopped")
             began, count = time.monotonic(), None
             try:
                 count = self._connection.recv_into(self._acceptor.writable())
@@ -132,11 +158,9 @@ class Association:
             if count is not None:
                 return count
 
-    def _keep_alive(self) -> None:
+    def _is_told_to_stop(self) -> bool:
         self._slot.beat(WorkerState.WORKING)
-        if self._shared.scoreboard.phase >= Phase.ABORTING_ASSOCIATIONS:
-            self._acceptor.abort()
-            raise _Over("gateway stopped")
+        return self._shared.scoreboard.phase >= Phase.ABORTING_ASSOCIATIONS
 
     def _give_up_waiting(self, overrun: str) -> None:
         if self._acceptor.state is not State.AWAITING_REQUEST:  # there ARTIM closes without a word (AA-2)
@@ -219,8 +243,8 @@ class Association:
     def _close(self) -> None:
         """Half-close, let the peer read what was sent, close: to close at once could reset its last answer away."""
         with contextlib.suppress(OSError):
-            self._connection.shutdown(socket.SHUT_WR)
             self._connection.settimeout(_CLOSE_SECONDS)
+            say_no_more(self._connection)
             deadline = time.monotonic() + _CLOSE_SECONDS
             while self._connection.recv(65536) and time.monotonic() < deadline:
                 pass
@@ -258,5 +282,6 @@ class Association:
             seconds=round(seconds, 3),
             megabytes_per_second=round(intake.committed_bytes / 1e6 / max(seconds, 1e-6), 1),
             series=intake.series,
+            tls=self._tls or "no",
             action="association_ended",
         )

@@ -8,6 +8,7 @@ connections at once, so that a slow one holds up nobody, and takes none while a 
 import contextlib
 import select
 import socket
+import ssl
 import time
 
 from loguru import logger
@@ -18,6 +19,7 @@ from oxidicom.association.negotiation import NO_ROOM
 from workers.accept_queue import AcceptQueue
 from workers.association import policy_of
 from workers.connections import Peer, accept
+from workers.encryption import say_no_more
 from workers.scoreboard import Counter, Phase, Role, Slot
 from workers.scoreboard import State as WorkerState
 from workers.shared import Shared
@@ -91,11 +93,17 @@ class Doorman:
         self._slot.add(Counter.CONNECTIONS_ACCEPTED)
         connection, peer = accepted
         connection.setblocking(False)
+        if self._shared.encryption:
+            try:
+                connection = self._shared.encryption.wrap(connection, self._shared.scoreboard.tls_generation)
+            except OSError:  # gone already
+                connection.close()
+                return
         self._callers[connection.fileno()] = _Caller(connection, peer, Acceptor(self._policy, peer.address))
         self._poll.register(connection, select.POLLIN)
 
     def _converse(self, caller: _Caller) -> None:
-        """Take what has come, and answer."""
+        """Take what has come, and answer. With TLS the handshake goes on by itself in `recv_into`."""
         try:
             count = caller.connection.recv_into(caller.acceptor.writable())
             for event in caller.acceptor.received(count):
@@ -106,9 +114,13 @@ class Doorman:
             answer = caller.acceptor.bytes_to_send()
             if answer:
                 caller.connection.send(answer)  # ten bytes into an empty buffer: the kernel takes them at once
-                caller.connection.shutdown(socket.SHUT_WR)
+                say_no_more(caller.connection)
                 caller.answered, caller.since = True, time.monotonic()
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self._poll.modify(caller.connection, select.POLLIN)
+            return
+        except ssl.SSLWantWriteError:
+            self._poll.modify(caller.connection, select.POLLOUT)
             return
         except OSError:
             self._dismiss(caller)

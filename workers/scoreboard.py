@@ -78,6 +78,7 @@ class Counter(enum.IntEnum):
     SERIES_MORE_THAN_EXPECTED = 19
     SERIES_UNKNOWN = 20
     CONNECTIONS_ACCEPTED = 21
+    TLS_GENERATION = 22
 
 
 class Slot:
@@ -162,6 +163,11 @@ class Scoreboard:
     @phase.setter
     def phase(self, phase: Phase) -> None:
         self.slots[0].set(Counter.PHASE, phase)
+
+    @property
+    def tls_generation(self) -> int:
+        """Counts how often the supervisor has read the files of TLS anew."""
+        return self.slots[0][Counter.TLS_GENERATION]
 
     def total(self, counter: Counter) -> int:
         """Return the sum over all slots."""

@@ -6,6 +6,7 @@ import socket
 from oxidicom.settings import Settings
 from oxidicom.storage.gateway_directory import GatewayDirectory
 from oxidicom.storage.paths import storage_worker_of
+from workers.encryption import Encryption
 from workers.messages import SeriesCounted, ToInquiry, ToRegistration, ToStorage
 from workers.queues import Queue
 from workers.scoreboard import Role, Scoreboard
@@ -27,6 +28,8 @@ class Shared:
     """The same: answers have a channel of their own, or storage and inquiry could wait for each other."""
     inquiry_queue: Queue[ToInquiry]
     registration_queue: Queue[ToRegistration]
+    encryption: Encryption | None
+    """None: the port does not speak TLS. Each process has a copy of its own."""
 
     def storage_queue_of(self, series_hash: str) -> Queue[ToStorage]:
         """Return the queue of the storage worker of a series."""
@@ -34,7 +37,11 @@ class Shared:
 
 
 def share(
-    settings: Settings, db_connection: str, directory: GatewayDirectory, listening_socket: socket.socket
+    settings: Settings,
+    db_connection: str,
+    directory: GatewayDirectory,
+    listening_socket: socket.socket,
+    encryption: Encryption | None,
 ) -> Shared:
     """Make the scoreboard and the queues. Call it before the fork."""
     workers = settings.storage_workers
@@ -48,6 +55,7 @@ def share(
         answer_queues=tuple(Queue(SeriesCounted) for _ in range(workers)),
         inquiry_queue=Queue(ToInquiry),
         registration_queue=Queue(ToRegistration),
+        encryption=encryption,
     )
 
 

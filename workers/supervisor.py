@@ -19,10 +19,11 @@ from collections.abc import Callable, Iterable
 from loguru import logger
 from setproctitle import setproctitle
 
-from oxidicom.errors import BootError
+from oxidicom.errors import BootError, CertificateError
 from oxidicom.settings import Settings
 from oxidicom.storage.gateway_directory import GatewayDirectory
 from workers.doorman import Doorman
+from workers.encryption import Encryption
 from workers.inquiry import InquiryWorker
 from workers.listener import Listener
 from workers.messages import PhaseChanged, ProcessDied
@@ -72,11 +73,15 @@ class Supervisor:
     """Runs the gateway from its first process to its last."""
 
     def __init__(self, settings: Settings, db_connection: str, on_ready: Callable[[], None]) -> None:
-        """Bind the port and make the spool. Raise BootError. `on_ready` is called when every process is ready."""
+        """Read the certificate, bind the port and make the spool. Raise CertificateError or BootError.
+
+        `on_ready` is called when every process is ready.
+        """
         setproctitle("oxidicom: supervisor")
+        encryption = Encryption(settings) if settings.tls_certificate else None
         listening_socket = bind(settings.bind_address, settings.port)
         directory = GatewayDirectory(settings.files_root)
-        self._shared: Shared = share(settings, db_connection, directory, listening_socket)
+        self._shared: Shared = share(settings, db_connection, directory, listening_socket, encryption)
         self._settings = settings
         self._on_ready = on_ready
         slots = self._shared.scoreboard.slots
@@ -93,6 +98,8 @@ class Supervisor:
         self._shared.directory.remove_left_overs()
         if adopted:
             logger.info("Took up {count} unfinished associations", count=adopted, action="spool_adopted")
+        if self._shared.encryption:
+            self._shared.encryption.warn_of_expiry()
         gc.collect()
         gc.freeze()  # what exists now is never collected, so that children share its pages
         try:
@@ -118,6 +125,8 @@ class Supervisor:
             if number in (signal.SIGTERM, signal.SIGINT):
                 logger.info("Stopping: running associations may finish", action="stopping")
                 return
+            if number == signal.SIGHUP:
+                self._reload_certificate()
             self._reap()
             self._respawn()
             self._kill_stuck()
@@ -126,6 +135,21 @@ class Supervisor:
                 self._on_ready()
             elif starting and time.monotonic() > deadline:
                 self._failure = f"not every process was ready within {_BOOT_SECONDS:g} s"
+
+    def _reload_certificate(self) -> None:
+        encryption, scoreboard = self._shared.encryption, self._shared.scoreboard
+        if encryption is None:
+            logger.info("There is no certificate to be read anew", action="tls_reload_ignored")
+            return
+        generation = scoreboard.tls_generation + 1
+        try:
+            encryption.reload(generation)
+        except CertificateError as error:
+            logger.error("The old certificate stays in use: {error}", error=str(error), action="tls_kept")
+            return
+        scoreboard.slots[0].set(Counter.TLS_GENERATION, generation)
+        logger.info("Certificate and key were read anew", action="tls_reloaded")
+        encryption.warn_of_expiry()
 
     def _wait_for_signal(self, seconds: float) -> int | None:
         self._shared.scoreboard.slots[0].beat(State.WAITING)

@@ -1,0 +1,102 @@
+"""TLS on the port: the BCP 195 profile of RFC 8996 and 9325 (PS3.15, annex B.12), and the certificate behind it.
+
+TLS 1.2 and 1.3 only, with forward secrecy and authenticated encryption only. Nothing is negotiated in the clear
+first: a port speaks TLS or it does not.
+"""
+
+import datetime
+import os
+import ssl
+from typing import Final
+
+from cryptography import x509
+
+from oxidicom.errors import CertificateError
+from oxidicom.settings import Settings
+
+WARNING_DAYS: Final = 30
+"""A certificate that expires within so many days is worth a warning."""
+
+_TLS_1_2_CIPHER_SUITES: Final = (
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+)
+"""RFC 9325, 4.2.1; those of TLS 1.3 are all of that kind, and OpenSSL has them by default."""
+
+
+def build_context(settings: Settings) -> ssl.SSLContext:
+    """Return the server's side of TLS as the settings say. Raise CertificateError that names variable, file and cause.
+
+    The files are read now; to read them again, build another one.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(":".join(_TLS_1_2_CIPHER_SUITES))
+    # RFC 9325, 3.4 and 3.5: no compression, no renegotiation. No tickets either: associations are few and long, and
+    # a ticket that a peer never reads would turn its orderly close into a reset.
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.num_tickets = 0
+    _load_certificate(context, settings)
+    if settings.tls_client_ca:
+        _load_client_ca(context, settings.tls_client_ca)
+    return context
+
+
+def expiry_of(path: str) -> datetime.datetime:
+    """Return when the (first) certificate of a PEM file expires. Raise CertificateError."""
+    try:
+        with open(path, "rb") as file:
+            return x509.load_pem_x509_certificates(file.read())[0].not_valid_after_utc
+    except (OSError, ValueError) as error:
+        raise CertificateError(f"CHRIS_TLS_CERTIFICATE={path} cannot be read: {_cause_of(error)}") from error
+
+
+def days_left(path: str) -> int:
+    """Return for how many whole days the certificate is still valid; negative when it has expired."""
+    return (expiry_of(path) - datetime.datetime.now(datetime.UTC)).days
+
+
+def expiry_warning(path: str) -> str | None:
+    """Return a sentence when the certificate has expired or will do so soon. Raise CertificateError."""
+    days = days_left(path)
+    if days >= WARNING_DAYS:
+        return None
+    when = "has expired" if days < 0 else f"expires in {days} days"
+    return f"the certificate of CHRIS_TLS_CERTIFICATE={path} {when}: replace it and send SIGHUP to the gateway"
+
+
+def _load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
+    certificate, key = settings.tls_certificate, settings.tls_key or settings.tls_certificate
+    expiry_of(certificate)  # OpenSSL does not say which of the two files it could not read
+    try:
+        with open(key, "rb"):
+            pass
+        context.load_cert_chain(certificate, key, password=_refuse_password)
+    except (OSError, ValueError) as error:
+        name = "CHRIS_TLS_KEY" if settings.tls_key else "CHRIS_TLS_CERTIFICATE, without CHRIS_TLS_KEY,"
+        raise CertificateError(f"{name} cannot be used: {key}: {_cause_of(error)}") from error
+
+
+def _load_client_ca(context: ssl.SSLContext, path: str) -> None:
+    try:
+        context.load_verify_locations(cafile=path)
+    except OSError as error:
+        raise CertificateError(f"CHRIS_TLS_CLIENT_CA={path} cannot be used: {_cause_of(error)}") from error
+    context.verify_mode = ssl.CERT_REQUIRED
+
+
+def _refuse_password() -> str:
+    """Else OpenSSL would ask for it at the terminal."""
+    raise ValueError("the key is encrypted; a service has nobody to ask, so give it one that is not")
+
+
+def _cause_of(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or "not PEM").lower().replace("_", " ")
+        return {"key values mismatch": "the key is not that of the certificate"}.get(reason, reason)
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error)

@@ -1,0 +1,76 @@
+"""TLS, as listeners and doorman use it: one context in each process, read anew when the supervisor says so.
+
+The supervisor reads the files first. Only if they are good does it count a new generation up on the scoreboard, by
+which the others see that theirs is old; what they hold until then, and what a respawned process inherits, is the last
+that was good. So a bad certificate on disk harms nobody but whoever starts the gateway anew.
+"""
+
+import contextlib
+import socket
+import ssl
+
+from loguru import logger
+
+from oxidicom.errors import CertificateError
+from oxidicom.settings import Settings
+from oxidicom.tls import build_context, expiry_warning
+
+_NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "HTTPS_PROXY_REQUEST", "RECORD_TOO_SMALL"}
+"""OpenSSL's reasons for a first record that is none."""
+
+
+class Encryption:
+    """The TLS of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the files. Raise CertificateError."""
+        self._settings = settings
+        self._context = build_context(settings)
+        self._generation = 0
+
+    def reload(self, generation: int) -> None:
+        """Read the files anew. Raise CertificateError, and keep what there was."""
+        self._context = build_context(self._settings)
+        self._generation = generation
+
+    def wrap(self, connection: socket.socket, generation: int) -> ssl.SSLSocket:
+        """Return the connection as a server's TLS socket whose handshake has not begun. Raise OSError.
+
+        `generation` is that of the scoreboard.
+        """
+        if generation != self._generation:
+            try:
+                self.reload(generation)
+            except CertificateError as error:  # it was good a moment ago, when the supervisor read it
+                logger.error("The old certificate stays in use: {error}", error=str(error), action="tls_kept")
+                self._generation = generation
+        return self._context.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
+        )
+
+    def warn_of_expiry(self) -> None:
+        """Log it when the certificate expires soon."""
+        warning = expiry_warning(self._settings.tls_certificate)
+        if warning:
+            logger.warning("TLS: {warning}", warning=warning, action="tls_expires")
+
+
+def say_no_more(connection: socket.socket) -> None:
+    """Say that nothing more will be sent: the closure alert of TLS (RFC 8446, 6.1), then FIN. Raise OSError.
+
+    With TLS it waits for the peer's alert as long as the timeout of the socket allows.
+    """
+    if isinstance(connection, ssl.SSLSocket):
+        with contextlib.suppress(OSError, ValueError):  # ValueError: the handshake did not happen
+            connection.unwrap()
+    connection.shutdown(socket.SHUT_WR)
+
+
+def handshake_failure(error: OSError) -> str:
+    """Return in words why there is no handshake."""
+    if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):
+        return "connection lost"
+    if error.reason in _NO_TLS:
+        return "the peer does not speak TLS, and this port speaks nothing else"
+    reason = (error.reason or "no reason given").lower().replace("_", " ")
+    return f"TLS handshake failed ({reason})"
