@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run check test lint format clean
+.PHONY: help install run check test drills lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ check: $(STAMP) ## check the configuration of `make run` and what it points at
 
 test: $(STAMP) ## run all tests; those that need a missing program are skipped and say how to get it
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+drills: $(STAMP) ## break a gateway in every way we know, at full length; docs/failure-modes.md tells what they show
+	$(VENV)/bin/python -m pytest tests/acceptance/drills --long -v -rs -o console_output_style=count $(PYTEST_ARGS)
 
 lint: $(STAMP) ## ruff and mypy --strict
 	$(VENV)/bin/ruff check .
