@@ -5,7 +5,6 @@ import dataclasses
 import datetime
 import os
 import pwd
-import shutil
 import socket
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +14,11 @@ from rich.table import Table
 
 from oxidicom.cube.database import Database
 from oxidicom.cube.embedded import conninfo_of_running
-from oxidicom.errors import BootError, CertificateError, DatabaseUnavailableError, OxidicomError
+from oxidicom.errors import BootError, CertificateError, DatabaseUnavailableError, DatasetError, OxidicomError
 from oxidicom.pacs.echo import echo
 from oxidicom.settings import EMBEDDED, Settings
 from oxidicom.storage.final_tree import FinalTree, links_work
+from oxidicom.storage.reserve import Reserve
 from oxidicom.tls import build_context, expiry_of, expiry_warning
 
 GOOD, REMARK, TROUBLE = "good", "remark", "TROUBLE"
@@ -98,10 +98,19 @@ def _storage(settings: Settings) -> Iterator[Finding]:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         yield Finding(subject, TROUBLE, f"{root} cannot be written: {reason}")
         return
-    free_bytes = shutil.disk_usage(root).free
-    verdict = GOOD if free_bytes >= _FEW_BYTES else REMARK
-    yield Finding("free space", verdict, f"{free_bytes / 1e9:.1f} GB below {root}")
+    yield _free_space(root, settings.storage_reserve_bytes)
     yield _readers(root, settings.umask)
+
+
+def _free_space(root: str, reserve_bytes: int | None) -> Finding:
+    reserve, space = Reserve(root, reserve_bytes), os.statvfs(root)
+    free_bytes, kept_bytes = space.f_bavail * space.f_frsize, reserve.bytes_of(space)
+    detail = f"{free_bytes / 1e9:.1f} GB below {root}, of which {kept_bytes / 1e9:.1f} GB stay free as the reserve"
+    try:
+        reserve.check()
+    except DatasetError:
+        return Finding("free space", TROUBLE, f"{detail}: every instance would be refused (A700); make room")
+    return Finding("free space", GOOD if free_bytes - kept_bytes >= _FEW_BYTES else REMARK, detail)
 
 
 def _writable(root: str) -> Iterator[Finding]:

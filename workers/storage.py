@@ -25,6 +25,8 @@ from workers.scoreboard import Counter, Phase, Role, Slot, State
 from workers.shared import Shared
 
 _MOST_IN_GROUP = 256
+_GATHER_SECONDS = float(os.environ.get("GATHER", "0"))
+"""Under load groups are synced no more often than this."""
 _WAIT_SECONDS = 0.5
 _RESCAN_SECONDS = 10.0
 _ADOPT_SECONDS = 60.0
@@ -44,6 +46,7 @@ class StorageWorker:
         """Entries whose sync failed: their pages may be marked clean without being on the disk."""
         self._settled: set[str] = set()
         """Directories of ended associations in which nothing is left to do for this worker."""
+        self._synced = 0.0
         self._rescan_due = 0.0
         self._adopt_due = time.monotonic() + _ADOPT_SECONDS
 
@@ -94,7 +97,7 @@ class StorageWorker:
         group: list[InstanceReceived] = []
         ended: list[str] = []
         worked = False
-        while len(group) < _MOST_IN_GROUP and (message := self._queue.get()):
+        while len(group) < _MOST_IN_GROUP and (message := self._queue.get(self._gathering_seconds)):
             match message:
                 case InstanceReceived():
                     group.append(message)
@@ -108,6 +111,11 @@ class StorageWorker:
             self._notes.end(association)
         return worked
 
+    @property
+    def _gathering_seconds(self) -> float:
+        """How long to wait for more. Each sync makes the filesystem commit, and all who create files wait meanwhile."""
+        return max(0.0, self._synced + _GATHER_SECONDS - time.monotonic())
+
     # -- storing -----------------------------------------------------------------------------------------------
 
     def _store(self, group: list[InstanceReceived]) -> None:
@@ -119,6 +127,7 @@ class StorageWorker:
             self._slot.beat(State.SYNCING)
             self._sync.sync([self._path(message, RECEIVED) for message in placed])
             self._tree.sync_directories()
+            self._synced = time.monotonic()
         except OSError as error:
             self._untrusted.update(placed)
             for message in placed:

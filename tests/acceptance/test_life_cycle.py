@@ -107,6 +107,12 @@ def test_check_fails_for_what_cannot_be_used(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_check_fails_when_every_instance_would_be_refused(gateway):
+    done = run("check", **gateway.environment, CHRIS_STORAGE_RESERVE_BYTES=str(1 << 60))
+    assert done.returncode == 1
+    assert "every instance would be refused" in done.stdout
+
+
 def test_check_asks_a_pacs_for_an_echo(gateway):
     variables = {**gateway.environment, "CHRIS_PACS_ADDRESS": f"ChRIS=127.0.0.1:{gateway.port}"}
     assert "answers C-ECHO" in run("check", **variables).stdout
