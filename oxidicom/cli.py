@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from oxidicom import __version__
 from oxidicom.cube.embedded import EmbeddedPostgres
 from oxidicom.errors import BootError, CertificateError, ConfigurationError
 from oxidicom.logs import configure_logs, writes_text
+from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import EMBEDDED, Settings, unknown_variables
 
 EX_CONFIG = 78
@@ -92,7 +94,7 @@ def _run(settings: Settings) -> int:
     from workers.supervisor import Supervisor  # noqa: PLC0415 (the one place where the library knows the processes)
 
     if settings.db_connection != EMBEDDED:
-        return Supervisor(settings, settings.db_connection, lambda: _announce(settings)).run()
+        return Supervisor(settings, settings.db_connection, _service_manager(), lambda: _announce(settings)).run()
     database = EmbeddedPostgres(settings.embedded_directory)
     logger.info(
         "Starting the embedded PostgreSQL in {path}",
@@ -101,9 +103,14 @@ def _run(settings: Settings) -> int:
     )
     database.start()
     try:
-        return Supervisor(settings, database.conninfo, lambda: _announce(settings, database)).run()
+        on_ready = partial(_announce, settings, database)
+        return Supervisor(settings, database.conninfo, _service_manager(), on_ready).run()
     finally:
         database.stop()
+
+
+def _service_manager() -> ServiceManager:
+    return ServiceManager(os.environ.get("NOTIFY_SOCKET", ""), os.environ.get("WATCHDOG_USEC", ""))
 
 
 def _announce(settings: Settings, database: EmbeddedPostgres | None = None) -> None:

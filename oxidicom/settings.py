@@ -268,10 +268,24 @@ class Settings(pydantic.BaseModel):
     otlp_endpoint: str = Field(
         "",
         alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-        description="OpenTelemetry Collector, OTLP over gRPC; accepted, but this version exports nothing yet",
+        description="OpenTelemetry Collector, OTLP over gRPC, such as `http://collector:4317`; empty: nothing is "
+        "exported. The SDK's other `OTEL_…` variables hold too",
     )
     otel_resource_attributes: str = Field(
-        "", alias="OTEL_RESOURCE_ATTRIBUTES", description="for example `service.name=oxidicom-test`; not used yet"
+        "", alias="OTEL_RESOURCE_ATTRIBUTES", description="for example `service.name=oxidicom-test`"
+    )
+    metric_export_interval_milliseconds: int = Field(
+        60_000, alias="OTEL_METRIC_EXPORT_INTERVAL", ge=100, description="milliseconds between two exports of metrics"
+    )
+    http_port: int = Field(
+        0,
+        alias="CHRIS_HTTP_PORT",
+        ge=0,
+        le=65535,
+        description="port of the health page: /healthz, /readyz, /metrics; 0: none",
+    )
+    http_address: str = Field(
+        "127.0.0.1", alias="CHRIS_HTTP_ADDRESS", min_length=1, description="address of the health page"
     )
 
     @classmethod

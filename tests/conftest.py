@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.fixtures.storage",
     "tests.fixtures.orthanc",
     "tests.fixtures.strace",
+    "tests.fixtures.collector",
 ]
 
 _PROGRAMS = {"dcmtk": ("storescu", "dcmtk"), "orthanc": ("Orthanc", "orthanc"), "strace": ("strace", "strace")}

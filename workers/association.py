@@ -6,12 +6,13 @@ The socket is blocking, with waits of at most a second, so that the heartbeat go
 import contextlib
 import socket
 import time
+from collections.abc import Sequence
 
 from loguru import logger
 from ulid import ULID
 
 from oxidicom.association.acceptor import Acceptor, State
-from oxidicom.association.associate import AssociationRequest
+from oxidicom.association.associate import AnsweredContext, AssociationRequest
 from oxidicom.association.events import (
     Aborted,
     AssociationAccepted,
@@ -33,6 +34,7 @@ from oxidicom.settings import Settings
 from oxidicom.storage.ledger import Started
 from workers.connections import Peer
 from workers.encryption import handshake_failure, say_no_more
+from workers.facts import AssociationFinished
 from workers.intake import Intake
 from workers.patience import Patience
 from workers.scoreboard import Counter, Phase, Slot
@@ -89,6 +91,9 @@ class Association:
         self._tls: str | None = None
         """The version of TLS, if there is TLS."""
         self._began = time.monotonic()
+        self._began_ns = time.time_ns()
+        self._contexts: Sequence[AnsweredContext] = ()
+        self._rejection = ""
         self._log = logger.bind(association=self._ulid)
 
     def serve(self) -> None:
@@ -201,7 +206,8 @@ class Association:
                 self._accepted(event)
             case AssociationRejected():
                 self._slot.add(Counter.ASSOCIATIONS_REJECTED)
-                raise _Over(f"rejected: {event.reason.name.lower().replace('_', ' ')}")
+                self._rejection = event.reason.name.lower().replace("_", " ")
+                raise _Over(f"rejected: {self._rejection}")
             case Echoed():
                 self._log.debug("C-ECHO answered", action="echoed")
             case RequestUnrecognized():
@@ -221,6 +227,7 @@ class Association:
             self._acceptor.reject(NO_ROOM)
 
     def _accepted(self, event: AssociationAccepted) -> None:
+        self._contexts = event.contexts
         titles = event.request.calling_ae_title, event.request.called_ae_title
         started = Started(self._ulid, *titles, peer=str(self._peer))
         self._intake = Intake(self._shared, self._slot, self._acceptor, started)
@@ -257,6 +264,34 @@ class Association:
         if how != "released" and self._acceptor.request:
             self._slot.add(Counter.ASSOCIATIONS_ABORTED)
         self._account(how)
+        self._tell(how)
+
+    def _tell(self, how: str) -> None:
+        """Tell the observer. A connection without a request, such as a probe, is no association."""
+        request, intake = self._acceptor.request, self._intake
+        if request is None:
+            return
+        accepted = sum(context.is_accepted for context in self._contexts)
+        fact = AssociationFinished(
+            association=self._ulid,
+            began_ns=self._began_ns,
+            ended_ns=time.time_ns(),
+            peer_address=self._peer.address,
+            peer_port=self._peer.port,
+            calling_ae_title=request.calling_ae_title,
+            called_ae_title=request.called_ae_title,
+            contexts_accepted=accepted,
+            contexts_rejected=len(self._contexts) - accepted,
+            received=intake.received if intake else 0,
+            committed=intake.committed if intake else 0,
+            bytes=intake.committed_bytes if intake else 0,
+            series=intake.series if intake else 0,
+            refused={f"{status:04X}": count for status, count in intake.refused.items()} if intake else {},
+            how=how,
+            rejection=self._rejection,
+            moments=intake.moments if intake else [],
+        )
+        self._shared.facts.tell(self._slot, fact)
 
     def _account(self, how: str) -> None:
         """Write the one line that accounts for the association."""

@@ -19,8 +19,9 @@ from loguru import logger
 
 from oxidicom.pacs.address_book import PacsAddress
 from oxidicom.pacs.find import FindAssociation, PacsError, PacsUnreachableError
+from workers.facts import SeriesAsked
 from workers.messages import SeriesCounted, SeriesSeen
-from workers.scoreboard import Counter, Phase, Slot, State
+from workers.scoreboard import Counter, Histogram, Phase, Slot, State
 from workers.shared import Shared
 
 _WAIT_SECONDS = 0.25
@@ -38,13 +39,16 @@ class InquiryWorker:
         self._slot = slot
         self._desks: dict[str, _Desk] = {}
         self._answers: collections.deque[tuple[int, SeriesCounted]] = collections.deque()
+        self._lock = threading.Lock()
 
     def boot(self) -> None:
         """Make the desks, one for each PACS in the address book."""
         settings = self._shared.settings
         self._answered = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         for ae_title, address in settings.pacs_addresses.items():
-            self._desks[ae_title] = _Desk(address, settings.ae_title, settings.pacs_timeout_seconds, self._answer)
+            self._desks[ae_title] = _Desk(
+                address, settings.ae_title, settings.pacs_timeout_seconds, self._answer, self._tell
+            )
 
     def run(self) -> None:
         """Ask and answer until the gateway stops."""
@@ -77,6 +81,12 @@ class InquiryWorker:
         self._answers.append((question.storage_worker, answer))
         os.eventfd_write(self._answered, 1)
 
+    def _tell(self, fact: SeriesAsked) -> None:
+        """Called by the threads of the desks too, two or more at once: counts may not be lost."""
+        with self._lock:
+            self._slot.observe(Histogram.FIND_SECONDS, (fact.ended_ns - fact.began_ns) / 1e9)
+            self._shared.facts.tell(self._slot, fact)
+
     def _deliver(self) -> None:
         """Hand over answers; those whose channel is full wait here, and nobody waits for them."""
         with contextlib.suppress(BlockingIOError):
@@ -96,11 +106,13 @@ class _Desk:
         our_ae_title: str,
         timeout_seconds: float,
         answer: Callable[[SeriesSeen, int | None], None],
+        tell: Callable[[SeriesAsked], None],
     ) -> None:
         self.address = address
         self._our_ae_title = our_ae_title
         self._timeout_seconds = timeout_seconds
         self._answer = answer
+        self._tell = tell
         self._waiting: queue.SimpleQueue[SeriesSeen] = queue.SimpleQueue()
         self._inquirers: list[_Inquirer] = []
 
@@ -125,12 +137,20 @@ class _Desk:
         except queue.Empty:
             return None
 
-    def answered(self, question: SeriesSeen, count: int) -> None:
+    def asked(self, question: SeriesSeen, seconds: float, count: int | None, reason: str = "") -> None:
+        """A question to the PACS is over: tell the observer."""
+        now_ns = time.time_ns()
+        began_ns = now_ns - int(seconds * 1e9)
+        self._tell(SeriesAsked(question.association, self.address.ae_title, began_ns, now_ns, count, reason))
+
+    def answered(self, question: SeriesSeen, count: int, seconds: float) -> None:
         """The PACS said it."""
+        self.asked(question, seconds, count)
         self._answer(question, count)
 
-    def doubted(self, question: SeriesSeen, reason: str) -> None:
+    def doubted(self, question: SeriesSeen, reason: str, seconds: float) -> None:
         """No number for this series."""
+        self.asked(question, seconds, None, reason)
         logger.bind(association=question.association).warning(
             "{ae_title} does not tell the size of a series: {reason}",
             ae_title=self.address.ae_title,
@@ -139,8 +159,9 @@ class _Desk:
         )
         self._answer(question, None)
 
-    def gave_up(self, question: SeriesSeen, reason: str) -> None:
+    def gave_up(self, question: SeriesSeen, reason: str, seconds: float) -> None:
         """No number for this series, nor for those that wait here now: they would fare no better."""
+        self.asked(question, seconds, None, reason)
         waiting = [question, *iter(self.next_question, None)]
         logger.bind(association=question.association).warning(
             "{ae_title} does not tell the size of {count} series: {reason}",
@@ -155,10 +176,11 @@ class _Desk:
     def keep_deadlines(self) -> None:
         """Give up questions whose time is over, and the associations that they hang in."""
         for inquirer in list(self._inquirers):
-            if inquirer.asked_seconds > self._timeout_seconds and (question := inquirer.claim()):
+            seconds = inquirer.asked_seconds
+            if seconds > self._timeout_seconds and (question := inquirer.claim()):
                 self._inquirers.remove(inquirer)
                 inquirer.cut()
-                self.gave_up(question, f"no answer within {self._timeout_seconds:g} s")
+                self.gave_up(question, f"no answer within {self._timeout_seconds:g} s", seconds)
         self._staff()
 
 
@@ -183,7 +205,7 @@ class _Inquirer(threading.Thread):
         """Ask one question. Return whether the association is good for another."""
         self._asked_at = time.monotonic()
         self._question = question
-        report: Callable[[], None]
+        report: Callable[[float], None]
         try:
             count = self._find.count_instances(question.series.study_instance_uid, question.series.series_instance_uid)
             report = partial(self._desk.answered, question, count)
@@ -193,9 +215,10 @@ class _Inquirer(threading.Thread):
             report = partial(self._desk.doubted, question, str(error))
         except Exception as error:  # noqa: BLE001 (what the library makes of a lying peer is not foreseeable)
             report = partial(self._desk.doubted, question, f"its answer cannot be read ({type(error).__name__})")
+        seconds = time.monotonic() - self._asked_at
         if self.claim() is None:
             return False  # given up meanwhile
-        report()
+        report(seconds)
         return True
 
     def claim(self) -> SeriesSeen | None:

@@ -6,6 +6,7 @@ Here is contract 1: Success means safe.
 import collections
 import os
 import sys
+import time
 from collections.abc import Callable
 
 from loguru import logger
@@ -21,16 +22,25 @@ from oxidicom.storage.ledger import Started
 from oxidicom.storage.names import EntryName
 from oxidicom.storage.reserve import Reserve
 from oxidicom.storage.spool import Reception
+from workers.facts import Moment
 from workers.messages import AssociationEnded, InstanceReceived, ToStorage
 from workers.queues import Queue
-from workers.scoreboard import Counter, Phase, Slot, State
+from workers.scoreboard import Counter, Histogram, Phase, Slot, State
 from workers.shared import Shared
 
 _WAIT_SECONDS = 1.0
 _RESERVE_CHECK_BYTES = 16 << 20
 """A large instance may use up the free space while it comes: it is looked at again each time so much was written."""
+_MOST_MOMENTS = 50
+"""So many refusals and mended values are told to the observer."""
 _MOST_REFUSALS_LOGGED = 10
 """Of each association; the line that accounts for it has the totals."""
+
+_REFUSED: dict[int, Counter] = {
+    Status.OUT_OF_RESOURCES: Counter.REFUSED_OUT_OF_RESOURCES,
+    Status.DATA_SET_MISMATCH: Counter.REFUSED_MISMATCH,
+    Status.CANNOT_UNDERSTAND: Counter.REFUSED_CANNOT_UNDERSTAND,
+}
 
 
 class Intake:
@@ -54,6 +64,9 @@ class Intake:
         self.committed_bytes = 0
         self.refused: collections.Counter[int] = collections.Counter()
         """Number of refused instances by status."""
+        self.moments: list[Moment] = []
+        """Refused instances and mended values, for the trace."""
+        self._began_ns = 0
 
     @property
     def busy(self) -> bool:
@@ -70,6 +83,7 @@ class Intake:
     def begin(self, request: StoreRequest) -> None:
         """A C-STORE-RQ has come: open the entry that its dataset goes to."""
         self.received += 1
+        self._began_ns = time.monotonic_ns()
         self._refusal = None
         self._reserve_due_bytes = _RESERVE_CHECK_BYTES
         self._dataset_bytes = 0
@@ -139,12 +153,13 @@ class Intake:
         if committed:
             self._queue(*committed)
             self._acceptor.respond(request, Status.SUCCESS)
+            self._slot.observe(Histogram.STORE_SECONDS, (time.monotonic_ns() - self._began_ns) / 1e9)
         else:
             refusal = self._refusal or DatasetError("Processing failure", Status.PROCESSING_FAILURE)
             self.refuse(refusal.status, str(refusal))
             self._acceptor.respond(request, refusal.status, str(refusal)[:64], refusal.offending_tags)
 
-    def _commit(self, request: StoreRequest) -> tuple[EntryName, Description] | None:
+    def _commit(self, request: StoreRequest) -> tuple[EntryName, int, Description] | None:
         """Commit the instance that has come, or remember why not and give its space back."""
         incoming = self._incoming
         if incoming is None:
@@ -169,7 +184,7 @@ class Intake:
             return None
         self._incoming = None
         self._count(name, description)
-        return name, description
+        return name, incoming.committed_ns, description
 
     def _count(self, name: EntryName, description: Description) -> None:
         self.committed += 1
@@ -180,15 +195,22 @@ class Intake:
             self._log.warning(
                 "Instance {number}: {warning}", number=name.number, warning=warning, action="value_mended"
             )
+            self._remember("value mended", Status.SUCCESS, warning)
 
-    def _queue(self, name: EntryName, description: Description) -> None:
-        message = InstanceReceived(self._started.association, *name, description.file)
+    def _remember(self, name: str, status: int, reason: str) -> None:
+        if len(self.moments) < _MOST_MOMENTS:
+            self.moments.append(Moment(time.time_ns(), name, self.received, f"{status:04X}", reason))
+
+    def _queue(self, name: EntryName, committed_ns: int, description: Description) -> None:
+        message = InstanceReceived(self._started.association, *name, committed_ns, description.file)
         self._put(self._shared.storage_queue_of(name.series_hash), message)
 
     def refuse(self, status: int, reason: str) -> None:
         """Count an instance that is answered with a failure status."""
         self.refused[status] += 1
         self._slot.add(Counter.INSTANCES_REFUSED)
+        self._slot.add(_REFUSED.get(status, Counter.REFUSED_OTHERWISE))
+        self._remember("instance refused", status, reason)
         self._log.log(
             "WARNING" if self.refused.total() <= _MOST_REFUSALS_LOGGED else "DEBUG",
             "An instance of {ae_title} was refused: {reason}",

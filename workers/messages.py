@@ -17,6 +17,8 @@ class InstanceReceived(msgspec.Struct, frozen=True, array_like=True, tag=1):
     number: int
     series_hash: str
     size_bytes: int
+    committed_ns: int
+    """Moment of the commit, since the epoch."""
     file: PacsFile
 
 
@@ -62,6 +64,7 @@ class InstanceStored(msgspec.Struct, frozen=True, array_like=True, tag=7):
     number: int
     series_hash: str
     size_bytes: int
+    committed_ns: int
     file: PacsFile
 
 

@@ -13,6 +13,7 @@ from setproctitle import setproctitle
 
 from oxidicom.errors import BootError
 from oxidicom.logs import configure_logs
+from workers.log_facts import forward_logs
 from workers.scoreboard import Role, Slot, State
 from workers.shared import Shared
 
@@ -44,6 +45,7 @@ def spawn(shared: Shared, slot: Slot, role: Role, index: int, make: Callable[[],
     try:
         slot.begin(role, os.getpid())
         _settle_in(shared, f"{role.name.lower()}-{index}", supervisor)
+        forward_logs(shared, slot)
         status = _work(slot, make)
     finally:
         sys.stderr.flush()

@@ -12,8 +12,11 @@ The supervisor keeps both ends open for as long as it lives, so there is no end 
 """
 
 import contextlib
+import fcntl
 import select
 import socket
+import struct
+import termios
 from typing import Generic, TypeVar
 
 import msgspec
@@ -21,6 +24,7 @@ import msgspec
 M = TypeVar("M")
 
 MAX_MESSAGE_BYTES = 65536
+_INT = struct.Struct("i")
 _WANTED_BUFFER_BYTES = 4 * 1024 * 1024  # the kernel caps it at net.core.wmem_max: 93 messages of 1.2 KB by default
 
 
@@ -66,6 +70,12 @@ class Queue(Generic[M]):
     def _receive(self) -> M:
         count = self._read_end.recv_into(self._buffer)
         return self._decoder.decode(memoryview(self._buffer)[:count])
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the messages that wait, as the kernel counts them (FIONREAD, unix(7))."""
+        answer = fcntl.ioctl(self._read_end, termios.FIONREAD, bytes(_INT.size))
+        return int(_INT.unpack(answer)[0])
 
     def fileno(self) -> int:
         """The descriptor of the reading end, to wait for several things at once."""

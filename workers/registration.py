@@ -5,6 +5,7 @@ once and a flood in large transactions. The database may be down, hung or not mi
 the spool, a bounded part of it in memory, and the gateway is *degraded*, which stops nothing else.
 """
 
+import collections
 import concurrent.futures
 import contextlib
 import heapq
@@ -31,13 +32,16 @@ from oxidicom.storage.spool import (
 )
 from workers.batching import Batch, Pending
 from workers.closing import ClosingAccounts
+from workers.facts import BatchRegistered
 from workers.messages import InstanceStored, NoteStored, ProcessDied
 from workers.process import Backoff
-from workers.scoreboard import Counter, Phase, Role, Slot, State
+from workers.scoreboard import Counter, Histogram, Phase, Role, Slot, State
 from workers.shared import Shared
 
 _WAIT_SECONDS = 0.5
 _RESCAN_SECONDS = 10.0
+_MOST_SHARES = 500
+"""Associations in one fact, so that it fits a message."""
 _BATCH_SECONDS = 30.0
 """A batch that takes longer hangs: the connection swallows packets. It is cut."""
 
@@ -182,6 +186,7 @@ class RegistrationWorker:
 
     def _clear(self, batch: Batch, outcome: Isolated) -> None:
         """The batch is committed: its entries leave the spool, and those that the database refused are set aside."""
+        self._measure(batch, outcome)
         refused = {file.fname: error for file, error in outcome.refused}
         new = set(outcome.new)
         for message in batch.entries:
@@ -198,6 +203,24 @@ class RegistrationWorker:
         self._slot.add(Counter.ROWS_KNOWN, outcome.known)
         for association in {note.association for note in batch.notes}:
             self._remove_if_finished(association)
+
+    def _measure(self, batch: Batch, outcome: Isolated) -> None:
+        """Measure the batch and its lag, and tell the observer of it."""
+        now_ns = time.time_ns()
+        self._slot.add(Counter.BATCHES)
+        self._slot.observe(Histogram.BATCH_ROWS, len(batch.entries))
+        for message in batch.instances:
+            self._slot.observe(Histogram.LAG_SECONDS, max(0, now_ns - message.committed_ns) / 1e9)
+        if not self._shared.facts.is_wanted:
+            return
+        new = set(outcome.new)
+        rows = collections.Counter(message.association for message in batch.entries)
+        added = collections.Counter(message.association for message in batch.entries if message.file.fname in new)
+        shares = [(association, added[association], rows[association] - added[association]) for association in rows]
+        began_ns = now_ns - int((time.monotonic() - self._flight_began) * 1e9)
+        for start in range(0, len(shares), _MOST_SHARES):
+            part = shares[start : start + _MOST_SHARES]
+            self._shared.facts.tell(self._slot, BatchRegistered(began_ns, now_ns, len(batch.entries), part))
 
     def _registered(self, message: _Entry) -> None:
         stored = self._path(message, STORED)
@@ -298,8 +321,9 @@ class RegistrationWorker:
         association = os.path.basename(directory)
         try:
             if isinstance(name, EntryName):
-                file = describe_entry(os.path.join(directory, name.at(STORED))).file
-                self._pending.add(InstanceStored(association, *name, file))
+                path = os.path.join(directory, name.at(STORED))
+                file = describe_entry(path).file
+                self._pending.add(InstanceStored(association, *name, os.stat(path).st_mtime_ns, file))
             elif (ledger := ledger_of(directory)) and name.series_hash in ledger.series:
                 row = metadata_row(association, ledger.series[name.series_hash], name)
                 self._pending.add(NoteStored(association, *name, row))

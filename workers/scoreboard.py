@@ -4,14 +4,18 @@ It is made before the fork. A slot outlives its process: the successor goes on w
 so totals stay exact. Readers may see a slot in the middle of a change; nothing is decided by two fields together.
 """
 
+import bisect
 import enum
 import mmap
 import struct
 import time
 
-_SLOT_BYTES = 512
+_SLOT_BYTES = 1024
 _HEAD = struct.Struct("<BBxxIQQ26s16s")  # role, state, pid, generation, heartbeat in ns, association ULID, AE title
 _COUNTERS_AT = 128
+_HISTOGRAMS_AT = 512
+_HISTOGRAM_BYTES = 128
+_MICRO = 1_000_000
 
 
 class Role(enum.IntEnum):
@@ -50,7 +54,8 @@ class Phase(enum.IntEnum):
     """Their time is over."""
     FLUSHING_STORAGE = 4
     FLUSHING_REGISTRATION = 5
-    STOPPING = 6
+    FLUSHING_TELEMETRY = 6
+    STOPPING = 7
 
 
 class Counter(enum.IntEnum):
@@ -77,8 +82,35 @@ class Counter(enum.IntEnum):
     SERIES_INCOMPLETE = 18
     SERIES_MORE_THAN_EXPECTED = 19
     SERIES_UNKNOWN = 20
-    CONNECTIONS_ACCEPTED = 21
-    TLS_GENERATION = 22
+    REFUSED_OUT_OF_RESOURCES = 21
+    REFUSED_MISMATCH = 22
+    REFUSED_CANNOT_UNDERSTAND = 23
+    REFUSED_OTHERWISE = 24
+    FACTS_DROPPED = 25
+    BATCHES = 26
+    CONNECTIONS_ACCEPTED = 27
+    TLS_GENERATION = 28
+
+
+class Histogram(enum.IntEnum):
+    """What is measured as a distribution, each in the slots of the role that measures it."""
+
+    STORE_SECONDS = 0
+    """From the C-STORE-RQ to its response."""
+    LAG_SECONDS = 1
+    """From the commit of an instance to the COMMIT of its row."""
+    BATCH_ROWS = 2
+    FIND_SECONDS = 3
+
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+BOUNDS: dict[Histogram, tuple[float, ...]] = {
+    Histogram.STORE_SECONDS: _SECONDS,
+    Histogram.LAG_SECONDS: _SECONDS,
+    Histogram.BATCH_ROWS: (1, 2, 5, 10, 20, 50, 100, 150, 200, 250, 300, 400, 500, 1000),
+    Histogram.FIND_SECONDS: _SECONDS,
+}
+"""Upper bounds of the buckets, inclusive; the last bucket has none."""
 
 
 class Slot:
@@ -87,7 +119,12 @@ class Slot:
     def __init__(self, memory: mmap.mmap, index: int) -> None:
         self._memory = memory
         self._at = index * _SLOT_BYTES
-        self._counters = memoryview(memory)[self._at + _COUNTERS_AT : self._at + _SLOT_BYTES].cast("Q")
+        self._counters = memoryview(memory)[self._at + _COUNTERS_AT : self._at + _HISTOGRAMS_AT].cast("Q")
+        first = self._at + _HISTOGRAMS_AT
+        self._histograms = [
+            memoryview(memory)[at : at + _HISTOGRAM_BYTES].cast("Q")
+            for at in range(first, first + len(Histogram) * _HISTOGRAM_BYTES, _HISTOGRAM_BYTES)
+        ]
 
     def begin(self, role: Role, pid: int) -> None:
         """Take the slot for a new process: state BOOTING, the next generation, counters as they were."""
@@ -112,6 +149,17 @@ class Slot:
     def set(self, counter: Counter, value: int) -> None:
         """Set a gauge."""
         self._counters[counter] = value
+
+    def observe(self, histogram: Histogram, value: float) -> None:
+        """Count a measured value in its bucket."""
+        buckets = self._histograms[histogram]
+        buckets[bisect.bisect_left(BOUNDS[histogram], value) + 1] += 1
+        buckets[0] += int(value * _MICRO)
+
+    def histogram(self, histogram: Histogram) -> tuple[list[int], float]:
+        """Return the counts of all buckets, and the sum of the values."""
+        total, *counts = self._histograms[histogram]
+        return counts, total / _MICRO
 
     def __getitem__(self, counter: Counter) -> int:
         return self._counters[counter]
@@ -176,6 +224,12 @@ class Scoreboard:
     def associations_of(self, calling_ae_title: str) -> int:
         """Return how many associations of an AE title there are."""
         return sum(slot.calling_ae_title == calling_ae_title for slot in self.of_role(Role.LISTENER))
+
+    def histogram(self, histogram: Histogram) -> tuple[list[int], float]:
+        """Return the counts of all buckets, and the sum of the values, over all slots."""
+        parts = [slot.histogram(histogram) for slot in self.slots]
+        counts = [sum(bucket) for bucket in zip(*(counts for counts, _ in parts), strict=True)]
+        return counts, sum(total for _, total in parts)
 
     def of_role(self, role: Role) -> list[Slot]:
         """Return the slots of one role."""

@@ -7,6 +7,7 @@ from oxidicom.settings import Settings
 from oxidicom.storage.gateway_directory import GatewayDirectory
 from oxidicom.storage.paths import storage_worker_of
 from workers.encryption import Encryption
+from workers.facts import FactChannel
 from workers.messages import SeriesCounted, ToInquiry, ToRegistration, ToStorage
 from workers.queues import Queue
 from workers.scoreboard import Role, Scoreboard
@@ -30,6 +31,8 @@ class Shared:
     registration_queue: Queue[ToRegistration]
     encryption: Encryption | None
     """None: the port does not speak TLS. Each process has a copy of its own."""
+    facts: FactChannel
+    """To the observer."""
 
     def storage_queue_of(self, series_hash: str) -> Queue[ToStorage]:
         """Return the queue of the storage worker of a series."""
@@ -56,6 +59,7 @@ def share(
         inquiry_queue=Queue(ToInquiry),
         registration_queue=Queue(ToRegistration),
         encryption=encryption,
+        facts=FactChannel(is_wanted=bool(settings.otlp_endpoint or settings.http_port)),
     )
 
 

@@ -25,7 +25,7 @@ from workers.scoreboard import Counter, Phase, Role, Slot, State
 from workers.shared import Shared
 
 _MOST_IN_GROUP = 256
-_GATHER_SECONDS = float(os.environ.get("GATHER", "0"))
+_GATHER_SECONDS = 0.02
 """Under load groups are synced no more often than this."""
 _WAIT_SECONDS = 0.5
 _RESCAN_SECONDS = 10.0
@@ -162,7 +162,12 @@ class StorageWorker:
         self._slot.add(Counter.INSTANCES_STORED)
         self._retries.forget(message)
         stored = InstanceStored(
-            message.association, message.number, message.series_hash, message.size_bytes, message.file
+            message.association,
+            message.number,
+            message.series_hash,
+            message.size_bytes,
+            message.committed_ns,
+            message.file,
         )
         if not self._shared.registration_queue.put(stored):
             self._slot.add(Counter.HINTS_DROPPED)
@@ -266,8 +271,10 @@ class StorageWorker:
         path = os.path.join(directory, name.at(RECEIVED))
         reason = "its size is not that of its name: it was cut off by a power failure"
         try:
-            if os.stat(path).st_size == name.size_bytes:
-                return InstanceReceived(os.path.basename(directory), *name, describe_entry(path).file)
+            status = os.stat(path)
+            if status.st_size == name.size_bytes:
+                file = describe_entry(path).file
+                return InstanceReceived(os.path.basename(directory), *name, status.st_mtime_ns, file)
         except FileNotFoundError:
             return None  # it went on while we looked
         except DatasetError as error:

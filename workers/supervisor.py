@@ -20,12 +20,14 @@ from loguru import logger
 from setproctitle import setproctitle
 
 from oxidicom.errors import BootError, CertificateError
+from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import Settings
 from oxidicom.storage.gateway_directory import GatewayDirectory
 from workers.doorman import Doorman
 from workers.encryption import Encryption
 from workers.inquiry import InquiryWorker
 from workers.listener import Listener
+from workers.log_facts import forward_logs
 from workers.messages import PhaseChanged, ProcessDied
 from workers.observer import Observer
 from workers.process import EXIT_CANNOT_BOOT, Backoff, Worker, spawn
@@ -39,12 +41,15 @@ _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TICK_SECONDS = 0.5
 _BOOT_TICK_SECONDS = 0.02
 _BOOT_SECONDS = 60.0
-_FLUSH_SECONDS = 4.0
+_FLUSH_SECONDS = 3.0
 """What the drain may take beyond CHRIS_DRAIN_SECONDS: abort, storage and registration together."""
+_TELEMETRY_SECONDS = 1.5
+"""What the observer may take to export the last of it."""
 _LONG_LIFE_SECONDS = 10.0
 """A process that lived so long is spawned again at once."""
 _STUCK_SECONDS = 30.0
 """A process that gave no sign of life for so long is stuck. Each beats at least once a second."""
+_STATUS_SECONDS = 5.0
 _BACKLOG = 1024
 _VITAL = (Role.LISTENER, Role.STORAGE)
 """Roles without which nothing can be received: when one cannot boot, the gateway stops."""
@@ -72,7 +77,9 @@ class _Post:
 class Supervisor:
     """Runs the gateway from its first process to its last."""
 
-    def __init__(self, settings: Settings, db_connection: str, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, db_connection: str, service_manager: ServiceManager, on_ready: Callable[[], None]
+    ) -> None:
         """Read the certificate, bind the port and make the spool. Raise CertificateError or BootError.
 
         `on_ready` is called when every process is ready.
@@ -83,13 +90,16 @@ class Supervisor:
         directory = GatewayDirectory(settings.files_root)
         self._shared: Shared = share(settings, db_connection, directory, listening_socket, encryption)
         self._settings = settings
+        self._service_manager = service_manager
         self._on_ready = on_ready
         slots = self._shared.scoreboard.slots
+        forward_logs(self._shared, slots[0])
         slots[0].begin(Role.SUPERVISOR, os.getpid())
         self._posts = [_Post(role, index, slots[at]) for at, (role, index) in enumerate(roles_of(settings), 1)]
         for post in self._posts:  # so that the roles can be found before the first process has begun
             post.slot.begin(post.role, 0)
         self._failure: str | None = None
+        self._status_due = 0.0
 
     def run(self) -> int:
         """Run until SIGTERM, SIGINT or a failure to boot. Return the exit status."""
@@ -130,8 +140,11 @@ class Supervisor:
             self._reap()
             self._respawn()
             self._kill_stuck()
+            if not starting:
+                self._say_status()
             if starting and all(post.slot.state > State.BOOTING for post in self._posts):
                 self._shared.scoreboard.phase = Phase.SERVING
+                self._service_manager.ready(self._status())
                 self._on_ready()
             elif starting and time.monotonic() > deadline:
                 self._failure = f"not every process was ready within {_BOOT_SECONDS:g} s"
@@ -151,8 +164,21 @@ class Supervisor:
         logger.info("Certificate and key were read anew", action="tls_reloaded")
         encryption.warn_of_expiry()
 
+    def _status(self) -> str:
+        total = self._shared.scoreboard.total
+        return (
+            f"port {self._settings.port}: {total(Counter.INSTANCES_COMMITTED)} instances committed, "
+            f"{total(Counter.ROWS_REGISTERED)} rows registered, {total(Counter.BACKLOG)} waiting"
+        )
+
+    def _say_status(self) -> None:
+        if time.monotonic() >= self._status_due:
+            self._status_due = time.monotonic() + _STATUS_SECONDS
+            self._service_manager.status(self._status())
+
     def _wait_for_signal(self, seconds: float) -> int | None:
         self._shared.scoreboard.slots[0].beat(State.WAITING)
+        self._service_manager.alive()
         received = signal.sigtimedwait(_SIGNALS, seconds)
         return received.si_signo if received else None
 
@@ -221,6 +247,7 @@ class Supervisor:
         """End role after role, each when those that give it work are gone. A second signal ends all at once."""
         deadline = time.monotonic() + self._settings.drain_seconds
         self._enter(Phase.ACCEPTING_NO_MORE)
+        self._service_manager.stopping("running associations may finish")
         self._shared.listening_socket.shutdown(socket.SHUT_RDWR)  # wakes every accept; closing it here would not
         if self._failure:
             return
@@ -232,7 +259,10 @@ class Supervisor:
         self._enter(Phase.FLUSHING_STORAGE)
         if drained is not None and self._await_end(Role.STORAGE, deadline) is not None:
             self._enter(Phase.FLUSHING_REGISTRATION)
-            self._await_end(Role.REGISTRATION, deadline)
+            if self._await_end(Role.REGISTRATION, deadline) is None:
+                return
+        self._enter(Phase.FLUSHING_TELEMETRY)
+        self._await_end(Role.OBSERVER, time.monotonic() + _TELEMETRY_SECONDS)
 
     def _enter(self, phase: Phase) -> None:
         self._shared.scoreboard.phase = phase

@@ -29,6 +29,8 @@ class IncomingInstance:
         self._file_meta_bytes = len(file_meta)
         self.size_bytes = 0
         """Bytes written so far."""
+        self.committed_ns = 0
+        """Moment of the commit, since the epoch."""
         self.number, self._descriptor = reception.open_part()
 
     def write(self, piece: memoryview) -> None:
@@ -58,8 +60,8 @@ class IncomingInstance:
         description = describe(self._read_header(), calling_ae_title)
         _require_same_uids(description, sop_class_uid, sop_instance_uid)
         # Of two versions of a file that with the later mtime stays: the moment of the commit decides.
-        committed_ns = time.time_ns()
-        os.utime(self._descriptor, ns=(committed_ns, committed_ns))
+        self.committed_ns = time.time_ns()
+        os.utime(self._descriptor, ns=(self.committed_ns, self.committed_ns))
         self._reception.sync_data(self._descriptor)
         self._close()
         return self._reception.commit(self.number, self.size_bytes, description), description

@@ -9,7 +9,7 @@ FILE = describe_file().file
 
 
 def instance(number):
-    return InstanceStored("A", number, "h", 1, FILE)
+    return InstanceStored("A", number, "h", 1, 0, FILE)
 
 
 def test_a_batch_is_the_oldest_and_no_larger_than_is_useful():

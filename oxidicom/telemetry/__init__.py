@@ -1,0 +1,4 @@
+"""What leaves the gateway about itself: OpenTelemetry over OTLP/gRPC, and Prometheus text.
+
+Everything here is made in the observer process, after the fork: gRPC and the SDK's threads do not survive one.
+"""

@@ -1,0 +1,129 @@
+"""The health page, for people, Prometheus and Kubernetes; and what systemd is told."""
+
+import json
+import os
+import signal
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.dicom import make_series, send
+from tests.fixtures.gateway import free_port
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def page(make_gateway):
+    """A gateway with a health page."""
+
+    class Page:
+        def __init__(self, **variables):
+            self.port = free_port()
+            self.gateway = make_gateway(CHRIS_HTTP_PORT=str(self.port), **variables)
+
+        def get(self, path):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+                    return response.status, response.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode()
+
+        def json(self, path):
+            status, text = self.get(path)
+            return status, json.loads(text)
+
+        def samples(self):
+            families = text_string_to_metric_families(self.get("/metrics")[1])
+            return {
+                (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+                for family in families
+                for sample in family.samples
+            }
+
+    return Page
+
+
+def test_the_page_of_a_gateway_that_is_well(page, tmp_path):
+    page = page()
+    send(page.gateway.port, make_series(tmp_path / "in", 3), "A")
+    assert page.json("/healthz") == (200, {"status": "ok", "silent": []})
+    status, body = wait_until(
+        lambda: (answer := page.json("/readyz"))[1]["database"] == "up" and answer, "registered, and said so"
+    )
+    assert (status, body["status"], body["reasons"]) == (200, "ready", [])
+    samples = wait_until(
+        lambda: (found := page.samples()).get(("oxidicom_row_registered_total", ())) == 5 and found, "the rows"
+    )
+    assert samples[("oxidicom_instance_committed_total", ())] == 3
+    assert samples[("oxidicom_ae_instances_total", (("ae_title", "A"),))] == 3
+    assert samples[("oxidicom_store_duration_seconds_count", ())] == 3
+    assert samples[("oxidicom_store_duration_seconds_bucket", (("le", "+Inf"),))] == 3
+    assert samples[("oxidicom_storage_free_bytes", ())] > 0
+    assert page.get("/nothing")[0] == 404
+
+
+def test_without_its_database_a_gateway_is_degraded_and_ready(page, proxied, proxy, tmp_path):
+    proxy.refuse()
+    page = page(db=proxied)
+    send(page.gateway.port, make_series(tmp_path / "in", 1))
+    status, body = wait_until(
+        lambda: (answer := page.json("/readyz"))[1]["status"] == "degraded" and answer, "degraded"
+    )
+    assert (status, body["database"]) == (200, "down")
+    assert body["backlog"]["entries"] >= 1
+    assert page.get("/healthz")[0] == 200
+
+
+def test_below_its_reserve_a_gateway_is_not_ready(page):
+    status, body = page(CHRIS_STORAGE_RESERVE_BYTES=str(1 << 60)).json("/readyz")
+    assert (status, body["status"]) == (503, "not ready")
+    assert "reserve" in body["reasons"][0]
+
+
+def test_while_stopping_a_gateway_is_not_ready(page, tmp_path):
+    from pynetdicom import build_context
+
+    from tests.dicom import CT, open_association
+
+    page = page()
+    association = open_association(page.gateway.port, [build_context(CT)])
+    page.gateway.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: page.get("/readyz")[0] == 503, "not ready")
+    association.release()
+    assert page.gateway.process.wait(30) == 0
+
+
+def test_a_health_port_in_use_stops_nothing(make_gateway, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        gateway = make_gateway(CHRIS_HTTP_PORT=str(other.getsockname()[1]))
+        (line,) = wait_until(lambda: gateway.lines("health_port_failed"), "one line says so")
+    assert "CHRIS_HTTP_PORT" in line["message"]
+    assert send(gateway.port, make_series(tmp_path / "in", 1))[0].Status == 0
+
+
+def test_systemd_is_told_ready_alive_status_and_stopping(make_gateway, tmp_path):
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.setblocking(False)
+        said = []
+
+        def heard(word):
+            try:
+                while True:
+                    said.append(manager.recv(4096).decode())
+            except BlockingIOError:
+                return [text for text in said if word in text]
+
+        gateway = make_gateway(NOTIFY_SOCKET=path, WATCHDOG_USEC="1000000")
+        (ready,) = wait_until(lambda: heard("READY=1"), "READY")
+        assert f"port {gateway.port}" in ready
+        wait_until(lambda: len(heard("WATCHDOG=1")) >= 3, "signs of life")
+        send(gateway.port, make_series(tmp_path / "in", 2))
+        wait_until(lambda: heard("2 instances committed"), "a status line", 30)
+        os.kill(gateway.process.pid, signal.SIGTERM)
+        assert gateway.process.wait(30) == 0
+        assert heard("STOPPING=1")

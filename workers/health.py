@@ -1,0 +1,126 @@
+"""The health page: /healthz, /readyz and /metrics over HTTP, for Kubernetes, Prometheus and people.
+
+- `/healthz`: 200 while every process gives signs of life, else 503.
+- `/readyz`: 200 while the gateway accepts associations, its storage takes instances and its backlog is below
+  100,000 entries, else 503. A database that is away is `degraded`: reception goes on.
+"""
+
+import http.server
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from loguru import logger
+
+from oxidicom.errors import DatasetError
+from oxidicom.storage.reserve import Reserve
+from oxidicom.telemetry.prometheus import CONTENT_TYPE
+from workers.readings import spool_backlog
+from workers.scoreboard import Counter, Phase, Role, State
+from workers.shared import Shared
+
+MOST_BACKLOG = 100_000
+_SILENT_SECONDS = 60.0
+_REQUEST_SECONDS = 5.0
+
+
+def health(shared: Shared) -> tuple[bool, dict[str, Any]]:
+    """Tell whether every process is alive, and which are not."""
+    now_ns = time.monotonic_ns()
+    silent = [
+        slot.role.name.lower()
+        for slot in shared.scoreboard.slots
+        if slot.state not in (State.SYNCING, State.ENDED) and (now_ns - slot.heartbeat_ns) / 1e9 > _SILENT_SECONDS
+    ]
+    return not silent, {"status": "failing" if silent else "ok", "silent": silent}
+
+
+def readiness(shared: Shared) -> tuple[bool, dict[str, Any]]:
+    """Tell whether instances are taken, and why not."""
+    board = shared.scoreboard
+    entries, age_seconds = spool_backlog(shared.directory.spool)
+    reasons = []
+    if board.phase is not Phase.SERVING:
+        reasons.append(f"the gateway is {board.phase.name.lower().replace('_', ' ')}")
+    if entries >= MOST_BACKLOG:
+        reasons.append(f"the backlog has {entries} entries; {MOST_BACKLOG} are the limit")
+    storage = _storage_trouble(shared)
+    if storage:
+        reasons.append(storage)
+    database_up = any(slot[Counter.DATABASE_UP] for slot in board.of_role(Role.REGISTRATION))
+    waits = any(slot[Counter.BACKLOG] for slot in board.of_role(Role.REGISTRATION))
+    degraded = not database_up and waits
+    return not reasons, {
+        "status": "not ready" if reasons else "degraded" if degraded else "ready",
+        "reasons": reasons,
+        "database": "up" if database_up else "down" if waits else "not used yet",
+        "backlog": {"entries": entries, "oldest_seconds": round(age_seconds, 1)},
+    }
+
+
+def _storage_trouble(shared: Shared) -> str | None:
+    directory = shared.directory.spool
+    try:
+        Reserve(directory, shared.settings.storage_reserve_bytes).check()
+        probe = os.path.join(directory, ".ready")
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.unlink(probe)
+    except DatasetError as error:
+        return str(error)
+    except OSError as error:
+        return f"the storage cannot be written: {error.strerror}"
+    return None
+
+
+class HealthServer:
+    """Serves the page from a thread of the observer."""
+
+    def __init__(self, shared: Shared, page: Callable[[], bytes]) -> None:
+        """`page` makes the text of `/metrics`. Trouble with the port is logged, and nothing else."""
+        address = (shared.settings.http_address, shared.settings.http_port)
+        handler = type("Handler", (_Handler,), {"shared": shared, "page": staticmethod(page)})
+        self._server: http.server.ThreadingHTTPServer | None = None
+        try:
+            self._server = http.server.ThreadingHTTPServer(address, handler)
+        except OSError as error:
+            logger.error(
+                "There is no health page: {address}:{port} cannot be used: {reason}; set CHRIS_HTTP_PORT",
+                address=address[0],
+                port=address[1],
+                reason=error.strerror,
+                action="health_port_failed",
+            )
+            return
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True, name="health").start()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    shared: Shared
+    page: Callable[[], bytes]
+    timeout = _REQUEST_SECONDS
+    server_version = "oxidicom"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        if self.path == "/metrics":
+            self._answer(200, CONTENT_TYPE, self.page())
+        elif self.path in ("/healthz", "/readyz"):
+            good, body = (health if self.path == "/healthz" else readiness)(self.shared)
+            self._answer(200 if good else 503, "application/json", json.dumps(body).encode() + b"\n")
+        else:
+            self._answer(404, "text/plain", b"/healthz, /readyz and /metrics are here\n")
+
+    def _answer(self, status: int, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (named by http.server)
+        """Probes come by the second: no line for them."""

@@ -1,0 +1,27 @@
+"""Log lines as facts, so that the observer can export them: the way to the collector that never waits."""
+
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from workers.facts import LineLogged
+from workers.scoreboard import Slot
+from workers.shared import Shared
+
+if TYPE_CHECKING:
+    from loguru import Message
+
+
+def forward_logs(shared: Shared, slot: Slot) -> None:
+    """Send this process's lines to the observer too, if there is an endpoint. Call it after `configure_logs`."""
+    if not shared.settings.otlp_endpoint:
+        return
+
+    def forward(message: "Message") -> None:
+        record = message.record
+        fields = {name: str(value) for name, value in record["extra"].items() if name not in ("association", "fields")}
+        time_ns = int(record["time"].timestamp() * 1e9)
+        association = str(record["extra"].get("association", ""))
+        shared.facts.tell(slot, LineLogged(time_ns, record["level"].name, record["message"], fields, association))
+
+    logger.add(forward, level="DEBUG" if shared.settings.verbose else "INFO", format="{message}", catch=True)
