@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run check test drills lint format clean
+.PHONY: help install run check test drills integration-test lint format install-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,6 +46,26 @@ lint: $(STAMP) ## ruff and mypy --strict
 format: $(STAMP) ## format the code
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+integration-test: $(STAMP) ## the whole way with a real Orthanc as the PACS; installs the package orthanc if it may
+	@command -v Orthanc >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	    && apt-get install -y -q --no-install-recommends orthanc; } \
+	    || command -v docker >/dev/null || command -v podman >/dev/null \
+	    || { echo "make: Orthanc is missing: apt-get install orthanc, or install docker or podman"; exit 1; }
+	$(VENV)/bin/python -m tests.end_to_end
+
+install-service: ## as root: install into /opt/oxidicom, with a user, a systemd unit and /etc/oxidicom/oxidicom.env
+	@[ "$$(id -u)" = 0 ] || { echo "make: install-service changes the system: run it as root"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	    || { echo "make: Python 3.11 or later with venv is needed (apt-get install python3-venv)"; exit 1; }
+	id -u oxidicom >/dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin oxidicom
+	$(PYTHON) -m venv /opt/oxidicom
+	/opt/oxidicom/bin/python -m pip install --quiet --disable-pip-version-check .
+	install -D -m 0644 deploy/systemd/oxidicom.service /etc/systemd/system/oxidicom.service
+	[ -e /etc/oxidicom/oxidicom.env ] || install -D -m 0600 deploy/systemd/oxidicom.env /etc/oxidicom/oxidicom.env
+	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+	@echo "Installed. Next: edit /etc/oxidicom/oxidicom.env; name your storage with 'systemctl edit oxidicom'"
+	@echo "(ReadWritePaths= and RequiresMountsFor=); then 'systemctl enable --now oxidicom'."
 
 clean: ## remove what the tools left; .venv and ./data stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
