@@ -14,7 +14,7 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from pydantic_core import ErrorDetails
 
-from oxidicom.association.access import AllowedPeer, parse_allowed_peers
+from oxidicom.association.access import AllowedPeer, Network, parse_allowed_peers, parse_networks
 from oxidicom.association.pdu_reader import MAX_REQUEST_BYTES
 from oxidicom.errors import ConfigurationError
 from oxidicom.pacs.address_book import PacsAddress, parse_address_book
@@ -94,6 +94,21 @@ class Settings(pydantic.BaseModel):
         alias="CHRIS_SCP_ALLOWED_AETS",
         description="calling AE titles that are accepted, or `AET@network` (`PACS@10.1.2.0/24`), comma-separated; "
         "empty: all",
+    )
+    proxy_protocol: bool = Field(
+        False,
+        alias="CHRIS_PROXY_PROTOCOL",
+        description="connections come from a balancer that sends the PROXY protocol, version 2: the PACS is known by "
+        "its own address",
+    )
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        BeforeValidator(parse_networks),
+        PlainSerializer(lambda networks: ",".join(map(str, networks))),
+    ] = Field(
+        parse_networks("127.0.0.0/8,::1"),
+        alias="CHRIS_PROXY_TRUSTED",
+        description="addresses or networks of the balancers whose word is taken, comma-separated; others are cut off",
     )
     max_associations_per_ae: int | None = Field(
         None,

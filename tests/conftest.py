@@ -14,7 +14,13 @@ pytest_plugins = [
     "tests.fixtures.collector",
 ]
 
-_PROGRAMS = {"dcmtk": ("storescu", "dcmtk"), "orthanc": ("Orthanc", "orthanc"), "strace": ("strace", "strace")}
+_PROGRAMS = {
+    "dcmtk": ("storescu", "dcmtk"),
+    "orthanc": ("Orthanc", "orthanc"),
+    "strace": ("strace", "strace"),
+    "haproxy": ("haproxy", "haproxy"),
+    "systemd": ("systemd-analyze", "systemd"),
+}
 
 
 def pytest_addoption(parser):

@@ -30,9 +30,10 @@ from oxidicom.association.events import (
     StoreRequested,
 )
 from oxidicom.association.negotiation import NO_ROOM, AcceptancePolicy
+from oxidicom.errors import ProtocolError
 from oxidicom.settings import Settings
 from oxidicom.storage.ledger import Started
-from workers.connections import Peer
+from workers.connections import Peer, learn_peer
 from workers.encryption import handshake_failure, say_no_more
 from workers.facts import AssociationFinished
 from workers.intake import Intake
@@ -109,6 +110,7 @@ class Association:
 
     def _converse(self) -> str:
         try:
+            self._learn_peer()
             self._shake_hands()
             while True:
                 count = self._receive()
@@ -123,6 +125,19 @@ class Association:
             return str(over)
         except OSError as error:
             return f"connection lost ({error.strerror or error})"
+
+    def _learn_peer(self) -> None:
+        """Learn from the balancer, if there is one, whose connection it is."""
+        limit_seconds = self._shared.settings.association_request_seconds
+
+        def may_wait() -> bool:
+            return not self._is_told_to_stop() and time.monotonic() - self._began < limit_seconds
+
+        try:
+            self._peer = learn_peer(self._connection, self._peer, self._shared.settings, may_wait)
+        except ProtocolError as error:
+            raise _Over(f"PROXY protocol: {error}") from None
+        self._acceptor.peer_address = self._peer.address
 
     def _shake_hands(self) -> None:
         """Begin TLS, if the port speaks it."""

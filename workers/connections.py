@@ -2,11 +2,15 @@
 
 import contextlib
 import errno
+import ipaddress
 import socket
+from collections.abc import Callable
 from typing import NamedTuple
 
 from loguru import logger
 
+from oxidicom.association.proxy_protocol import HEADER_BYTES, body_length, source_of
+from oxidicom.errors import ProtocolError
 from oxidicom.settings import Settings
 
 _READ_SECONDS = 1.0
@@ -40,6 +44,39 @@ def accept(listening_socket: socket.socket, settings: Settings) -> tuple[socket.
     with contextlib.suppress(OSError):
         _configure(connection, settings)
     return connection, Peer(address[0].removeprefix("::ffff:"), address[1])
+
+
+def learn_peer(connection: socket.socket, balancer: Peer, settings: Settings, may_wait: Callable[[], bool]) -> Peer:
+    """Return whose connection it is: with the PROXY protocol the balancer says it before anything else.
+
+    `may_wait` is asked at each timeout of the socket. Raise ProtocolError when the word is missing or is not to be
+    trusted, OSError when the connection is lost.
+    """
+    if not settings.proxy_protocol:
+        return balancer
+    address = ipaddress.ip_address(balancer.address)
+    if not any(address in network for network in settings.trusted_proxies):
+        raise ProtocolError("it is no trusted balancer; if it is one, add it to CHRIS_PROXY_TRUSTED")
+    header = _read_exactly(connection, HEADER_BYTES, may_wait)
+    body = _read_exactly(connection, body_length(header), may_wait)
+    source = source_of(header, body)
+    return Peer(*source) if source else balancer
+
+
+def _read_exactly(connection: socket.socket, count: int, may_wait: Callable[[], bool]) -> bytes:
+    """Read so much and no more: what follows is the peer's, and may be TLS."""
+    data = b""
+    while len(data) < count:
+        try:
+            piece = connection.recv(count - len(data))
+        except TimeoutError:
+            if not may_wait():
+                raise ProtocolError("no header of the PROXY protocol came in time") from None
+            continue
+        if not piece:
+            raise ConnectionError(errno.ECONNRESET, "connection lost")
+        data += piece
+    return data
 
 
 def _configure(connection: socket.socket, settings: Settings) -> None:

@@ -16,9 +16,10 @@ from loguru import logger
 from oxidicom.association.acceptor import Acceptor, State
 from oxidicom.association.events import AssociationRejected, AssociationRequested
 from oxidicom.association.negotiation import NO_ROOM
+from oxidicom.errors import ProtocolError
 from workers.accept_queue import AcceptQueue
 from workers.association import policy_of
-from workers.connections import Peer, accept
+from workers.connections import Peer, accept, learn_peer
 from workers.encryption import say_no_more
 from workers.scoreboard import Counter, Phase, Role, Slot
 from workers.scoreboard import State as WorkerState
@@ -93,6 +94,11 @@ class Doorman:
         self._slot.add(Counter.CONNECTIONS_ACCEPTED)
         connection, peer = accepted
         connection.setblocking(False)
+        try:  # what a balancer says came while the connection waited
+            peer = learn_peer(connection, peer, self._shared.settings, lambda: False)
+        except (OSError, ProtocolError):
+            connection.close()
+            return
         if self._shared.encryption:
             try:
                 connection = self._shared.encryption.wrap(connection, self._shared.scoreboard.tls_generation)

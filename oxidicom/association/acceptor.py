@@ -82,7 +82,7 @@ class Acceptor:
     def __init__(self, policy: AcceptancePolicy, peer_address: str = "0.0.0.0") -> None:
         """`peer_address` is the IPv4 or IPv6 address at the other end, which the policy may be about."""
         self._policy = policy
-        self._peer_address = peer_address
+        self.peer_address = peer_address
         self._request: AssociationRequest | None = None
         self._refusal: Rejected | None = None
         self._reader = PduReader()
@@ -178,7 +178,7 @@ class Acceptor:
     def _handle_associate_rq(self, body: memoryview) -> Iterator[Event]:
         """Accept or reject (AE-6 to AE-8)."""
         request = self._request = decode_associate_rq(body)
-        answer = negotiate(request, self._policy, self._peer_address)
+        answer = negotiate(request, self._policy, self.peer_address)
         if isinstance(answer, Accepted):
             yield AssociationRequested(request)
             answer = self._refusal or answer

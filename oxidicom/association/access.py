@@ -45,6 +45,14 @@ def parse_allowed_peers(text: str) -> tuple[AllowedPeer, ...]:
     return peers
 
 
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Parse addresses or networks in CIDR notation, comma-separated. Raise ValueError."""
+    try:
+        return tuple(ipaddress.ip_network(item.strip()) for item in text.split(",") if item.strip())
+    except ValueError as error:
+        raise ValueError(f"{error}; give addresses or networks such as 10.1.2.0/24") from None
+
+
 def _parse(item: str) -> AllowedPeer:
     title, at, network = item.rpartition("@")
     title = (title if at else item).strip()

@@ -10,6 +10,7 @@ _COMPUTED = {
     "CHRIS_PACS_ADDRESS": "empty",
     "CHRIS_STORAGE_RESERVE_BYTES": "1 GiB or 1 %, whichever is less",
     "CHRIS_UMASK": "022",
+    "CHRIS_PROXY_TRUSTED": "`127.0.0.0/8,::1`",
     "CHRIS_SCP_ALLOWED_AETS": "empty",
 }
 
