@@ -61,6 +61,9 @@ install-service: ## as root: install into /opt/oxidicom, with a user, a systemd 
 	id -u oxidicom >/dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin oxidicom
 	$(PYTHON) -m venv /opt/oxidicom
 	/opt/oxidicom/bin/python -m pip install --quiet --disable-pip-version-check .
+	@cd / && setpriv --reuid=oxidicom --regid=oxidicom --clear-groups env /opt/oxidicom/bin/oxidicom --version \
+	    || { echo "make: the user oxidicom cannot run $(PYTHON), which stands in a private directory;"; \
+	         echo "make: name another one: rm -r /opt/oxidicom; make PYTHON=/usr/bin/python3 install-service"; exit 1; }
 	install -D -m 0644 deploy/systemd/oxidicom.service /etc/systemd/system/oxidicom.service
 	[ -e /etc/oxidicom/oxidicom.env ] || install -D -m 0600 deploy/systemd/oxidicom.env /etc/oxidicom/oxidicom.env
 	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
