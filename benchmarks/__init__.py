@@ -1,0 +1,12 @@
+"""The benchmark: this gateway beside its peers, in one run, under the same load, on the same disk.
+
+`python -m benchmarks` (or `make benchmark`) is its command line; docs/benchmarks.md tells the method.
+
+    campaign     which workload meets which server, in which order, how often
+    trial        one measurement: a fresh server, one load, what it stored, what it cost
+    load         the associations of a workload: one `sender` process each
+    server       a server under test: `peers`, `floors`, and this `gateway` with its `database`
+    processes, memory, registration            what is measured from outside
+    disk, directories                          where the servers write, at rest before each load
+    figures, goals, report, plot               what comes of it
+"""

@@ -1,0 +1,102 @@
+"""The command line of the benchmark: `python -m benchmarks --help`."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.session import Session
+from benchmarks.workloads import EVERYONE, IDLE, QUICK, WORKLOADS
+from oxidicom.errors import OxidicomError
+
+_NOBODY = "none"
+_NAMES = [*(workload.name for workload in WORKLOADS), IDLE]
+_IDLE_SECONDS, _QUICK_IDLE_SECONDS = 30.0, 10.0
+_ROUNDS, _QUICK_ROUNDS = 5, 2
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
+
+def main(  # noqa: PLR0913, PLR0917 (one for each option)
+    quick: Annotated[bool, typer.Option("--quick", help="Three minutes instead of thirty: a look, no result.")] = False,
+    workload: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help=f"Only this; may be repeated. {', '.join(_NAMES)}.")
+    ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"Only this; may be repeated. {', '.join(EVERYONE)}; {_NOBODY}."),
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Counted rounds, by default 5.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Of the gateway under test; may be repeated.")
+    ] = None,
+    baseline: Annotated[
+        str, typer.Option(metavar="CHECKOUT", help="Another version of the gateway, to be measured beside this one.")
+    ] = "",
+    directory: Annotated[
+        str, typer.Option(metavar="PATH", help="Where the servers write: on the disk that is meant.")
+    ] = "/var/tmp",
+    name: Annotated[str, typer.Option(help="Of the files with the results, by default the time.")] = "",
+) -> None:
+    """Measure this gateway beside its peers: tables here; plot and JSON in benchmarks/results/."""
+    if not os.path.isdir(directory):
+        raise typer.BadParameter(f"{directory} is no directory")
+    for number in _INTERRUPTS:
+        signal.signal(number, _interrupt)
+    wanted = _known(workload or (QUICK if quick else _NAMES), _NAMES, "workload")
+    session = Session(
+        workloads=wanted,
+        peers=[one for one in _known(peer or EVERYONE, (*EVERYONE, _NOBODY), "peer") if one != _NOBODY],
+        rounds=rounds or (_QUICK_ROUNDS if quick else _ROUNDS),
+        idle_seconds=(_QUICK_IDLE_SECONDS if quick else _IDLE_SECONDS) if IDLE in wanted else 0.0,
+        is_quick=quick,
+        settings=dict(map(_parse_setting, setting or ())),
+        baseline=baseline,
+        directory=directory,
+        name=name,
+    )
+    try:
+        session.run(_console())
+    except (BenchmarkError, OxidicomError, OSError) as error:
+        print(f"The benchmark cannot go on: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _known(chosen: Sequence[str], names: Sequence[str], what: str) -> list[str]:
+    for one in chosen:
+        if one not in names:
+            raise typer.BadParameter(f"there is no {what} {one!r}; there are {', '.join(names)}")
+    return list(chosen)
+
+
+def _parse_setting(text: str) -> tuple[str, str]:
+    variable, sign, value = text.partition("=")
+    if not sign:
+        raise typer.BadParameter(f"{text!r} is no setting; NAME=VALUE is wanted, such as CHRIS_DB_POOL=4")
+    return variable, value
+
+
+def _console() -> Console:
+    """Return a console that is wide enough for the tables, also where the output goes to a file."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(width=150, highlight=False)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End in order, with no process left; that takes some seconds, in which nothing interrupts it again."""
+    for one in _INTERRUPTS:
+        signal.signal(one, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

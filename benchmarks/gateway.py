@@ -1,0 +1,138 @@
+"""This gateway as the server under test: `python -m oxidicom`, with a database beside it."""
+
+import contextlib
+import glob
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.database import DatabaseServer, FreshDatabase
+from benchmarks.disk import file_sizes
+from benchmarks.errors import BenchmarkError
+from benchmarks.figures import Figure
+from benchmarks.floors import ROOT
+from benchmarks.load import Outcome
+from benchmarks.processes import cpu_seconds, cpu_seconds_of
+from benchmarks.registration import Registered, read_registered, watch_snapshots
+from benchmarks.requestor import CALLING_AE_TITLE
+from benchmarks.server import RunningServer, Server, end_of, free_port, process
+from benchmarks.workloads import GATEWAY, Workload
+
+_READY_SECONDS = 30.0
+_REGISTER_SECONDS = 120.0
+_LEAST_LISTENERS = 16
+_READY = '"action": "ready"'
+
+
+@dataclass(frozen=True)
+class Gateway(Server):
+    """One version of this gateway."""
+
+    database: DatabaseServer
+    name: str = GATEWAY
+    title: str = "oxidicom"
+    root: str = ROOT
+    """The checkout that it runs from."""
+    settings: Mapping[str, str] | None = None
+    """Environment variables besides those that the benchmark needs."""
+
+    def why_missing(self) -> str:
+        there = os.path.exists(os.path.join(self.root, "oxidicom", "__main__.py"))
+        return "" if there else f"{self.root} is no checkout of the gateway"
+
+    @contextlib.contextmanager
+    def running(self, directory: str, workload: Workload) -> Iterator["RunningGateway"]:
+        port = free_port()
+        log = os.path.join(directory, "gateway.log")
+        files = os.path.join(directory, "files")
+        os.mkdir(files)
+        with self.database.fresh(workload.prefilled_rows) as database, contextlib.ExitStack() as observers:
+            environment = {
+                "CHRIS_DB_CONNECTION": database.conninfo,
+                "CHRIS_FILES_ROOT": files,
+                "CHRIS_LISTENER_THREADS": str(max(workload.associations, _LEAST_LISTENERS)),
+                "CHRIS_LOG_FORMAT": "json",
+                "PORT": str(port),
+                **(self.settings or {}),
+            }
+            command = [sys.executable, "-m", "oxidicom"]
+            with process(command, [port], environment, log, cwd=self.root) as started:
+                _await_ready(started, log)
+                yield RunningGateway(started, port, files, _Watched(database, self.database.pid, observers))
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """The database of a running gateway."""
+
+    database: FreshDatabase
+    pid: int
+    """Of PostgreSQL's first process."""
+    observers: contextlib.ExitStack
+    """Ends what observes it."""
+
+
+class RunningGateway(RunningServer):
+    """The gateway, its database, and the observer that sees when rows become visible."""
+
+    def __init__(self, started: subprocess.Popen[bytes], port: int, directory: str, watched: "_Watched") -> None:
+        super().__init__(started, port, directory)
+        self._database = watched.database
+        self._database_pid = watched.pid
+        self._observers = watched.observers
+        self._registered = Registered({})
+
+    def begin(self) -> None:
+        self._database.begin()
+        self._observer = self._observers.enter_context(watch_snapshots(self._database.conninfo))
+        self._database_cpu_before = self._database_cpu()
+        super().begin()
+
+    def finish(self, outcome: Outcome) -> dict[Figure, float]:
+        """Everything is done when the spool is empty: then each row is there, the counts of the series too."""
+        self._await_empty_spool()
+        figures = super().finish(outcome)
+        database_cpu = (self._database_cpu() - self._database_cpu_before) / outcome.instances
+        figures[Figure.TOTAL_CPU_SECONDS] = figures[Figure.SERVER_CPU_SECONDS] + database_cpu
+        figures[Figure.WAL_BYTES_PER_ROW] = self._database.wal_bytes() / outcome.instances
+        snapshots = self._observer.finish()
+        self._registered = read_registered(self._database.connection, CALLING_AE_TITLE, snapshots)
+        return figures | self._registered.figures(outcome)
+
+    def verify(self, outcome: Outcome) -> dict[Figure, float]:
+        """Besides number and size: a row for each file, a file for each row, nothing set aside."""
+        super().verify(outcome)
+        missing = [name for name in self._registered.rows if not os.path.exists(os.path.join(self.directory, name))]
+        if missing:
+            raise BenchmarkError(f"{len(missing)} rows have no file, such as {missing[0]}")
+        if glob.glob(os.path.join(self.directory, ".oxidicom", "rejected", "*")):
+            raise BenchmarkError(f"instances were set aside below {self.directory}/.oxidicom/rejected")
+        return {}
+
+    def stored_sizes(self) -> Sequence[int]:
+        return file_sizes(os.path.join(self.directory, "SERVICES"), ".dcm")
+
+    def _database_cpu(self) -> float:
+        """PostgreSQL's share, without the session of the observer."""
+        return cpu_seconds(self._database_pid) - cpu_seconds_of(self._observer.number)
+
+    def _await_empty_spool(self) -> None:
+        deadline = time.monotonic() + _REGISTER_SECONDS
+        pattern = os.path.join(self.directory, ".oxidicom", "*", "spool", "*")
+        while left := glob.glob(pattern):
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"{len(left)} associations are not registered after {_REGISTER_SECONDS:g} s")
+            time.sleep(0.02)
+
+
+def _await_ready(started: subprocess.Popen[bytes], log: str) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        if _READY in end_of(log):
+            return
+        if started.poll() is not None or time.monotonic() > deadline:
+            raise BenchmarkError(f"the gateway did not get ready. {end_of(log)}")
+        time.sleep(0.02)

@@ -1,0 +1,180 @@
+"""The report: tables for the terminal, and everything as JSON."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.figures import Figure, Results, Spread, spread
+from benchmarks.goals import GOALS, Verdict, judge
+from benchmarks.workloads import BASELINE, GATEWAY, IDLE, WORKLOADS
+
+Column = tuple[str, Figure, Callable[[float], str]]
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value * 1e3:.1f}"
+
+
+def _microseconds(value: float) -> str:
+    return f"{value * 1e6:,.0f}"
+
+
+def _megabytes(value: float) -> str:
+    return f"{value / 1e6:.1f}"
+
+
+_COLUMNS: Sequence[Column] = (
+    ("inst/s", Figure.INSTANCES_PER_SECOND, _count),
+    ("MB/s", Figure.MEGABYTES_PER_SECOND, _count),
+    ("p50 ms", Figure.LATENCY_P50_SECONDS, _milliseconds),
+    ("p99 ms", Figure.LATENCY_P99_SECONDS, _milliseconds),
+    ("CPU µs", Figure.SERVER_CPU_SECONDS, _microseconds),
+    ("+ PostgreSQL", Figure.TOTAL_CPU_SECONDS, _microseconds),
+    ("sender µs", Figure.SENDER_CPU_SECONDS, _microseconds),
+    ("USS MB", Figure.PEAK_USS_BYTES, _megabytes),
+)
+_REGISTRATION: Sequence[Column] = (
+    ("rows/s", Figure.ROWS_PER_SECOND, _count),
+    ("lag p50 ms", Figure.LAG_P50_SECONDS, _milliseconds),
+    ("lag p99 ms", Figure.LAG_P99_SECONDS, _milliseconds),
+    ("last row ms", Figure.LAST_ROW_SECONDS, _milliseconds),
+    ("WAL B/row", Figure.WAL_BYTES_PER_ROW, _count),
+    ("USS rise MB", Figure.USS_RISE_BYTES, _megabytes),
+)
+_TITLES = {workload.name: workload.title for workload in WORKLOADS} | {IDLE: "idle, 64 listeners"}
+
+
+def verdicts_of(results: Results) -> list[Verdict]:
+    """Judge all goals."""
+    return [judge(goal, results) for goal in GOALS]
+
+
+def print_report(results: Results, titles: Mapping[str, str], skipped: Mapping[str, str], console: Console) -> None:
+    """Print the tables. `titles` are the servers' by name; `skipped` says why a server is not among them."""
+    for table in (_workload_table, _registration_table):
+        console.print(table(results, titles))
+    console.print(_memory_table(results))
+    console.print(_goal_table(verdicts_of(results)))
+    for name, reason in skipped.items():
+        console.print(f"{name} was left out, {reason}")
+
+
+def _workload_table(results: Results, titles: Mapping[str, str]) -> Table:
+    table = Table(title=f"Medians of {results.rounds} rounds; CPU per instance, of all processes of the server")
+    table.add_column("")
+    for name in [*(name for name, _, _ in _COLUMNS), "rate: ours ÷ its"]:
+        table.add_column(name, justify="right")
+    for workload, servers in _by_workload(results):
+        table.add_row(f"[bold]{_TITLES[workload]}[/]")
+        for server in servers:
+            cells = [_cell(results.spread_of(workload, server, figure), show) for _, figure, show in _COLUMNS]
+            ratio = "" if server == GATEWAY else _show_ratio(ratio_to(results, workload, server))
+            table.add_row(f"  {titles[server]}", *cells, ratio)
+        table.add_section()
+    return table
+
+
+def _registration_table(results: Results, titles: Mapping[str, str]) -> Table:
+    table = Table(title="Registration: lag from Success to the visible row")
+    for name in ("workload", "server"):
+        table.add_column(name)
+    for name, _, _ in _REGISTRATION:
+        table.add_column(name, justify="right")
+    for workload, servers in _by_workload(results):
+        for server in servers:
+            if server in (GATEWAY, BASELINE):
+                cells = [_cell(results.spread_of(workload, server, figure), show) for _, figure, show in _REGISTRATION]
+                table.add_row(_TITLES[workload], titles[server], *cells)
+    return table
+
+
+def _memory_table(results: Results) -> Table:
+    """Peak private memory by kind of process of this gateway."""
+    table = Table(title="Peak private memory of the largest process of each kind, MB")
+    table.add_column("workload")
+    measured = {workload: results.uss_bytes(workload, GATEWAY) for workload, _ in _by_workload(results)}
+    kinds = sorted({kind for peaks in measured.values() for kind in peaks})
+    for kind in kinds:
+        table.add_column(kind, justify="right")
+    for workload, peaks in measured.items():
+        if peaks:
+            table.add_row(_TITLES[workload], *(_megabytes(peaks[kind]) if kind in peaks else "" for kind in kinds))
+    return table
+
+
+def _goal_table(verdicts: Sequence[Verdict]) -> Table:
+    table = Table(title="Goals: medians of the ratios within a round")
+    for name in ("goal", "wanted", "measured", "range", ""):
+        table.add_column(name)
+    for verdict in verdicts:
+        seen = spread(verdict.values)
+        if seen:
+            mark = "[green]met[/]" if verdict.is_met else "[red]missed[/]"
+            measured = f"{seen.median:.3g}", f"{seen.low:.3g} – {seen.high:.3g}"
+            table.add_row(verdict.goal.title, verdict.goal.bound, *measured, mark)
+    table.caption = f"{sum(not verdict.values for verdict in verdicts)} goals were not measured"
+    return table
+
+
+def _by_workload(results: Results) -> Iterable[tuple[str, list[str]]]:
+    """Yield each workload with its servers, this gateway first."""
+    names = results.names()
+    for workload in _TITLES:
+        servers = [server for name, server in names if name == workload and workload != IDLE]
+        if servers:
+            yield workload, sorted(servers, key=lambda server: server != GATEWAY)
+
+
+def ratio_to(results: Results, workload: str, server: str) -> Spread | None:
+    """Return this gateway's rate divided by that of another server in the same round."""
+    ours = results.by_round(workload, GATEWAY, Figure.INSTANCES_PER_SECOND)
+    theirs = results.by_round(workload, server, Figure.INSTANCES_PER_SECOND)
+    return spread(ours[number] / theirs[number] for number in ours.keys() & theirs.keys())
+
+
+def _cell(seen: Spread | None, show: Callable[[float], str]) -> str:
+    return show(seen.median) if seen else ""
+
+
+def _show_ratio(ratio: Spread | None) -> str:
+    return f"{ratio.median:.2f} ({ratio.low:.2f}–{ratio.high:.2f})" if ratio else ""
+
+
+def write_json(results: Results, machine: Mapping[str, str], skipped: Mapping[str, str], path: str) -> None:
+    """Write machine, goals and every single measurement."""
+    document: dict[str, Any] = {
+        "machine": dict(machine),
+        "skipped": dict(skipped),
+        "goals": [
+            {
+                "goal": verdict.goal.title,
+                "wanted": verdict.goal.bound,
+                "measured": list(verdict.values),
+                "median": verdict.median,
+                "met": verdict.is_met,
+            }
+            for verdict in verdicts_of(results)
+        ],
+        "measurements": [
+            {
+                "round": one.round_number,
+                "workload": one.workload,
+                "server": one.server,
+                "figures": {str(figure): value for figure, value in one.figures.items()},
+                "peak_uss_bytes": dict(one.uss_bytes),
+            }
+            for one in results.measurements
+        ],
+    }
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=1, ensure_ascii=False)
+        file.write("\n")

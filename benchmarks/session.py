@@ -1,0 +1,150 @@
+"""A session: what was chosen on the command line, from the empty directory to the report."""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from benchmarks.campaign import Campaign
+from benchmarks.database import DatabaseServer
+from benchmarks.datasets import templates_of
+from benchmarks.directories import workplace
+from benchmarks.disk import filesystem_type
+from benchmarks.errors import BenchmarkError
+from benchmarks.figures import Figure, Measurement, Results
+from benchmarks.floors import FLOORS, ROOT
+from benchmarks.gateway import Gateway
+from benchmarks.machine import describe_machine
+from benchmarks.peers import PEERS
+from benchmarks.plot import write_plot
+from benchmarks.report import print_report, write_json
+from benchmarks.server import Server
+from benchmarks.workloads import BASELINE, WORKLOADS, Workload, shortened
+
+RESULTS = os.path.join(ROOT, "benchmarks", "results")
+_IN_MEMORY = ("tmpfs", "ramfs")
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run of the benchmark."""
+
+    workloads: Sequence[str]
+    peers: Sequence[str]
+    rounds: int
+    idle_seconds: float
+    is_quick: bool
+    settings: Mapping[str, str]
+    baseline: str
+    directory: str
+    name: str
+
+    def run(self, console: Console) -> None:
+        """Measure, print the tables, write JSON and plot; after Ctrl-C or a failure for what was done before."""
+        if filesystem_type(self.directory) in _IN_MEMORY:
+            console.print(f"{self.directory} is in memory, where a sync costs nothing: name a disk with --directory")
+        machine = describe_machine(self.directory) | {"settings": " ".join(map("=".join, self.settings.items()))}
+        results = Results()
+        skipped: dict[str, str] = {}
+        with workplace(self.directory) as own, DatabaseServer(own) as database:
+            servers = _installed(self._servers(database), skipped)
+            campaign = Campaign(self._workloads(skipped), servers, self.rounds, self.idle_seconds)
+            try:
+                with _audience(console, campaign.measurements) as audience:
+                    campaign.run(own, results, audience)
+            finally:
+                titles = {server.name: server.title for server in servers}
+                if results.rounds:
+                    self._report(results, titles, machine, skipped, console)
+
+    def _servers(self, database: DatabaseServer) -> list[Server]:
+        servers: list[Server] = [Gateway(database, settings=self.settings)]
+        if self.baseline:
+            servers.append(Gateway(database, BASELINE, "oxidicom, baseline", os.path.abspath(self.baseline)))
+        return servers + [server for server in (*PEERS, *FLOORS) if server.name in self.peers]
+
+    def _workloads(self, skipped: dict[str, str]) -> list[Workload]:
+        """Return the chosen workloads, and those that others take their pace from; without what cannot be made here."""
+        named = {workload.name: workload for workload in WORKLOADS}
+        wanted = set(self.workloads)
+        wanted |= {pace.workload for name in wanted & named.keys() if (pace := named[name].pace)}
+        chosen = []
+        for workload in WORKLOADS:
+            if workload.name not in wanted:
+                continue
+            try:
+                for content in set(workload.contents):
+                    templates_of(content)
+            except BenchmarkError as error:
+                skipped[workload.title] = str(error)
+                continue
+            chosen.append(shortened(workload) if self.is_quick else workload)
+        return chosen
+
+    def _report(
+        self,
+        results: Results,
+        titles: Mapping[str, str],
+        machine: Mapping[str, str],
+        skipped: Mapping[str, str],
+        console: Console,
+    ) -> None:
+        print_report(results, titles, skipped, console)
+        default = time.strftime("%Y%m%d-%H%M%S") + ("-quick" if self.is_quick else "")
+        path = os.path.join(RESULTS, self.name or default)
+        write_json(results, machine, skipped, f"{path}.json")
+        try:
+            write_plot(results, titles, _heading(machine, results), f"{path}.png")
+        except ImportError:
+            console.print("No plot without matplotlib: pip install 'oxidicom[benchmark]'")
+        console.print(f"Every measurement is in {path}.json")
+
+
+def _heading(machine: Mapping[str, str], results: Results) -> str:
+    where = ", ".join(machine[name] for name in ("processor", "memory", "filesystem") if name in machine)
+    return f"{where}; medians and ranges of {results.rounds} rounds"
+
+
+def _installed(servers: Sequence[Server], skipped: dict[str, str]) -> list[Server]:
+    """Return the servers that can be started here, and note why the others cannot."""
+    skipped.update({server.title: reason for server in servers if (reason := server.why_missing())})
+    return [server for server in servers if server.title not in skipped]
+
+
+class _Audience:
+    """Shows the progress: a bar on a terminal, and a line for each measurement."""
+
+    def __init__(self, progress: Progress, measurements: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=measurements)
+        self._what = ""
+
+    def begins(self, what: str) -> None:
+        self._what = what
+        self._progress.update(self._task, description=what, refresh=True)
+
+    def ended(self, measurement: Measurement) -> None:
+        self._progress.console.print(f"{self._what}: {_summary(measurement)}")
+        self._progress.update(self._task, advance=1, refresh=True)
+
+
+@contextlib.contextmanager
+def _audience(console: Console, measurements: int) -> Iterator[_Audience]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    # Refreshed by hand: a thread of its own would take part in the measurement, and this program forks.
+    with Progress(*columns, TimeRemainingColumn(), console=console, auto_refresh=False) as progress:
+        yield _Audience(progress, measurements)
+
+
+def _summary(measurement: Measurement) -> str:
+    figures = measurement.figures
+    if Figure.INSTANCES_PER_SECOND in figures:
+        rate, bytes_ = figures[Figure.INSTANCES_PER_SECOND], figures[Figure.MEGABYTES_PER_SECOND]
+        return f"{rate:,.0f} instances/s, {bytes_:,.0f} MB/s"
+    if Figure.IDLE_CPU_CORES in figures:
+        return f"{figures[Figure.IDLE_CPU_CORES]:.2%} of a core"
+    return f"largest process {figures[Figure.PEAK_USS_BYTES] / 1e6:.1f} MB"
