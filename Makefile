@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run check test drills integration-test lint format install-service clean
+.PHONY: help install run check test drills benchmark integration-test lint format install-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,13 @@ test: $(STAMP) ## run all tests; those that need a missing program are skipped a
 
 drills: $(STAMP) ## break a gateway in every way we know, at full length; docs/failure-modes.md tells what they show
 	$(VENV)/bin/python -m pytest tests/acceptance/drills --long -v -rs -o console_output_style=count $(PYTEST_ARGS)
+
+benchmark: $(VENV)/.benchmark ## measure this gateway beside its peers (BENCHMARK_ARGS=--quick: 3 minutes); docs/benchmarks.md
+	$(VENV)/bin/python -m benchmarks $(BENCHMARK_ARGS)
+
+$(VENV)/.benchmark: $(STAMP)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[benchmark]'
+	@touch $@
 
 lint: $(STAMP) ## ruff and mypy --strict
 	$(VENV)/bin/ruff check .
@@ -72,4 +79,4 @@ install-service: ## as root: install into /opt/oxidicom, with a user, a systemd 
 
 clean: ## remove what the tools left; .venv and ./data stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
-	find oxidicom workers tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find oxidicom workers tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -41,6 +41,10 @@ def test_the_protocol_and_the_datasets_do_no_input_or_output(module, package):
     assert not [user for user in users_of(module) if user.startswith(package)]
 
 
+def test_nothing_depends_on_the_benchmarks():
+    assert not users_of("benchmarks")
+
+
 def test_the_processes_know_no_dicom_library():
     assert not [user for user in users_of("pydicom", "pynetdicom") if user.startswith("workers/")]
 
