@@ -2,11 +2,12 @@
 
 PYTHON ?= python3
 VENV := .venv
+FUZZ_SECONDS ?= 600
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run check test drills benchmark integration-test lint format install-service clean
+.PHONY: help install run check test fuzz drills benchmark integration-test lint format install-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +46,12 @@ $(VENV)/.benchmark: $(STAMP)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[benchmark]'
 	@touch $@
 
+fuzz: $(STAMP) ## fuzz the acceptor and the header scanner for FUZZ_SECONDS each (600); what is found stands in .fuzz
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	@mkdir -p .fuzz
+	$(VENV)/bin/python -m fuzzing acceptor .fuzz -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1
+	$(VENV)/bin/python -m fuzzing scanner .fuzz -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1
+
 lint: $(STAMP) ## ruff and mypy --strict
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -78,5 +85,5 @@ install-service: ## as root: install into /opt/oxidicom, with a user, a systemd 
 	@echo "(ReadWritePaths= and RequiresMountsFor=); then 'systemctl enable --now oxidicom'."
 
 clean: ## remove what the tools left; .venv and ./data stay
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
-	find oxidicom workers tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz dist build
+	find oxidicom workers fuzzing tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
