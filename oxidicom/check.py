@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import grp
 import os
 import pwd
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from oxidicom.cube.conninfo import display
 from oxidicom.cube.database import Database
 from oxidicom.cube.embedded import conninfo_of_running
 from oxidicom.errors import BootError, CertificateError, DatabaseUnavailableError, DatasetError, OxidicomError
@@ -130,20 +132,42 @@ def _writable(root: str) -> Iterator[Finding]:
 
 
 def _readers(root: str, umask: int) -> Finding:
-    """Say who can read what will be stored: CUBE runs as another user."""
+    """Say who can read and delete what will be stored: CUBE runs as another user and has to do both."""
+    there = os.stat(root)
+    gid = there.st_gid if there.st_mode & stat.S_ISGID else os.getegid()
     file_mode, directory_mode = 0o666 & ~umask, 0o777 & ~umask
-    with contextlib.suppress(KeyError):
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        files, directories = stat.filemode(stat.S_IFREG | file_mode), stat.filemode(stat.S_IFDIR | directory_mode)
-        modes = f"files {files}, directories {directories}"
-        if file_mode & 0o004 and directory_mode & 0o005 == 0o005 and os.stat(root).st_mode & 0o001:
-            return Finding("readers", GOOD, f"every user ({modes}, owner {user})")
-        return Finding("readers", REMARK, f"not every user ({modes}, owner {user}): CUBE must be one of them")
-    return Finding("readers", REMARK, "this user has no name in the password database")
+    passes = there.st_mode  # who cannot pass the root reaches nothing below it
+    readers, deleters = [_user_name(os.geteuid())], [_user_name(os.geteuid())]
+    for shift, name in ((3, _group_name(gid)), (0, "everyone else")):
+        may_pass = passes >> shift & 0o1 and directory_mode >> shift & 0o5 == 0o5
+        if may_pass and file_mode >> shift & 0o4:
+            readers.append(name)
+        if may_pass and directory_mode >> shift & 0o2:
+            deleters.append(name)
+    files, directories = stat.filemode(stat.S_IFREG | file_mode), stat.filemode(stat.S_IFDIR | directory_mode)
+    detail = f"read by {', '.join(readers)}; deleted by {', '.join(deleters)} ({files}, {directories}, CHRIS_UMASK)"
+    everyone = "everyone else" in readers
+    return Finding("readers", GOOD if everyone else REMARK, detail + ("" if everyone else ": CUBE must be one of them"))
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user {uid}"
+
+
+def _group_name(gid: int) -> str:
+    try:
+        group = grp.getgrgid(gid)
+    except KeyError:
+        return f"group {gid}"
+    return f"group {group.gr_name}" + (f" ({', '.join(group.gr_mem)})" if group.gr_mem else "")
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
     conninfo: str | None = settings.db_connection
+    shown = display(settings.db_connection)
     if settings.db_connection == EMBEDDED:
         conninfo = conninfo_of_running(settings.embedded_directory)
         if conninfo is None:
@@ -155,9 +179,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
             generation = database.generation()
         finally:
             database.close()
-        yield Finding("database", GOOD, f"reachable, schema generation {generation}")
+        yield Finding("database", GOOD, f"{shown} is reachable, schema generation {generation}")
     except DatabaseUnavailableError as error:
-        yield Finding("database", TROUBLE, f"CHRIS_DB_CONNECTION: {error}")
+        yield Finding("database", TROUBLE, f"CHRIS_DB_CONNECTION ({shown}): {error}")
 
 
 def _pacs(settings: Settings) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from loguru import logger
 from rich.console import Console
 
 from oxidicom import __version__
+from oxidicom.cube.conninfo import display
 from oxidicom.cube.embedded import EmbeddedPostgres
 from oxidicom.errors import BootError, CertificateError, ConfigurationError
 from oxidicom.logs import configure_logs, writes_text
@@ -123,6 +124,7 @@ def _announce(settings: Settings, database: EmbeddedPostgres | None = None) -> N
             files_root=settings.files_root,
             listeners=settings.listeners,
             tls=bool(settings.tls_certificate),
+            database=display(settings.db_connection),
             action="ready",
         )
         return
@@ -132,7 +134,7 @@ def _announce(settings: Settings, database: EmbeddedPostgres | None = None) -> N
         f"  listens on  port {settings.port} ({settings.bind_address}{', TLS' if tls else ''}), "
         f"AE title {settings.ae_title}, {settings.listeners} associations at a time",
         f"  files       {settings.files_root}/SERVICES/PACS",
-        f"  database    {'embedded PostgreSQL' if database else 'as CHRIS_DB_CONNECTION says'}",
+        f"  database    {display(settings.db_connection)}",
     ]
     if database:
         lines += ["  look into it:", f"    {database.psql_command}"]

@@ -49,8 +49,8 @@ def accept(listening_socket: socket.socket, settings: Settings) -> tuple[socket.
 def learn_peer(connection: socket.socket, balancer: Peer, settings: Settings, may_wait: Callable[[], bool]) -> Peer:
     """Return whose connection it is: with the PROXY protocol the balancer says it before anything else.
 
-    `may_wait` is asked at each timeout of the socket. Raise ProtocolError when the word is missing or is not to be
-    trusted, OSError when the connection is lost.
+    `may_wait` is asked after each read that does not bring all of it, however short. Raise ProtocolError when the word
+    is missing or is not to be trusted, OSError when the connection is lost.
     """
     if not settings.proxy_protocol:
         return balancer
@@ -67,15 +67,13 @@ def _read_exactly(connection: socket.socket, count: int, may_wait: Callable[[], 
     """Read so much and no more: what follows is the peer's, and may be TLS."""
     data = b""
     while len(data) < count:
-        try:
+        with contextlib.suppress(TimeoutError):
             piece = connection.recv(count - len(data))
-        except TimeoutError:
-            if not may_wait():
-                raise ProtocolError("no header of the PROXY protocol came in time") from None
-            continue
-        if not piece:
-            raise ConnectionError(errno.ECONNRESET, "connection lost")
-        data += piece
+            if not piece:
+                raise ConnectionError(errno.ECONNRESET, "connection lost")
+            data += piece
+        if len(data) < count and not may_wait():  # asked after each piece too: a trickle is no excuse
+            raise ProtocolError("no header of the PROXY protocol came in time")
     return data
 
 

@@ -151,6 +151,12 @@ def test_access_rules_see_the_pacs_and_not_the_balancer(make_gateway):
     wait_until(lambda: [line for line in gateway.lines() if "10.9.9.9:104" in line.get("peer", "")], "its address")
 
 
+def test_a_trickled_header_is_no_excuse(make_gateway):
+    gateway = make_gateway(CHRIS_PROXY_PROTOCOL="yes", CHRIS_SCP_REQUEST_SECONDS="2")
+    with Wire(gateway.port) as wire:
+        assert wire.trickle(SIGNATURE + struct.pack(">BBH", 0x21, 0x11, 2000) + bytes(2000), 0.2) < 6
+
+
 def test_a_balancer_that_is_not_trusted_is_cut_off_with_one_line(make_gateway):
     gateway = make_gateway(CHRIS_PROXY_PROTOCOL="yes", CHRIS_PROXY_TRUSTED="192.0.2.0/24")
     assert proxied_answer(gateway.port, "10.1.2.3") is LOST

@@ -1,0 +1,107 @@
+"""Least privilege: an ordinary user will do, the spool is private, and no secret is shown anywhere."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.dicom import contexts_of, make_series, open_association, send
+from tests.fixtures.gateway import Gateway, command_line
+from tests.waiting import wait_until
+
+UID = 10001
+AS_USER = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--no-new-privs"]
+SECRET = "correct-horse-battery-staple"
+
+
+@pytest.fixture
+def with_password(database):
+    """The connection string of a role of its own, as a URL with its password in it."""
+    parameters = conninfo_to_dict(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE gatekeeper LOGIN SUPERUSER PASSWORD '{SECRET}'")
+        yield f"postgresql://gatekeeper:{SECRET}@127.0.0.1:{parameters['port']}/{parameters['dbname']}"
+        connection.execute("DROP ROLE gatekeeper")
+
+
+@pytest.fixture
+def ordinary(public_directory, with_password):
+    """A gateway that an ordinary user has started."""
+    gateway = Gateway(public_directory, with_password, CHRIS_VERBOSE="yes")
+    if os.geteuid() == 0:
+        gateway.command = [*AS_USER, *gateway.command]
+        os.chown(gateway.files_root, UID, UID)
+        can_run = [*AS_USER, sys.executable, "-c", "import oxidicom"]
+        if not shutil.which("setpriv") or subprocess.run(can_run, cwd=Path.cwd(), capture_output=True).returncode:
+            pytest.skip("an ordinary user cannot run this Python")
+    gateway.start()
+    yield gateway
+    gateway.kill_all()
+
+
+def test_an_ordinary_user_is_enough_and_files_have_the_modes_that_cube_needs(ordinary, rows, tmp_path):
+    paths = make_series(tmp_path / "in", 3)
+    association = open_association(ordinary.port, contexts_of(paths))
+    assert {association.send_c_store(os.fspath(path)).Status for path in paths} == {0}
+    wait_until(lambda: len(rows()) == 3, "the rows")
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in ordinary.files_root.rglob("*")}
+    services = {path: mode for path, mode in modes.items() if "SERVICES" in path.parts}
+    assert {mode for path, mode in services.items() if path.is_file()} == {0o644}
+    assert {mode for path, mode in services.items() if path.is_dir()} == {0o755}
+    private = {path: mode for path, mode in modes.items() if ".oxidicom" in path.parts}
+    assert {mode for path, mode in private.items() if path.is_dir()} == {0o700}
+    assert len([path for path in private if path.is_dir()]) >= 4, (
+        "spool, temporary names and an association are looked at"
+    )
+    association.release()
+    uids = {Path(f"/proc/{pid}").stat().st_uid for pid in ordinary.children()}
+    assert uids == {UID if os.geteuid() == 0 else os.geteuid()}
+
+
+def test_the_password_of_the_database_is_nowhere_to_be_seen(ordinary, rows, tmp_path, with_password):
+    send(ordinary.port, make_series(tmp_path / "in", 1))
+    wait_until(lambda: len(rows()) == 1, "the row")
+    for pid in (ordinary.process.pid, *ordinary.children()):
+        assert SECRET not in command_line(pid)
+    checked = check(ordinary)
+    assert "postgresql://gatekeeper@127.0.0.1:" in checked
+    wrong = check(ordinary, CHRIS_DB_CONNECTION=with_password.replace(SECRET, f"{SECRET}-wrong"))
+    assert "its password is wrong" in wrong
+    unreadable = check(ordinary, CHRIS_DB_CONNECTION=f"postgresql://u:{SECRET}@h:x:y/d")
+    gone = check(ordinary, CHRIS_DB_CONNECTION=f"host=127.0.0.1 port=1 password={SECRET}")
+    (ready,) = ordinary.lines("ready")
+    assert ready["database"].startswith("postgresql://gatekeeper@127.0.0.1:")
+    for text in (checked, wrong, unreadable, gone, ordinary.log_path.read_text()):
+        assert SECRET not in text
+
+
+def check(gateway, **variables):
+    environment = {**gateway.environment, "COLUMNS": "400", **variables}
+    done = subprocess.run([*gateway.command, "check"], env=environment, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("umask", "readers", "deleters"),
+    [
+        ("022", "read by user {user}, group {group}, everyone else", "deleted by user {user} "),
+        ("002", "read by user {user}, group {group}, everyone else", "deleted by user {user}, group {group} "),
+        ("027", "read by user {user}, group {group};", "deleted by user {user} "),
+        ("077", "read by user {user};", "deleted by user {user} "),
+    ],
+)
+def test_check_says_which_users_and_groups_can_read_and_delete(ordinary, umask, readers, deleters):
+    os.chmod(ordinary.files_root, 0o777 & ~int(umask, 8))
+    checked = check(ordinary, CHRIS_UMASK=umask)
+    name = f"{UID if os.geteuid() == 0 else ''}"
+    if os.geteuid() == 0:
+        assert readers.format(user=name, group=name) in checked
+        assert deleters.format(user=name, group=name) in checked
+    assert ("CUBE must be one of them" in checked) == ("everyone" not in readers)
