@@ -17,7 +17,7 @@ from oxidicom.settings import Settings
 WARNING_DAYS: Final = 30
 """A certificate that expires within so many days is worth a warning."""
 
-_TLS_1_2_CIPHER_SUITES: Final = (
+TLS_1_2_CIPHER_SUITES: Final = (
     "ECDHE-ECDSA-AES256-GCM-SHA384",
     "ECDHE-RSA-AES256-GCM-SHA384",
     "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -33,7 +33,7 @@ def build_context(settings: Settings) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(":".join(_TLS_1_2_CIPHER_SUITES))
+    context.set_ciphers(":".join(TLS_1_2_CIPHER_SUITES))
     # RFC 9325, 3.4 and 3.5: no compression, no renegotiation. No tickets either: associations are few and long, and
     # a ticket that a peer never reads would turn its orderly close into a reset.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET

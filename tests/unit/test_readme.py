@@ -18,12 +18,12 @@ _COMPUTED = {
 def settings_table():
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for field in Settings.model_fields.values():
-        default = "**required**" if field.is_required() else _shown(field)
+        default = "**required**" if field.is_required() else shown_default(field)
         lines.append(f"| `{field.alias}` | {default} | {field.description} |")
     return "\n".join(lines)
 
 
-def _shown(field):
+def shown_default(field):
     if field.alias in _COMPUTED:
         return _COMPUTED[field.alias]
     if isinstance(field.default, bool):

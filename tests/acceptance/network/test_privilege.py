@@ -22,11 +22,14 @@ SECRET = "correct-horse-battery-staple"
 
 @pytest.fixture
 def with_password(database):
-    """The connection string of a role of its own, as a URL with its password in it."""
+    """The connection string of a role with the rights of docs/security.md, as a URL with its password in it."""
     parameters = conninfo_to_dict(database)
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE gatekeeper LOGIN SUPERUSER PASSWORD '{SECRET}'")
+        connection.execute(f"CREATE ROLE gatekeeper LOGIN PASSWORD '{SECRET}'")
+        connection.execute("GRANT SELECT, INSERT ON pacsfiles_pacs, pacsfiles_pacsfile TO gatekeeper")
+        connection.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO gatekeeper")
         yield f"postgresql://gatekeeper:{SECRET}@127.0.0.1:{parameters['port']}/{parameters['dbname']}"
+        connection.execute("DROP OWNED BY gatekeeper")
         connection.execute("DROP ROLE gatekeeper")
 
 
