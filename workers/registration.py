@@ -13,6 +13,7 @@ import itertools
 import os
 import select
 import time
+from collections.abc import Iterator
 
 from loguru import logger
 
@@ -28,8 +29,8 @@ from oxidicom.storage.spool import (
     describe_entry,
     ledger_of,
     remove_finished,
-    set_aside,
 )
+from workers.asides import Asides
 from workers.batching import Batch, Pending
 from workers.closing import ClosingAccounts
 from workers.facts import BatchRegistered
@@ -66,6 +67,7 @@ class RegistrationWorker:
         self._rescan_due = 0.0
         self._incomplete_rescan = False
         self._accounts = ClosingAccounts(slot)
+        self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
 
     def boot(self) -> None:
         """Make the connection pool, which opens nothing yet, and the thread that uses it."""
@@ -192,7 +194,9 @@ class RegistrationWorker:
         for message in batch.entries:
             error = refused.get(message.file.fname)
             if error:
-                self._set_aside(message, str(error))
+                self._asides.set_aside(
+                    message.association, _name(message), STORED, f"its row was refused: {error}", message.file.fname
+                )
                 continue
             if isinstance(message, InstanceStored) and message.file.fname not in new:
                 self._accounts.known(message)
@@ -233,17 +237,6 @@ class RegistrationWorker:
             pass  # registered twice, by a message and by a rescan
         except OSError as error:
             logger.warning("The spool cannot be cleared: {reason}", reason=error.strerror, action="clear_failed")
-
-    def _set_aside(self, message: _Entry, reason: str) -> None:
-        directory = os.path.join(self._spool, message.association)
-        name = _name(message).at(STORED)
-        set_aside(directory, name, self._shared.directory.rejected, reason, path=message.file.fname)
-        self._slot.add(Counter.ROWS_REJECTED)
-        logger.bind(association=message.association).error(
-            "A row was refused and set aside in .oxidicom/rejected: {reason}",
-            reason=reason,
-            action="row_rejected",
-        )
 
     def _remove_if_finished(self, association: str) -> None:
         directory = os.path.join(self._spool, association)
@@ -313,9 +306,15 @@ class RegistrationWorker:
 
     def _stored_in(self, directory: str, most: int) -> list[EntryName | NoteName]:
         """Return up to `most` things in `directory` that are to be registered, the oldest instances first."""
-        entries = (name for name, state in contents(directory) if state == STORED and isinstance(name, EntryName))
-        notes = (name for name, state in contents(directory) if state == STORED and isinstance(name, NoteName))
+        entries = (name for name in self._ready_in(directory) if isinstance(name, EntryName))
+        notes = (name for name in self._ready_in(directory) if isinstance(name, NoteName))
         return [*heapq.nsmallest(most, entries), *itertools.islice(notes, most)]
+
+    def _ready_in(self, directory: str) -> Iterator[EntryName | NoteName]:
+        association = os.path.basename(directory)
+        for name, state in contents(directory):
+            if state == STORED and not self._asides.leaves_alone(association, name, state):
+                yield name
 
     def _take_up(self, directory: str, name: EntryName | NoteName) -> None:
         association = os.path.basename(directory)
@@ -334,7 +333,7 @@ class RegistrationWorker:
                 "An entry of the spool cannot be read: {reason}", reason=error.strerror, action="take_up_failed"
             )
         except DatasetError as error:
-            set_aside(directory, name.at(STORED), self._shared.directory.rejected, f"not readable: {error}")
+            self._asides.set_aside(association, name, STORED, f"not readable: {error}")
 
     def _path(self, message: _Entry, state: str) -> str:
         return os.path.join(self._spool, message.association, _name(message).at(state))

@@ -17,7 +17,8 @@ from oxidicom.storage.final_tree import FinalTree, links_work
 from oxidicom.storage.group_sync import GroupSync
 from oxidicom.storage.names import RECEIVED, STORED, EntryName, NoteName
 from oxidicom.storage.paths import storage_worker_of
-from oxidicom.storage.spool import associations, close_dead, contents, describe_entry, ledger_of, set_aside
+from oxidicom.storage.spool import associations, close_dead, contents, describe_entry, ledger_of
+from workers.asides import Asides
 from workers.messages import AssociationEnded, InstanceReceived, InstanceStored, ProcessDied
 from workers.notes import SeriesNotes
 from workers.retries import Retries
@@ -44,6 +45,7 @@ class StorageWorker:
         self._retries: Retries[InstanceReceived] = Retries()
         self._untrusted: set[InstanceReceived] = set()
         """Entries whose sync failed: their pages may be marked clean without being on the disk."""
+        self._asides = Asides(shared.directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
         self._settled: set[str] = set()
         """Directories of ended associations in which nothing is left to do for this worker."""
         self._synced = 0.0
@@ -182,20 +184,9 @@ class StorageWorker:
                 action="store_failed",
             )
             return
-        self._set_aside(message, f"cannot be stored: {error.strerror}")
-
-    def _set_aside(self, message: InstanceReceived, reason: str) -> None:
-        name = _name(message).at(RECEIVED)
-        directory = os.path.join(self._spool, message.association)
-        set_aside(directory, name, self._shared.directory.rejected, reason, path=message.file.fname)
+        reason = f"cannot be stored: {error.strerror}"
+        self._asides.set_aside(message.association, _name(message), RECEIVED, reason, message.file.fname)
         self._retries.forget(message)
-        self._slot.add(Counter.INSTANCES_REJECTED)
-        logger.bind(association=message.association).error(
-            "Instance {number} was set aside in .oxidicom/rejected: {reason}",
-            number=message.number,
-            reason=reason,
-            action="instance_rejected",
-        )
 
     def _store_again(self) -> None:
         self._store(self._retries.take_due())
@@ -259,10 +250,14 @@ class StorageWorker:
 
     def _received_in(self, directory: str) -> list[EntryName]:
         """Return the entries in `directory` that are this worker's to store, in the order of their commits."""
+        association = os.path.basename(directory)
         return sorted(
             name
             for name, state in contents(directory)
-            if isinstance(name, EntryName) and state == RECEIVED and self._is_mine(name.series_hash)
+            if isinstance(name, EntryName)
+            and state == RECEIVED
+            and self._is_mine(name.series_hash)
+            and not self._asides.leaves_alone(association, name, state)
         )
 
     def _describe(self, directory: str, name: EntryName) -> InstanceReceived | None:
@@ -279,9 +274,7 @@ class StorageWorker:
             return None  # it went on while we looked
         except DatasetError as error:
             reason = f"not readable: {error}"
-        set_aside(directory, name.at(RECEIVED), self._shared.directory.rejected, reason)
-        self._slot.add(Counter.INSTANCES_REJECTED)
-        logger.error("An entry of the spool was set aside: {reason}", reason=reason, action="instance_rejected")
+        self._asides.set_aside(os.path.basename(directory), name, RECEIVED, reason)
         return None
 
     def _take_up_notes(self, directory: str, dead: bool) -> None:

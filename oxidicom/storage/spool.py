@@ -1,14 +1,12 @@
 """The spool is the journal: one directory for each association that is not wholly registered yet.
 
 `Reception` is the writing side, held by the listener of the association. The functions below are for everybody
-else: what stands in a directory, whether its listener lives, how to end it for a listener that died, how to set
-an entry aside. See `names` for the states and `ledger` for the counts.
+else: what stands in a directory, whether its listener lives, how to end it for a listener that died. See `names` for
+the states, `ledger` for the counts, and `rejected` for what is set aside.
 """
 
 import contextlib
-import json
 import os
-import time
 from collections.abc import Iterator, Sequence
 
 from oxidicom.dataset.description import describe
@@ -231,16 +229,3 @@ def remove_tree(directory: str) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(directory, name))
         os.rmdir(directory)
-
-
-def set_aside(directory: str, file_name: str, rejected: str, reason: str, **details: str) -> None:
-    """Move one file of an association to `rejected`, beside a JSON file that says why.
-
-    The move comes first: on a full disk it succeeds, and only the reason is missing. Raise OSError.
-    """
-    target = os.path.join(rejected, os.path.basename(directory))
-    os.makedirs(target, 0o700, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(os.path.join(directory, file_name), os.path.join(target, file_name))
-    with contextlib.suppress(OSError), open(os.path.join(target, f"{file_name}.json"), "w", encoding="utf-8") as file:
-        json.dump({"reason": reason, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **details}, file)

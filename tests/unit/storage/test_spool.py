@@ -15,7 +15,6 @@ from oxidicom.storage.spool import (
     contents,
     ledger_of,
     remove_finished,
-    set_aside,
 )
 from tests.dicom import dataset_bytes, make_instance
 from tests.fixtures.storage import describe_file
@@ -145,11 +144,3 @@ def test_a_finished_directory_is_removed_ledger_first(reception, monkeypatch):
     remove_finished(reception.directory)
     assert removed[0] == LEDGER_NAME
     assert not os.path.exists(reception.directory)
-
-
-def test_what_is_set_aside_keeps_its_reason(reception, tmp_path):
-    name = receive(reception).at(RECEIVED)
-    set_aside(reception.directory, name, str(tmp_path / "rejected"), "because")
-    aside = tmp_path / "rejected" / STARTED.association
-    assert (aside / name).exists()
-    assert "because" in (aside / f"{name}.json").read_text()

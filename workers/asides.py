@@ -1,0 +1,75 @@
+"""Setting aside what cannot be stored or registered: moved, counted, and logged once.
+
+When the disk does not take even that, the thing stays in the spool and is left alone for a while.
+"""
+
+import os
+import time
+
+from loguru import logger
+
+from oxidicom.records import Series
+from oxidicom.storage.gateway_directory import GatewayDirectory
+from oxidicom.storage.names import EntryName, NoteName
+from oxidicom.storage.rejected import set_aside
+from oxidicom.storage.spool import ledger_of
+from workers.scoreboard import Counter, Slot
+
+_LEFT_ALONE_SECONDS = 60.0
+
+
+class Asides:
+    """What one worker sets aside."""
+
+    def __init__(self, directory: GatewayDirectory, slot: Slot, counter: Counter, action: str) -> None:
+        """`counter` counts what is set aside, `action` marks its log line."""
+        self._spool = directory.spool
+        self._rejected = directory.rejected
+        self._slot = slot
+        self._counter = counter
+        self._action = action
+        self._left_alone: dict[tuple[str, str], float] = {}
+        """By association and file name: what could not be set aside, until when."""
+
+    def set_aside(self, association: str, name: EntryName | NoteName, state: str, reason: str, path: str = "") -> None:
+        """Set aside `name` of an association, for a `reason` without patient data."""
+        directory, file_name = os.path.join(self._spool, association), name.at(state)
+        log = logger.bind(association=association)
+        try:
+            series = _series_of(directory, name) if isinstance(name, NoteName) else None
+            set_aside(directory, file_name, self._rejected, reason, path=path, series=series)
+        except OSError as error:
+            self._left_alone[association, file_name] = time.monotonic() + _LEFT_ALONE_SECONDS
+            log.error(
+                "{what} cannot be set aside in .oxidicom/rejected ({trouble}) and stays in the spool: {reason}",
+                what=_called(name),
+                trouble=error.strerror,
+                reason=reason,
+                action="set_aside_failed",
+            )
+            return
+        self._slot.add(self._counter)
+        log.error(
+            "{what} was set aside in .oxidicom/rejected: {reason}",
+            what=_called(name),
+            reason=reason,
+            action=self._action,
+        )
+
+    def leaves_alone(self, association: str, name: EntryName | NoteName, state: str) -> bool:
+        """Tell whether `name` could not be set aside, and it is too early to try again."""
+        key = (association, name.at(state))
+        due = self._left_alone.get(key)
+        if due is not None and due <= time.monotonic():
+            del self._left_alone[key]
+            return False
+        return due is not None
+
+
+def _series_of(directory: str, name: NoteName) -> Series | None:
+    ledger = ledger_of(directory)
+    return ledger.series.get(name.series_hash) if ledger else None
+
+
+def _called(name: EntryName | NoteName) -> str:
+    return f"Instance {name.number}" if isinstance(name, EntryName) else f"The row of {name.key}"
