@@ -86,18 +86,21 @@ class SeriesNotes:
         """Learn from the spool how far the series of an association are."""
         for series_hash, one in series.items():
             key = (association, series_hash)
-            if key in self._series:
-                continue
-            progress = self._open(key, one)
-            for note, state in notes:
-                if note.series_hash != series_hash:
-                    continue
-                progress.answered |= note.key == EXPECTED_COUNT_KEY
-                progress.ended |= note.key == COMMITTED_COUNT_KEY
-                if state == DUE:
-                    self._due.append((association, one, note))
-            if progress.answered:
-                del self._unasked[key]
+            if key not in self._series:
+                self._open(key, one)
+        for note, state in notes:
+            key = (association, note.series_hash)
+            if note.series_hash in series:
+                self._learn(key, self._series[key], note, state)
+
+    def _learn(self, key: _Key, progress: _Progress, note: NoteName, state: str) -> None:
+        if note.key == EXPECTED_COUNT_KEY:
+            progress.answered = True
+            self._unasked.pop(key, None)
+        progress.ended |= note.key == COMMITTED_COUNT_KEY
+        due = (key[0], progress.series, note)
+        if state == DUE and due not in self._due and not self._retries.knows(due):
+            self._due.append(due)
 
     def end(self, association: str, ledger: Ledger | None = None) -> None:
         """Note that an association ended: the counts of its series are final."""

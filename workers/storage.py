@@ -13,11 +13,13 @@ import time
 from loguru import logger
 
 from oxidicom.errors import BootError, DatasetError
+from oxidicom.records import Series
 from oxidicom.storage.final_tree import FinalTree, links_work
 from oxidicom.storage.group_sync import GroupSync
+from oxidicom.storage.ledger import Ledger
 from oxidicom.storage.names import RECEIVED, STORED, EntryName, NoteName
 from oxidicom.storage.paths import storage_worker_of
-from oxidicom.storage.spool import associations, close_dead, contents, describe_entry, ledger_of
+from oxidicom.storage.spool import associations, close_dead, contents, describe_entry, ledger_mtime_ns, ledger_of
 from workers.asides import Asides
 from workers.messages import AssociationEnded, InstanceReceived, InstanceStored, ProcessDied
 from workers.notes import SeriesNotes
@@ -46,8 +48,9 @@ class StorageWorker:
         self._untrusted: set[InstanceReceived] = set()
         """Entries whose sync failed: their pages may be marked clean without being on the disk."""
         self._asides = Asides(shared.directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
-        self._settled: set[str] = set()
-        """Directories of ended associations in which nothing is left to do for this worker."""
+        self._settled: dict[str, int] = {}
+        """Directories of ended associations in which nothing is left to do for this worker, with the mtime of their
+        ledgers: one that was finished and put back since is not settled."""
         self._synced = 0.0
         self._rescan_due = 0.0
         self._adopt_due = time.monotonic() + _ADOPT_SECONDS
@@ -218,14 +221,13 @@ class StorageWorker:
     def _rescan(self) -> None:
         """Find what no message told: after a death of this worker, of a listener, of a whole gateway."""
         directories = associations(self._spool)
-        self._settled.intersection_update(directories)
+        self._settled = {one: self._settled[one] for one in directories if one in self._settled}
         self._notes.keep_only({os.path.basename(directory) for directory in directories})
         for directory in directories:
-            if directory in self._settled:
-                continue
             self._slot.beat(State.WORKING)
             try:
-                self._take_up(directory)
+                if directory not in self._settled or self._settled[directory] != ledger_mtime_ns(directory):
+                    self._take_up(directory)
             except OSError as error:
                 # A full or failing disk: this association waits for the next rescan, the others need not.
                 logger.bind(association=os.path.basename(directory)).warning(
@@ -238,11 +240,33 @@ class StorageWorker:
         if not dead and not self._has_listener(directory):
             self._rescan_due = 0.0  # another worker is ending it at this moment
             return
+        # Then the notes: what is decided there is neither asked nor decided anew because of an instance.
+        ledger = ledger_of(directory)
+        if ledger:
+            self._take_up_notes(directory, ledger)
+        self._store_received(directory)
+        if ledger and dead:
+            self._close(directory, ledger)
+
+    def _store_received(self, directory: str) -> None:
         names = self._received_in(directory)
         for start in range(0, len(names), _MOST_IN_GROUP):
             group = [self._describe(directory, name) for name in names[start : start + _MOST_IN_GROUP]]
             self._store([message for message in group if message and not self._retries.knows(message)])
-        self._take_up_notes(directory, dead)
+
+    def _take_up_notes(self, directory: str, ledger: Ledger) -> None:
+        notes = [(name, state) for name, state in contents(directory) if isinstance(name, NoteName)]
+        self._notes.take_up(os.path.basename(directory), self._mine(ledger), notes)
+
+    def _close(self, directory: str, ledger: Ledger) -> None:
+        """The association is over: its counts are final."""
+        association = os.path.basename(directory)
+        self._notes.end(association, ledger)
+        if self._notes.are_written(association, self._mine(ledger)) and not self._received_left(directory):
+            self._settled[directory] = ledger_mtime_ns(directory)
+
+    def _mine(self, ledger: Ledger) -> dict[str, Series]:
+        return {key: series for key, series in ledger.series.items() if self._is_mine(key)}
 
     def _has_listener(self, directory: str) -> bool:
         association = os.path.basename(directory)
@@ -276,20 +300,6 @@ class StorageWorker:
             reason = f"not readable: {error}"
         self._asides.set_aside(os.path.basename(directory), name, RECEIVED, reason)
         return None
-
-    def _take_up_notes(self, directory: str, dead: bool) -> None:
-        """Take up the metadata of an association, the final counts too if its listener is dead."""
-        ledger = ledger_of(directory)
-        if ledger is None:
-            return
-        association = os.path.basename(directory)
-        mine = {key: series for key, series in ledger.series.items() if self._is_mine(key)}
-        notes = [(name, state) for name, state in contents(directory) if isinstance(name, NoteName)]
-        self._notes.take_up(association, mine, notes)
-        if dead:
-            self._notes.end(association, ledger)
-            if self._notes.are_written(association, mine) and not self._received_left(directory):
-                self._settled.add(directory)
 
     def _received_left(self, directory: str) -> bool:
         return any(

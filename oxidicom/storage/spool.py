@@ -157,6 +157,14 @@ def ledger_of(directory: str) -> Ledger | None:
         return None
 
 
+def ledger_mtime_ns(directory: str) -> int:
+    """Return when the ledger of an association was written last, or 0 when the directory is being removed."""
+    try:
+        return os.stat(os.path.join(directory, LEDGER_NAME)).st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def describe_entry(path: str) -> Description:
     """Read what the listener knew about an entry from the entry itself. Raise DatasetError or OSError."""
     meta, header = read_header_of_file(path)

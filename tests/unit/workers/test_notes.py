@@ -1,0 +1,105 @@
+"""The metadata of a series: what was decided once is neither asked nor decided anew."""
+
+import os
+import types
+
+import pytest
+
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
+from oxidicom.storage.final_tree import FinalTree
+from oxidicom.storage.ledger import Ledger
+from oxidicom.storage.names import DUE, REGISTERED, STORED, NoteName
+from oxidicom.storage.paths import series_hash
+from oxidicom.storage.spool import contents
+from tests.fixtures.storage import describe_file
+from workers.messages import InstanceReceived, SeriesCounted, SeriesSeen, ToInquiry, ToRegistration
+from workers.notes import SeriesNotes
+from workers.queues import Queue
+from workers.scoreboard import Role, Scoreboard
+
+ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
+DESCRIPTION = describe_file()
+HASH = series_hash(DESCRIPTION.series)
+SERIES = {HASH: DESCRIPTION.series}
+EXPECTED = NoteName(HASH, EXPECTED_COUNT_KEY, "5")
+COMMITTED = NoteName(HASH, COMMITTED_COUNT_KEY, "2")
+
+
+@pytest.fixture
+def shared(gateway_directory):
+    scoreboard = Scoreboard(2)
+    scoreboard.slots[1].begin(Role.INQUIRY, 1)
+    queues = Queue(ToInquiry), Queue(SeriesCounted), Queue(ToRegistration)
+    os.mkdir(os.path.join(gateway_directory.spool, ASSOCIATION))
+    yield types.SimpleNamespace(
+        directory=gateway_directory,
+        scoreboard=scoreboard,
+        inquiry_queue=queues[0],
+        answer_queues=[queues[1]],
+        registration_queue=queues[2],
+    )
+    for queue in queues:
+        queue.close()
+
+
+@pytest.fixture
+def notes(shared, tmp_path):
+    tree = FinalTree(str(tmp_path / "files"), shared.directory.tmp)
+    return SeriesNotes(shared, shared.scoreboard.slots[0], 0, tree)
+
+
+def touch(shared, note, state):
+    with open(os.path.join(shared.directory.spool, ASSOCIATION, note.at(state)), "wb"):
+        return note, state
+
+
+def there(shared):
+    return set(contents(os.path.join(shared.directory.spool, ASSOCIATION)))
+
+
+def test_the_first_instance_of_a_series_makes_one_question(notes, shared):
+    for number in (1, 2):
+        notes.see(InstanceReceived(ASSOCIATION, number, HASH, 1, DESCRIPTION.file))
+        notes.take_answers()
+    assert shared.inquiry_queue.get() == SeriesSeen(0, ASSOCIATION, HASH, DESCRIPTION.series)
+    assert shared.inquiry_queue.get() is None
+
+
+def test_what_is_registered_is_neither_asked_nor_counted_again_when_an_instance_is_put_back(notes, shared):
+    found = [touch(shared, EXPECTED, REGISTERED), touch(shared, COMMITTED, REGISTERED)]
+    notes.take_up(ASSOCIATION, SERIES, found)
+    notes.see(InstanceReceived(ASSOCIATION, 1, HASH, 1, DESCRIPTION.file))
+    notes.end(ASSOCIATION, Ledger(series=SERIES, committed={HASH: 1}))
+    notes.take_answers()
+    notes.write_due()
+    assert shared.inquiry_queue.get() is None
+    assert there(shared) == set(found)
+    assert notes.are_written(ASSOCIATION, SERIES)
+
+
+def test_what_is_due_is_written_also_of_a_series_that_is_known(notes, shared):
+    """The same association was finished a moment ago, and is put back before it is forgotten."""
+    notes.take_up(ASSOCIATION, SERIES, [(EXPECTED, REGISTERED), (COMMITTED, REGISTERED)])
+    notes.take_up(ASSOCIATION, SERIES, [touch(shared, COMMITTED, DUE)])
+    notes.write_due()
+    assert there(shared) == {(COMMITTED, STORED)}
+    assert shared.registration_queue.get().key == COMMITTED_COUNT_KEY
+
+
+def test_what_waits_already_is_not_taken_twice(notes, shared):
+    found = [touch(shared, EXPECTED, DUE)]
+    for _ in range(2):
+        notes.take_up(ASSOCIATION, SERIES, found)
+    notes.write_due()
+    assert shared.registration_queue.get() and shared.registration_queue.get() is None
+
+
+def test_the_count_comes_at_the_end_and_after_the_answer(notes, shared):
+    notes.see(InstanceReceived(ASSOCIATION, 1, HASH, 1, DESCRIPTION.file))
+    notes.end(ASSOCIATION, Ledger(series=SERIES, committed={HASH: 2}))
+    notes.write_due()
+    assert there(shared) == set()
+    shared.answer_queues[0].put(SeriesCounted(ASSOCIATION, HASH, 5))
+    notes.take_answers()
+    notes.write_due()
+    assert there(shared) == {(EXPECTED, STORED), (COMMITTED, STORED)}
