@@ -5,7 +5,7 @@ import os
 import pytest
 
 from oxidicom.errors import BootError
-from oxidicom.storage.gateway_directory import GatewayDirectory
+from oxidicom.storage.gateway_directory import GatewayDirectory, gateway_paths, is_running
 from oxidicom.storage.ledger import Started
 from oxidicom.storage.spool import Reception, associations, ledger_of
 from tests.fixtures.storage import describe_file
@@ -62,3 +62,32 @@ def test_a_storage_that_is_no_directory_is_named(tmp_path):
     path.write_bytes(b"")
     with pytest.raises(BootError, match="CHRIS_FILES_ROOT must be a directory"):
         GatewayDirectory(str(path))
+
+
+def test_what_a_death_left_hidden_is_removed_with_the_orphan(gateway_directory, tmp_path):
+    os.mkdir(os.path.join(gateway_directory.spool, f".{STARTED.association}"))
+    with open(os.path.join(gateway_directory.spool, ".probe-1"), "wb"):
+        pass
+    die(gateway_directory)
+    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans() == 0
+    assert not os.path.exists(gateway_directory.path)
+
+
+def test_whether_a_gateway_runs_is_told_without_disturbing_anybody(gateway_directory, tmp_path):
+    receive(gateway_directory)
+    assert is_running(gateway_directory.path)
+    die(gateway_directory)
+    assert not is_running(gateway_directory.path)
+    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans() == 1
+
+
+def test_a_gateway_that_is_about_to_start_is_not_seen_before_it_has_its_lock(gateway_directory, tmp_path):
+    os.mkdir(tmp_path / "files" / ".oxidicom" / "01HZ7TF03EZD364005NP332RBR")
+    assert gateway_paths(str(tmp_path / "files")) == [gateway_directory.path]
+    assert gateway_paths(str(tmp_path / "elsewhere")) == []
+
+
+def test_what_is_released_is_for_others(gateway_directory, tmp_path):
+    receive(gateway_directory)
+    gateway_directory.release()
+    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans() == 1
