@@ -12,6 +12,7 @@ import ssl
 import time
 
 from loguru import logger
+from ulid import ULID
 
 from oxidicom.association.acceptor import Acceptor, State
 from oxidicom.association.events import AssociationRejected, AssociationRequested
@@ -21,6 +22,7 @@ from workers.accept_queue import AcceptQueue
 from workers.association import policy_of
 from workers.connections import Peer, accept, learn_peer
 from workers.encryption import say_no_more
+from workers.facts import AssociationFinished
 from workers.scoreboard import Counter, Phase, Role, Slot
 from workers.scoreboard import State as WorkerState
 from workers.shared import Shared
@@ -44,6 +46,7 @@ class _Caller:
         self.peer = peer
         self.acceptor = acceptor
         self.answered = False
+        self.began_ns = time.time_ns()
         self.since = time.monotonic()
         """When it was accepted, or answered."""
 
@@ -136,6 +139,7 @@ class Doorman:
 
     def _account(self, caller: _Caller, event: AssociationRejected) -> None:
         self._slot.add(Counter.ASSOCIATIONS_REJECTED)
+        self._tell(caller, event)
         logger.warning(
             "Association of {calling_ae_title} rejected ({reason}): no listener was free for {seconds:g} s",
             calling_ae_title=event.request.calling_ae_title,
@@ -145,6 +149,21 @@ class Doorman:
             listeners=self._shared.settings.listeners,
             action="busy",
         )
+
+    def _tell(self, caller: _Caller, event: AssociationRejected) -> None:
+        reason = event.reason.name.lower().replace("_", " ")
+        fact = AssociationFinished(
+            association=str(ULID()),
+            began_ns=caller.began_ns,
+            ended_ns=time.time_ns(),
+            peer_address=caller.peer.address,
+            peer_port=caller.peer.port,
+            calling_ae_title=event.request.calling_ae_title,
+            called_ae_title=event.request.called_ae_title,
+            how=f"rejected: {reason}",
+            rejection=reason,
+        )
+        self._shared.facts.tell(self._slot, fact)
 
     def _dismiss_slow(self) -> None:
         crowded = len(self._callers) >= _MOST_CALLERS

@@ -32,18 +32,18 @@ class AssociationFinished(msgspec.Struct, frozen=True, array_like=True, tag=1):
     peer_port: int
     calling_ae_title: str
     called_ae_title: str
-    contexts_accepted: int
-    contexts_rejected: int
-    received: int
-    committed: int
-    bytes: int
-    series: int
-    refused: dict[str, int]
-    """Number of refused instances by status, such as C000."""
     how: str
-    rejection: str
+    rejection: str = ""
     """Why it was rejected; empty when it was accepted."""
-    moments: list[Moment]
+    contexts_accepted: int = 0
+    contexts_rejected: int = 0
+    received: int = 0
+    committed: int = 0
+    bytes: int = 0
+    series: int = 0
+    refused: dict[str, int] = {}
+    """Number of refused instances by status, such as C000."""
+    moments: list[Moment] = []
 
 
 class SeriesAsked(msgspec.Struct, frozen=True, array_like=True, tag=2):

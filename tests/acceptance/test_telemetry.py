@@ -158,3 +158,21 @@ def test_without_an_endpoint_nothing_is_exported_and_nothing_said_about_it(gatew
     assert gateway.stop() == 0
     text = gateway.log_path.read_text().lower()
     assert not any(word in text for word in ("otlp", "telemetry", "export", "4317"))
+
+
+def test_rejections_have_their_reasons(make_observed, collector, tmp_path):
+    gateway = make_observed(CHRIS_SCP_ALLOWED_AETS="FRIEND", CHRIS_LISTENER_THREADS="1", CHRIS_SCP_BUSY_SECONDS="1")
+    paths = make_series(tmp_path / "in", 1)
+    entity = AE("STRANGER")
+    entity.requested_contexts = contexts_of(paths)
+    assert entity.associate("127.0.0.1", gateway.port).is_rejected
+    held = AE("FRIEND")
+    held.requested_contexts = contexts_of(paths)
+    association = held.associate("127.0.0.1", gateway.port)
+    assert held.associate("127.0.0.1", gateway.port).is_rejected, "every listener is busy"
+    association.release()
+    name = "oxidicom.association.rejected"
+    reasons = {(("reason", "calling ae title not recognized"),): 1, (("reason", "local limit exceeded"),): 1}
+    wait_until(lambda: collector.numbers(name) == reasons, "both reasons")
+    spans = wait_until(lambda: len(collector.spans_named("association")) == 3 and collector.spans, "three spans")
+    assert sum(span.status.code == 2 for span in spans if span.name == "association") == 2
