@@ -1,12 +1,14 @@
 """Which abstract syntaxes (kinds of objects) and transfer syntaxes (their encodings) this program takes.
 
-The tables are derived from pydicom's dictionary of UIDs, so that a newer pydicom brings newer ones.
+The tables are derived from pydicom's dictionary of UIDs, so that a newer pydicom brings newer ones. pynetdicom adds
+some to it when it is imported: it is imported here, so that it does not matter who imports it when.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
 import pydicom.uid
+import pynetdicom  # noqa: F401 (see above)
 from pydicom._uid_dict import UID_dictionary
 
 from oxidicom.association.uids import is_usable_uid

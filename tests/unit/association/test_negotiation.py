@@ -1,5 +1,8 @@
 """The answer to a proposal; pynetdicom's negotiation is the oracle where its rules are ours."""
 
+import subprocess
+import sys
+
 import pydicom.uid
 import pynetdicom.sop_class
 import pytest
@@ -98,6 +101,16 @@ OTHER_SERVICES = sorted(
 @pytest.mark.parametrize("service", OTHER_SERVICES)
 def test_classes_of_other_services_are_not_supported(service: str) -> None:
     assert [uid for uid in _classes_of_pynetdicom(service) if supports_abstract_syntax(uid)] == []
+
+
+def test_the_tables_do_not_depend_on_who_was_imported_first() -> None:
+    show = "import oxidicom.association.syntaxes as s; print(sorted(s.TRANSFER_SYNTAXES), sorted(s.STORAGE_CLASSES))"
+    orders = ("", "import pynetdicom, pynetdicom.sop_class;")
+    shown = {
+        subprocess.run([sys.executable, "-c", order + show], capture_output=True, check=True, text=True).stdout
+        for order in orders
+    }
+    assert len(shown) == 1
 
 
 def test_transfer_syntaxes_are_those_of_pydicom_but_for_streams() -> None:
