@@ -4,6 +4,7 @@ import contextlib
 import errno
 import ipaddress
 import socket
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from oxidicom.settings import Settings
 _READ_SECONDS = 1.0
 """The longest wait for a peer, so that the heartbeat goes on and every deadline is kept."""
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_WITHOUT_DESCRIPTORS_SECONDS = 0.5
+"""`accept` fails at once then, for as long as it lasts: a pause keeps the log and the processor free."""
 _PROBE_SECONDS = 10
 _PROBES = 6
 
@@ -40,6 +43,7 @@ def accept(listening_socket: socket.socket, settings: Settings) -> tuple[socket.
     except OSError as error:
         if error.errno in _OUT_OF_DESCRIPTORS:
             logger.error("No connection can be accepted: {reason}", reason=error.strerror, action="accept_failed")
+            time.sleep(_WITHOUT_DESCRIPTORS_SECONDS)
         return None  # the socket was shut down, or the peer is gone already (ECONNABORTED)
     with contextlib.suppress(OSError):
         _configure(connection, settings)

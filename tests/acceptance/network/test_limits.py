@@ -1,5 +1,6 @@
 """Deadlines and caps: what a listener puts up with."""
 
+import resource
 import struct
 
 import pytest
@@ -100,6 +101,20 @@ def test_a_claimed_length_allocates_nothing(gateway):
             wire.send(struct.pack(">BxLLBB", 4, 64 << 20, (64 << 20) - 4, 1, 1)).half_close()
             assert wire.receive() is LOST
     assert own_bytes(listeners) - before < len(listeners) * (4 << 20)
+
+
+def test_without_descriptors_a_listener_waits_until_there_are_some(make_gateway):
+    gateway = make_gateway(CHRIS_LISTENER_THREADS="1")
+    (listener,) = gateway.pids_of("listener")
+    limits = resource.prlimit(listener, resource.RLIMIT_NOFILE)
+    resource.prlimit(listener, resource.RLIMIT_NOFILE, (1, limits[1]))
+    wait_until(lambda: len(gateway.lines("accept_failed")) >= 2, "it is said")
+    assert len(gateway.lines("accept_failed")) < 10, "but not without a pause"
+    with Wire(gateway.port) as wire:
+        wire.send(associate_rq())
+        resource.prlimit(listener, resource.RLIMIT_NOFILE, limits)
+        assert wire.receive()[0] == ACCEPTED
+    assert gateway.pids_of("listener") == [listener]
 
 
 def test_an_instance_over_the_limit_is_refused_and_the_next_is_stored(make_gateway, rows, tmp_path):

@@ -52,6 +52,7 @@ NASTY = [
     "\u202egnp.exe".encode(),
     "e\u0301".encode(),
     "\U0010ffff\U0001f4a9".encode(),
+    "".join(chr((plane << 16) + 0x2F2F) for plane in range(17)).encode(),  # one of every plane, ending as `/` does
     b"\xff\xfe\x2e\x00\x2e\x00",
     b"\xc0\xae\xc0\xae\xc0\xaf",  # overlong UTF-8 for ../
     b"x" * 65536,
