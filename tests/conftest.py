@@ -19,6 +19,7 @@ _PROGRAMS = {
     "orthanc": ("Orthanc", "orthanc"),
     "strace": ("strace", "strace"),
     "haproxy": ("haproxy", "haproxy"),
+    "openssl": ("openssl", "openssl"),
     "systemd": ("systemd-analyze", "systemd"),
 }
 

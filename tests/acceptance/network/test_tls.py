@@ -45,7 +45,7 @@ class SecureWire(Wire):
 
     def __init__(self, port, context):
         super().__init__(port)
-        self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
+        self.socket = context.wrap_socket(self.socket, server_hostname="localhost", suppress_ragged_eofs=False)
 
 
 def presented_certificate(gateway, authority):
@@ -103,6 +103,7 @@ def run(command, check=True, **options):
     return done
 
 
+@pytest.mark.openssl
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -121,6 +122,7 @@ def test_openssl_shakes_hands(tls_gateway, authority, options, expected):
 # -- what is refused -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.openssl
 @pytest.mark.parametrize(
     "options",
     [
