@@ -8,16 +8,16 @@ import time
 
 from benchmarks.datasets import Content
 from benchmarks.directories import empty_files, fresh_directory
+from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figure, Measurement
-from benchmarks.load import Load
+from benchmarks.load import Load, assign
 from benchmarks.memory import uss_bytes
 from benchmarks.processes import precise_cpu_seconds, title_of, tree_of
-from benchmarks.sender import Assignment
 from benchmarks.server import Server
 from benchmarks.workloads import IDLE, Workload
 
 LISTENERS = 64
-_WORKLOAD = Workload(IDLE, "idle, 64 listeners", [Content.SMALL_EXPLICIT] * LISTENERS, instances=1)
+_WORKLOAD = Workload(IDLE, "idle, 64 listeners", [Content.SMALL_EXPLICIT] * LISTENERS, LISTENERS, seconds=30.0)
 
 
 def measure_idle(round_number: int, server: Server, directory: str, seconds: float) -> Measurement:
@@ -27,11 +27,7 @@ def measure_idle(round_number: int, server: Server, directory: str, seconds: flo
         stack.callback(empty_files, own)
         running = stack.enter_context(server.running(own, _WORKLOAD))
         running.begin()
-        assignments = [
-            Assignment(round_number, association, content, 16384, instances=1, seconds=30.0)
-            for association, content in enumerate(_WORKLOAD.contents)
-        ]
-        with Load(assignments, running.port) as load:  # all at once, so that each listener gets one
+        with Load(assign(_WORKLOAD, round_number), running.port) as load:  # all at once: each listener gets one
             outcome = load.run()
         running.finish(outcome)
         running.verify(outcome)
@@ -40,5 +36,7 @@ def measure_idle(round_number: int, server: Server, directory: str, seconds: flo
         time.sleep(seconds)
         cores = (precise_cpu_seconds(pids) - before) / (time.monotonic() - began)
         listeners = [uss_bytes(pid) or 0 for pid in pids if title_of(pid) == "listener"]
+        if len(listeners) != LISTENERS:
+            raise BenchmarkError(f"there are {len(listeners)} processes named listener instead of {LISTENERS}")
     figures = {Figure.LISTENER_USS_BYTES: float(max(listeners)), Figure.IDLE_CPU_CORES: cores}
     return Measurement(round_number, IDLE, server.name, figures)

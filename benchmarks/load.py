@@ -12,6 +12,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figure, percentile
 from benchmarks.forked import fork
 from benchmarks.sender import Assignment, Sent, send
+from benchmarks.workloads import Workload
 
 _ASSOCIATE_SECONDS = 60.0
 _GRACE_SECONDS = 240.0
@@ -50,6 +51,23 @@ class Outcome:
             Figure.LATENCY_P99_SECONDS: percentile(latencies, 99),
             Figure.SENDER_CPU_SECONDS: sum(sender.cpu_seconds for sender in self.sent) / self.instances,
         }
+
+
+def assign(workload: Workload, round_number: int, instances_per_second: float | None = None) -> list[Assignment]:
+    """Return what each association of a workload is to do, at a pace of all together if one is given."""
+    pace = instances_per_second / workload.associations if instances_per_second else None
+    return [
+        Assignment(
+            round_number=round_number,
+            association=association,
+            content=content,
+            max_pdu_bytes=workload.max_pdu_bytes,
+            instances=workload.instances_each,
+            seconds=workload.seconds,
+            instances_per_second=pace,
+        )
+        for association, content in enumerate(workload.contents)
+    ]
 
 
 class Load:

@@ -7,9 +7,8 @@ from benchmarks.directories import empty_files, fresh_directory
 from benchmarks.disk import settle, sync_filesystem
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import WARM_UP, Figure, Measurement
-from benchmarks.load import Load, Outcome
+from benchmarks.load import Load, Outcome, assign
 from benchmarks.memory import Peaks, watch_memory
-from benchmarks.sender import Assignment
 from benchmarks.server import RunningServer, Server
 from benchmarks.workloads import Workload
 
@@ -56,28 +55,13 @@ class Trial:
             return outcome, memory.finish()
 
     def _run_load(self, running: RunningServer) -> Outcome:
-        with Load(self._assignments(), running.port) as load:
+        assignments = assign(self.workload, self.round_number, self.instances_per_second)
+        with Load(assignments, running.port) as load:
             outcome = load.run()
         if self.workload.until_synced:
             sync_filesystem(running.directory)
             return dataclasses.replace(outcome, ended=time.monotonic())
         return outcome
-
-    def _assignments(self) -> list[Assignment]:
-        workload = self.workload
-        pace = self.instances_per_second / workload.associations if self.instances_per_second else None
-        return [
-            Assignment(
-                round_number=self.round_number,
-                association=association,
-                content=content,
-                max_pdu_bytes=workload.max_pdu_bytes,
-                instances=workload.instances,
-                seconds=workload.seconds,
-                instances_per_second=pace,
-            )
-            for association, content in enumerate(workload.contents)
-        ]
 
     def _measurement(self, figures: dict[Figure, float], peaks: Peaks | None = None) -> Measurement:
         uss_bytes = peaks.peak_bytes if peaks else {}

@@ -19,7 +19,7 @@ from benchmarks.trial import Trial
 from benchmarks.workloads import Workload
 from tests.waiting import wait_until
 
-WORKLOAD = Workload("tiny", "a few instances", [Content.SMALL_EXPLICIT, Content.SMALL_IMPLICIT], instances=40)
+WORKLOAD = Workload("tiny", "a few instances", [Content.SMALL_EXPLICIT, Content.SMALL_IMPLICIT], 80, 20.0)
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,14 @@ import sys
 
 import pytest
 
-from benchmarks.datasets import Content
+from benchmarks.datasets import PLACEHOLDER, Content, Identity, templates_of
 from benchmarks.directories import fresh_directory, workplace
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import WARM_UP, Figure
 from benchmarks.floors import FLOORS, Floor
 from benchmarks.load import Load
-from benchmarks.requestor import decode_response
+from benchmarks.message import Message
+from benchmarks.requestor import Requestor, decode_response
 from benchmarks.sender import Assignment
 from benchmarks.server import free_port, listening_ports, process, require_sizes
 from benchmarks.trial import Trial
@@ -25,7 +26,7 @@ from tests.waiting import wait_until
 
 DISCARD, WRITE = FLOORS
 MIX = (Content.SMALL_EXPLICIT, Content.LARGE_IMPLICIT, Content.SMALL_IMPLICIT)
-WORKLOAD = Workload("tiny", "a few instances", MIX, instances=30, seconds=20.0)
+WORKLOAD = Workload("tiny", "a few instances", MIX, instances=90, seconds=20.0)
 
 
 @pytest.mark.parametrize("server", FLOORS, ids=lambda server: server.name)
@@ -72,7 +73,7 @@ def test_sizes_must_be_those_of_the_datasets():
 
 
 def test_pace_and_time_bound_a_load(tmp_path):
-    workload = Workload("paced", "paced", [Content.SMALL_EXPLICIT] * 2, seconds=0.5)
+    workload = Workload("paced", "paced", [Content.SMALL_EXPLICIT] * 2, instances=10_000, seconds=0.5)
     measurement = Trial(1, workload, WRITE, instances_per_second=100).run(str(tmp_path))
     assert measurement.figures[Figure.INSTANCES_PER_SECOND] == pytest.approx(100, rel=0.15)
 
@@ -158,3 +159,23 @@ def test_a_workplace_is_gone_afterwards(tmp_path):
         assert os.listdir(own) == [os.path.basename(directory)]
         assert os.stat(directory).st_mode & 0o777 == 0o755
     assert os.listdir(tmp_path) == []
+
+
+def test_the_floor_writes_what_was_sent(tmp_path):
+    (template,) = templates_of(Content.LARGE_EXPLICIT)
+    with WRITE.running(str(tmp_path), WORKLOAD) as running:
+        requestor = Requestor(running.port, template.sop_class_uid, template.transfer_syntax_uid)
+        message = Message(template, requestor.max_pdu_bytes)
+        for number in (1, 2):
+            message.address(Identity(1, 0, number), number)
+            requestor.store(message, number)
+        requestor.release()
+    first, second = sorted(tmp_path.iterdir())
+    for path, number in ((first, 1), (second, 2)):
+        identity = Identity(1, 0, number)
+        expected = template.head.replace(
+            PLACEHOLDER.sop_instance_uid.encode(), identity.sop_instance_uid.encode()
+        ).replace(PLACEHOLDER.series_instance_uid.encode(), identity.series_instance_uid.encode())
+        number_at = expected.index(b"IS\x06\x00" + PLACEHOLDER.instance_number.encode(), 900) + 4
+        expected = expected[:number_at] + identity.instance_number.encode() + expected[number_at + 6 :]
+        assert path.read_bytes() == expected
