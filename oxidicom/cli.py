@@ -2,8 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from loguru import logger
@@ -12,7 +13,13 @@ from rich.console import Console
 from oxidicom import __version__
 from oxidicom.cube.conninfo import display
 from oxidicom.cube.embedded import EmbeddedPostgres
-from oxidicom.errors import BootError, CertificateError, ConfigurationError
+from oxidicom.errors import (
+    BootError,
+    CertificateError,
+    ConfigurationError,
+    DatabaseUnavailableError,
+    OxidicomError,
+)
 from oxidicom.logs import configure_logs, writes_text
 from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import EMBEDDED, Settings, unknown_variables
@@ -60,10 +67,71 @@ def serve() -> None:
 @_app.command()
 def check() -> None:
     """Check the configuration and everything that it points at; exit with an error if something is wrong."""
-    from oxidicom.check import run_checks  # noqa: PLC0415 (brings pynetdicom, which serving does without)
+    from oxidicom.operations.check import run_checks  # noqa: PLC0415 (brings pynetdicom, which serving does without)
 
     settings = _settings()
     raise typer.Exit(run_checks(settings, unknown_variables(os.environ), Console()))
+
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@_app.command()
+def status(as_json: _Json = False) -> None:
+    """Show what waits, since when, and what was set aside and why. It only reads; a gateway may run or not.
+
+    Exit status 0: nothing is set aside and the database can be reached; else 1.
+    """
+    from oxidicom.operations.status import run_status  # noqa: PLC0415 (serving does without it)
+
+    _operate(lambda settings: run_status(settings, as_json, Console()))
+
+
+@_app.command()
+def retry(
+    association: Annotated[
+        str | None, typer.Option(help="Only what was set aside of this association (a ULID).")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be put back.")] = False,
+) -> None:
+    """Put what was set aside back, to be stored and registered again. A gateway may run or not.
+
+    Exit status 0: nothing is left set aside; 1: something is, for the reason that is printed.
+    """
+    from oxidicom.operations.retry import run_retry  # noqa: PLC0415 (serving does without it)
+
+    _operate(lambda settings: run_retry(settings.files_root, association, dry_run, Console()))
+
+
+@_app.command()
+def reconcile(
+    register: Annotated[
+        bool, typer.Option("--register", help="Register files without a row, described from the files themselves.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Compare the files below SERVICES/PACS with the database. Nothing is ever deleted; a gateway may run or not.
+
+    Exit status 0: nothing differs, or not any more; else 1. What is printed has paths, which hold patient data.
+    """
+    from oxidicom.operations.reconcile import run_reconcile  # noqa: PLC0415 (serving does without it)
+
+    _operate(lambda settings: run_reconcile(settings, register, as_json, Console()))
+
+
+def _operate(operation: Callable[[Settings], int]) -> NoReturn:
+    """Run a command of the operator. What keeps it from its work is one line."""
+    settings = _settings()
+    try:
+        raise typer.Exit(operation(settings))
+    except DatabaseUnavailableError as error:
+        reason = f"the database cannot be used: {error}"
+    except OxidicomError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"{error.filename or settings.files_root} cannot be used: {error.strerror}"
+    print(f"oxidicom: {reason}", file=sys.stderr)
+    raise typer.Exit(1)
 
 
 def _settings() -> Settings:

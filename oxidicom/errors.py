@@ -7,7 +7,8 @@ OxidicomError
  ├── ProtocolError             a peer broke PS3.8 or PS3.7; the association is aborted
  ├── DatasetError              one instance cannot be taken; the association goes on
  ├── DatabaseUnavailableError  CUBE's database cannot be used at present; work waits in the spool
- └── RowRefusedError           the database refuses one row; it is set aside
+ ├── RowRefusedError           the database refuses one row; it is set aside
+ └── OperationError            a command of the operator cannot do its work
 
 A message never holds patient data: it names attributes, columns and lengths, not values.
 """
@@ -69,3 +70,7 @@ class RowRefusedError(OxidicomError):
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
+
+
+class OperationError(OxidicomError):
+    """A command of the operator cannot do its work. The message says why, and what to do."""

@@ -123,9 +123,20 @@ def read_ledger(path: str) -> Ledger:
     return ledger
 
 
+def read_started(path: str) -> Started | None:
+    """Return the first line of the ledger at `path`. Raise OSError."""
+    line = next(_lines(path), None)
+    return line if isinstance(line, Started) else None
+
+
 def committed_numbers(path: str) -> set[int]:
     """Return the numbers of all instances that the ledger at `path` has as committed. Raise OSError."""
-    return {line.number for line in _lines(path) if isinstance(line, Committed)}
+    return {number for number, _ in committed_paths(path)}
+
+
+def committed_paths(path: str) -> Iterator[tuple[int, str]]:
+    """Yield number and final path of all instances that the ledger at `path` has as committed. Raise OSError."""
+    return ((line.number, line.path) for line in _lines(path) if isinstance(line, Committed))
 
 
 def _lines(path: str) -> Iterator[Line]:

@@ -10,8 +10,11 @@
 Every step is one `rename`, so a crash leaves a thing at one step or at the next, never between.
 """
 
+import datetime
 import re
 from typing import NamedTuple
+
+from ulid import ULID
 
 PART = "part"
 RECEIVED = "received"
@@ -46,6 +49,15 @@ class NoteName(NamedTuple):
     def at(self, state: str) -> str:
         """Return its file name at `state`."""
         return f"{self.series_hash}-{self.key}={self.value}.{state}"
+
+
+def moment_of(ulid: str) -> datetime.datetime | None:
+    """Return when a gateway or an association began, by its ULID, or None when that is no ULID."""
+    try:
+        parsed = ULID.from_str(ulid)
+        return parsed.datetime if str(parsed) == ulid else None
+    except ValueError:
+        return None
 
 
 def part_name(number: int) -> str:

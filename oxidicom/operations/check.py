@@ -14,11 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from oxidicom.cube.conninfo import display
-from oxidicom.cube.database import Database
-from oxidicom.cube.embedded import conninfo_of_running
-from oxidicom.errors import BootError, CertificateError, DatabaseUnavailableError, DatasetError, OxidicomError
+from oxidicom.errors import BootError, CertificateError, DatasetError, OxidicomError
+from oxidicom.operations.database import conninfo_of, state_of_database
 from oxidicom.pacs.echo import echo
-from oxidicom.settings import EMBEDDED, Settings
+from oxidicom.settings import Settings
 from oxidicom.storage.final_tree import FinalTree, links_work
 from oxidicom.storage.reserve import Reserve
 from oxidicom.tls import build_context, expiry_of, expiry_warning
@@ -166,22 +165,14 @@ def _group_name(gid: int) -> str:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
-    conninfo: str | None = settings.db_connection
-    shown = display(settings.db_connection)
-    if settings.db_connection == EMBEDDED:
-        conninfo = conninfo_of_running(settings.embedded_directory)
-        if conninfo is None:
-            yield Finding("database", REMARK, "embedded; it is started with the gateway")
-            return
-    try:
-        database = Database(conninfo or "", max_connections=1)
-        try:
-            generation = database.generation()
-        finally:
-            database.close()
-        yield Finding("database", GOOD, f"{shown} is reachable, schema generation {generation}")
-    except DatabaseUnavailableError as error:
-        yield Finding("database", TROUBLE, f"CHRIS_DB_CONNECTION ({shown}): {error}")
+    if conninfo_of(settings) is None:
+        yield Finding("database", REMARK, "embedded; it is started with the gateway")
+        return
+    shown, state = display(settings.db_connection), state_of_database(settings)
+    if state.reachable:
+        yield Finding("database", GOOD, f"{shown} is reachable, schema generation {state.generation}")
+    else:
+        yield Finding("database", TROUBLE, f"CHRIS_DB_CONNECTION ({shown}): {state.reason}")
 
 
 def _pacs(settings: Settings) -> Iterator[Finding]:

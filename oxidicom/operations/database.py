@@ -1,0 +1,50 @@
+"""CUBE's database as the operator's commands find it: that of the settings, or the embedded one while it runs."""
+
+import contextlib
+from collections.abc import Iterator
+
+import msgspec
+
+from oxidicom.cube.database import Database
+from oxidicom.cube.embedded import conninfo_of_running
+from oxidicom.errors import DatabaseUnavailableError
+from oxidicom.settings import EMBEDDED, Settings
+
+
+class DatabaseState(msgspec.Struct):
+    """Whether the database can be used."""
+
+    reachable: bool
+    generation: str | None = None
+    """Of its schema."""
+    reason: str | None = None
+    """Why it cannot be used."""
+
+
+def conninfo_of(settings: Settings) -> str | None:
+    """Return the connection string, or None when the embedded database does not run at present."""
+    if settings.db_connection == EMBEDDED:
+        return conninfo_of_running(settings.embedded_directory)
+    return settings.db_connection
+
+
+@contextlib.contextmanager
+def database_of(settings: Settings) -> Iterator[Database]:
+    """Give the database, to be closed at the end. Raise DatabaseUnavailableError."""
+    conninfo = conninfo_of(settings)
+    if conninfo is None:
+        raise DatabaseUnavailableError("it is embedded, and runs only while the gateway does")
+    database = Database(conninfo, max_connections=1)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def state_of_database(settings: Settings) -> DatabaseState:
+    """Try whether the database can be used."""
+    try:
+        with database_of(settings) as database:
+            return DatabaseState(True, database.generation())
+    except DatabaseUnavailableError as error:
+        return DatabaseState(False, reason=str(error))

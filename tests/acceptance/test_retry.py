@@ -1,0 +1,140 @@
+"""What was set aside is put back by the operator, stored and registered again, and its metadata stay right."""
+
+import contextlib
+import json
+
+import psycopg
+import pytest
+
+from tests.acceptance.drills.account import nothing_lost, settled
+from tests.acceptance.test_inquiry import answer, pacs  # noqa: F401 (a fixture)
+from tests.dicom import make_series, send
+from tests.waiting import wait_until
+
+
+@contextlib.contextmanager
+def refusing(database, condition):
+    """While it lasts the table refuses every row for which `condition` does not hold."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"ALTER TABLE pacsfiles_pacsfile ADD CONSTRAINT strict CHECK ({condition})")
+    try:
+        yield
+    finally:
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE pacsfiles_pacsfile DROP CONSTRAINT strict")
+
+
+def send_series(gateway, tmp_path, count=3):
+    """Send a series; return its files by their SOP Instance UID."""
+    paths = make_series(tmp_path / "in", count, "1.2.3")
+    assert {status.Status for status in send(gateway.port, paths)} == {0}
+    return {f"1.2.3.{number}": path for number, path in enumerate(paths, 1)}
+
+
+def set_aside(gateway):
+    return sorted(str(path) for path in gateway.files_root.glob(".oxidicom/rejected/**/*") if path.is_file())
+
+
+def everything_is_right(gateway, rows, sent, expected="unknown"):
+    settled(gateway, 120)
+    nothing_lost(gateway, rows, sent)
+    found = sorted((row["ProtocolName"], row["SeriesDescription"]) for row in rows(metadata=True))
+    assert found == [("NumberOfSeriesRelatedInstances", expected), ("OxidicomAttemptedPushCount", str(len(sent)))]
+    assert not list(gateway.files_root.glob(".oxidicom/rejected/*"))
+    assert not list(gateway.files_root.glob(".oxidicom/0*/spool/*"))
+
+
+REFUSED = [
+    """position('-1.2.3.2.dcm' in fname) = 0""",  # one instance of three
+    """"ProtocolName" <> 'OxidicomAttemptedPushCount'""",
+    """"ProtocolName" <> 'NumberOfSeriesRelatedInstances'""",
+    """"PatientID" <> '1CT1'""",  # everything
+]
+
+
+@pytest.mark.parametrize("condition", REFUSED)
+def test_a_stopped_gateway_takes_up_at_its_start_what_was_put_back(
+    condition,
+    make_gateway,
+    database,
+    rows,
+    tmp_path,
+    pacs,  # noqa: F811
+):
+    seen = pacs(lambda event: [(0xFF00, answer(event.identifier, 7))])
+    gateway = make_gateway(CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{seen['port']}")
+    with refusing(database, condition):
+        sent = send_series(gateway, tmp_path)
+        wait_until(lambda: set_aside(gateway), "something is set aside")
+        wait_until(lambda: not gateway.spooled(), "the association is finished")
+        assert gateway.stop() == 0
+    left = len(set_aside(gateway)) // 2
+    done = gateway.command("retry")
+    assert done.returncode == 0, done.stderr
+    assert f"{left} put back" in done.stdout
+    assert not set_aside(gateway)
+    assert gateway.command("retry").stdout == "Nothing is set aside.\n"
+    gateway.start()
+    everything_is_right(gateway, rows, sent, "7")
+    assert len(seen["queries"]) == 1, "the PACS is not asked again"
+
+
+@pytest.mark.timeout(240)
+def test_a_running_gateway_takes_it_up_within_a_minute(make_gateway, database, rows, tmp_path):
+    gateway = make_gateway()
+    with refusing(database, """"PatientID" <> '1CT1'"""):
+        sent = send_series(gateway, tmp_path)
+        wait_until(lambda: len(set_aside(gateway)) == 2 * 5 and not gateway.spooled(), "everything is set aside")
+    assert gateway.command("retry").returncode == 0
+    wait_until(lambda: len(rows()) == 3, "the rows", 90)
+    everything_is_right(gateway, rows, sent)
+
+
+def test_what_is_refused_again_is_set_aside_again(make_gateway, database, rows, tmp_path):
+    gateway = make_gateway()
+    with refusing(database, REFUSED[0]):
+        sent = send_series(gateway, tmp_path)
+        wait_until(lambda: set_aside(gateway) and not gateway.spooled(), "one is set aside")
+        before = set_aside(gateway)
+        gateway.stop()
+        assert gateway.command("retry").returncode == 0
+        gateway.start()
+        wait_until(lambda: set_aside(gateway) == before and not gateway.spooled(), "it is set aside again")
+        gateway.stop()
+    assert gateway.command("retry").returncode == 0
+    gateway.start()
+    everything_is_right(gateway, rows, sent)
+
+
+def test_a_disk_that_does_not_take_what_is_set_aside_costs_no_worker(make_gateway, database, rows, tmp_path):
+    gateway = make_gateway()
+    rejected = gateway.files_root / ".oxidicom" / "rejected"
+    rejected.rmdir()
+    rejected.touch()  # a file in the way
+    with refusing(database, REFUSED[0]):
+        send_series(gateway, tmp_path)
+        (line,) = wait_until(lambda: gateway.lines("set_aside_failed"), "it says so")
+        assert "Not a directory" in line["message"] and "23514" in line["message"]
+        wait_until(lambda: len(rows()) == 2 and len(rows(metadata=True)) == 1, "the others are registered")
+        assert [name for name in gateway.spooled() if name.endswith(".stored")]
+    assert not gateway.lines("process_died")
+    rejected.unlink()
+    gateway.stop()
+    gateway.start()
+    wait_until(lambda: len(rows()) == 3, "the next start tries it again")
+    settled(gateway)
+
+
+def test_retry_says_what_it_leaves_and_why(make_gateway, database, tmp_path):
+    gateway = make_gateway()
+    with refusing(database, REFUSED[0]):
+        send_series(gateway, tmp_path)
+        wait_until(lambda: set_aside(gateway) and not gateway.spooled(), "one is set aside")
+    (path,) = gateway.files_root.glob(".oxidicom/rejected/*/*.stored")
+    path.write_bytes(b"cut")
+    done = gateway.command("retry")
+    assert done.returncode == 1
+    assert f"{path.parent.name}/{path.name}: it has 3 bytes" in done.stdout
+    assert set_aside(gateway)
+    assert gateway.command("retry", "--association", "x").returncode == 1
+    assert json.loads(gateway.command("status", "--json").stdout)["rejected"][0]["size_bytes"] == 3

@@ -1,0 +1,123 @@
+"""The operator sees what waits, and what was set aside and why, beside a running gateway and for a stopped one."""
+
+import json
+
+import psycopg
+
+from tests.acceptance.test_retry import refusing
+from tests.dicom import contexts_of, make_series, open_association, send
+from tests.waiting import wait_until
+
+
+def status(gateway, **variables):
+    """Return the exit status and what it says as JSON."""
+    done = gateway.command("status", "--json", **variables)
+    return done.returncode, json.loads(done.stdout)
+
+
+def counts(waiting):
+    return [waiting[step]["count"] for step in ("receiving", "committed", "stored", "metadata")]
+
+
+def test_a_gateway_that_is_at_rest_is_good(gateway, rows, tmp_path):
+    send(gateway.port, make_series(tmp_path / "in", 2))
+    wait_until(lambda: not gateway.spooled() and len(rows()) == 2, "all is registered")
+    code, seen = status(gateway)
+    assert code == 0
+    assert seen["database"] == {"reachable": True, "generation": "flat", "reason": None}
+    (only,) = seen["gateways"]
+    assert only["running"] and counts(only["waiting"]) == [0, 0, 0, 0]
+    assert seen["rejected"] == []
+    assert seen["space"]["free_bytes"] > seen["space"]["reserve_bytes"]
+    text = gateway.command("status").stdout
+    assert only["gateway"] in text and "running" in text and "rejected  nothing" in text
+
+
+def test_a_backlog_is_shown_while_it_grows_and_after_the_gateway_has_gone(make_gateway, database, tmp_path):
+    gateway = make_gateway(db="host=127.0.0.1 port=1 dbname=nowhere password=secret")
+    paths = make_series(tmp_path / "in", 5)
+    association = open_association(gateway.port, contexts_of(paths))
+    for path in paths[:3]:
+        assert association.send_c_store(str(path)).Status == 0
+
+    def waits():
+        _, seen = status(gateway, CHRIS_DB_CONNECTION=database)
+        return seen if counts(seen["gateways"][0]["waiting"]) == [0, 0, 3, 1] else None
+
+    seen = wait_until(waits, "three instances and one metadata value are stored", 40)
+    (only,) = seen["gateways"]
+    assert only["running"]
+    assert only["associations"][0]["calling_ae_title"] == "TEST"
+    assert only["waiting"]["stored"]["size_bytes"] > 3 * 30_000
+    assert only["waiting"]["stored"]["oldest"] < seen["at"]
+
+    done = gateway.command("status")
+    assert done.returncode == 1
+    assert "stored, not registered: 3" in done.stdout
+    assert "refuses connections" in done.stdout
+    assert "secret" not in done.stdout + done.stderr
+
+    gateway.kill()
+    association.abort()
+    code, seen = status(gateway, CHRIS_DB_CONNECTION=database)
+    assert code == 0, "nothing is set aside, and this database can be reached"
+    assert not seen["gateways"][0]["running"]
+    assert counts(seen["gateways"][0]["waiting"]) == [0, 0, 3, 1]
+    assert "gone" in gateway.command("status", CHRIS_DB_CONNECTION=database).stdout
+
+
+def test_what_was_set_aside_is_shown_with_its_reason_and_without_patient_data(make_gateway, database, rows, tmp_path):
+    gateway = make_gateway()
+    with refusing(database, """"PatientID" <> '1CT1'"""):
+        send(gateway.port, make_series(tmp_path / "in", 30))
+        wait_until(lambda: len(gateway.lines("row_rejected")) == 32 and not gateway.spooled(), "all are set aside")
+    done = gateway.command("status")
+    assert done.returncode == 1
+    assert "instance: 30, " in done.stdout and "SQLSTATE 23514" in done.stdout
+    code, seen = status(gateway)
+    assert code == 1
+    assert sorted({(one["kind"], one["size_bytes"] > 0) for one in seen["rejected"]}) == [
+        ("NumberOfSeriesRelatedInstances", False),
+        ("OxidicomAttemptedPushCount", False),
+        ("instance", True),
+    ]
+    assert len(seen["rejected"]) == 32
+    assert "1CT1" not in done.stdout + json.dumps(seen)
+
+
+def test_a_table_has_the_oldest_twenty(make_gateway, database, tmp_path):
+    gateway = make_gateway(db="host=127.0.0.1 port=1 dbname=nowhere")
+    paths = make_series(tmp_path / "in", 1)
+    for _ in range(22):
+        send(gateway.port, paths)
+    _, seen = status(gateway, CHRIS_DB_CONNECTION=database)
+    unfinished = [one["association"] for one in seen["gateways"][0]["associations"]]
+    text = gateway.command("status", CHRIS_DB_CONNECTION=database).stdout
+    assert "the oldest 20 of 22" in text
+    assert [one in text for one in unfinished] == [True] * 20 + [False] * 2
+
+
+def test_looking_disturbs_nobody(make_gateway, database, tmp_path):
+    """The lock of a gateway is tried all the time while it starts and serves."""
+    gateway = make_gateway(start=False)
+    gateway.start(wait=False)
+    looks = 0
+    while not gateway.lines("ready"):
+        looks += 1
+        gateway.command("status")
+        assert gateway.process.poll() is None
+    assert looks
+    assert send(gateway.port, make_series(tmp_path / "in", 1))[0].Status == 0
+    with psycopg.connect(database) as connection:
+        query = "SELECT count(*) FROM pacsfiles_pacsfile"
+        wait_until(lambda: connection.execute(query).fetchone()[0] == 3, "the rows")
+
+
+def test_a_storage_that_is_not_there_is_said(make_gateway, tmp_path):
+    gateway = make_gateway(start=False)
+    for command in ("status", "reconcile"):
+        done = gateway.command(command, CHRIS_FILES_ROOT=str(tmp_path / "missing"))
+        assert done.returncode == 1
+        assert "no directory" in done.stderr
+    assert gateway.command("retry", CHRIS_FILES_ROOT=str(tmp_path / "missing")).returncode == 0
+    assert not (tmp_path / "missing").exists()
