@@ -1,6 +1,7 @@
 """The values that cross modules and processes: frozen, typed, and nothing but data."""
 
 import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -43,6 +44,15 @@ class Series(msgspec.Struct, frozen=True, array_like=True):
     calling_ae_title: str
     directory: str
     """Series directory relative to CHRIS_FILES_ROOT, starting with SERVICES/PACS/."""
+    patient_id: str
+    study_date: datetime.date
+    study_instance_uid: str
+    series_instance_uid: str
+
+
+class SeriesIdentity(NamedTuple):
+    """What a row says about its series."""
+
     patient_id: str
     study_date: datetime.date
     study_instance_uid: str

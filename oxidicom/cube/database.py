@@ -24,7 +24,7 @@ from oxidicom.cube.faults import (
 )
 from oxidicom.cube.registrar import Registrar, registrar_for
 from oxidicom.errors import DatabaseUnavailableError, RowRefusedError
-from oxidicom.records import PacsFile
+from oxidicom.records import PacsFile, SeriesIdentity
 
 _Connection = psycopg.Connection[Any]
 
@@ -85,9 +85,37 @@ class Database:
 
     def generation(self) -> str:
         """Return the name of the generation of the schema. Raise DatabaseUnavailableError."""
+        with self._reading() as (registrar, _):
+            return registrar.generation
+
+    def names_below(self, directory: str, after: str, most: int) -> list[str]:
+        """Return up to `most` names below `directory` that come after `after`, in the order of their bytes.
+
+        So all of them can be gone through in short transactions. Raise DatabaseUnavailableError.
+        """
+        with self._reading() as (registrar, connection):
+            return registrar.names_below(connection, directory, after, most)
+
+    def count_below(self, directory: str) -> int:
+        """Return the number of names below `directory`. Raise DatabaseUnavailableError."""
+        with self._reading() as (registrar, connection):
+            return registrar.count_below(connection, directory)
+
+    def known(self, names: Sequence[str]) -> set[str]:
+        """Return those of `names` that are registered. Raise DatabaseUnavailableError."""
+        with self._reading() as (registrar, connection):
+            return registrar.known(connection, names)
+
+    def series_below(self, directory: str) -> list[SeriesIdentity]:
+        """Return the different series below `directory`, two at most. Raise DatabaseUnavailableError."""
+        with self._reading() as (registrar, connection):
+            return registrar.series_below(connection, directory)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[tuple[Registrar, _Connection]]:
         try:
             with self._connection() as connection:
-                return self._registrar_for(connection).generation
+                yield self._registrar_for(connection), connection
         except psycopg.Error as error:
             raise DatabaseUnavailableError(outage_reason(error)) from error
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from oxidicom.records import PacsFile
+from oxidicom.records import PacsFile, SeriesIdentity
 
 _KNOWN_PACS = "SELECT identifier, id FROM pacsfiles_pacs WHERE identifier = ANY (%s)"
 
@@ -28,8 +28,23 @@ RETURNING fname
 """
 
 
+# The operators between tildes compare byte by byte, whatever the locale of the database, as its index for LIKE does.
+_NAMES = """
+SELECT fname FROM pacsfiles_pacsfile WHERE fname ~>~ %s AND fname ~<~ %s ORDER BY fname USING ~<~ LIMIT %s
+"""
+
+_COUNT = "SELECT count(*) FROM pacsfiles_pacsfile WHERE fname ~>~ %s AND fname ~<~ %s"
+
+_KNOWN_NAMES = "SELECT fname FROM pacsfiles_pacsfile WHERE fname = ANY (%s)"
+
+_SERIES = """
+SELECT DISTINCT "PatientID", "StudyDate", "StudyInstanceUID", "SeriesInstanceUID"
+FROM pacsfiles_pacsfile WHERE fname ~>~ %s AND fname ~<~ %s LIMIT 2
+"""
+
+
 class FlatRegistrar:
-    """Writes `pacsfiles_pacs` and `pacsfiles_pacsfile`."""
+    """Writes `pacsfiles_pacs` and `pacsfiles_pacsfile`, and looks names up."""
 
     generation = "flat"
 
@@ -58,9 +73,33 @@ class FlatRegistrar:
         connection.execute(_ADD_PACS, [[identifier for identifier in wanted if identifier not in known]])
         return dict(connection.execute(_KNOWN_PACS, [wanted]).fetchall())
 
+    def names_below(self, connection: psycopg.Connection[Any], directory: str, after: str, most: int) -> list[str]:
+        """Return up to `most` names below `directory` that come after `after`, in the order of their bytes."""
+        first, end = _range(directory)
+        found = connection.execute(_NAMES, [max(first, after), end, most])
+        return [name for (name,) in found]
+
+    def count_below(self, connection: psycopg.Connection[Any], directory: str) -> int:
+        """Return the number of names below `directory`."""
+        (count,) = connection.execute(_COUNT, _range(directory)).fetchone() or (0,)
+        return int(count)
+
+    def known(self, connection: psycopg.Connection[Any], names: Sequence[str]) -> set[str]:
+        """Return those of `names` that are registered."""
+        return {name for (name,) in connection.execute(_KNOWN_NAMES, [list(names)])}
+
+    def series_below(self, connection: psycopg.Connection[Any], directory: str) -> list[SeriesIdentity]:
+        """Return the different series that have names below `directory`; no more than two of them."""
+        return [SeriesIdentity(*row) for row in connection.execute(_SERIES, _range(directory))]
+
     def forget(self) -> None:
         """Drop the ids of PACS: rows may have been deleted, or the database be another one."""
         self._pacs.clear()
+
+
+def _range(directory: str) -> tuple[str, str]:
+    """Return what all names below `directory` lie between: `0` is the character after `/`."""
+    return f"{directory}/", f"{directory}0"
 
 
 def _columns(files: Iterable[PacsFile], pacs: dict[str, int]) -> list[list[Any]]:

@@ -1,4 +1,4 @@
-"""How rows are written, for each generation of CUBE's schema: an interface, and the choice of its implementation."""
+"""How rows are written and found: an interface, and its implementation for each generation of the schema."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -7,18 +7,30 @@ import psycopg
 
 from oxidicom.cube.flat import FlatRegistrar
 from oxidicom.errors import DatabaseUnavailableError
-from oxidicom.records import PacsFile
+from oxidicom.records import PacsFile, SeriesIdentity
 
 Connection = psycopg.Connection[Any]
 
 
 class Registrar(Protocol):
-    """Writes rows inside the transaction of its caller. One for each connection pool: it may keep a cache."""
+    """Writes and finds rows inside the transaction of its caller. One for each connection pool: it may keep a cache."""
 
     generation: str
 
     def insert(self, connection: Connection, files: Sequence[PacsFile]) -> list[str]:
         """Insert `files`, of which any may be there already. Return the names of the new ones. Raise psycopg.Error."""
+
+    def names_below(self, connection: Connection, directory: str, after: str, most: int) -> list[str]:
+        """Return up to `most` names below `directory` that come after `after`, in the order of their bytes."""
+
+    def count_below(self, connection: Connection, directory: str) -> int:
+        """Return the number of names below `directory`."""
+
+    def known(self, connection: Connection, names: Sequence[str]) -> set[str]:
+        """Return those of `names` that are registered."""
+
+    def series_below(self, connection: Connection, directory: str) -> list[SeriesIdentity]:
+        """Return the different series that have names below `directory`; no more than two of them."""
 
     def forget(self) -> None:
         """Drop what was cached: the database is not what it was."""

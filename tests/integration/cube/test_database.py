@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
+from oxidicom.cube import flat
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import register_isolating
 from oxidicom.errors import DatabaseUnavailableError, RowRefusedError
@@ -248,3 +249,44 @@ def test_a_connection_string_that_is_none_is_refused_without_being_shown():
     with pytest.raises(DatabaseUnavailableError, match="no libpq connection string") as raised:
         Database("secret=1 nonsense", max_connections=1)
     assert "secret" not in str(raised.value)
+
+
+# -- looking names up ----------------------------------------------------------------------------------------------
+
+
+def test_names_are_given_page_by_page_in_the_order_of_their_bytes(cube):
+    names = [f"SERVICES/PACS/{name}" for name in ("A/b-/x", "A/b.dcm", "A/b/x", "A/b0", "A/É", "a/x", "Z/x")]
+    cube.register([file(fname=name) for name in [*names, "SERVICES/PACS0", "SERVICES/PACS", "SERVICES/PAC/x"]])
+    found, last = [], ""
+    while page := cube.names_below("SERVICES/PACS", last, 2):
+        assert len(page) <= 2
+        found += page
+        last = page[-1]
+    assert found == sorted(names, key=str.encode)
+    assert cube.count_below("SERVICES/PACS") == len(names)
+
+
+def test_names_are_paged_by_the_index(cube, database):
+    """Else each page would sort the whole table."""
+    with psycopg.connect(database) as connection:
+        connection.execute("SET enable_seqscan = off")
+        plan = connection.execute(f"EXPLAIN {flat._NAMES}", ["SERVICES/PACS/", "SERVICES/PACS0", 10]).fetchall()
+    text = "\n".join(line for (line,) in plan)
+    assert "pacsfiles_pacsfile_fname_like" in text
+    assert "Sort" not in text
+
+
+def test_known_names_are_told_from_others(cube):
+    cube.register([file(1), file(2)])
+    assert cube.known([file(1).fname, file(3).fname]) == {file(1).fname}
+    assert cube.known([]) == set()
+
+
+def test_the_series_below_a_directory_are_two_at_most(cube):
+    cube.register([file(n, fname=f"SERVICES/PACS/A_{n // 3}/{n}.dcm") for n in range(3)])
+    cube.register([file(fname="SERVICES/PACS/AX0/1.dcm", patient_id="other")])  # `_` is no wildcard
+    (series,) = cube.series_below("SERVICES/PACS/A_0")
+    assert series == ("P", DATE, "1.2", "1.2.3")
+    cube.register([file(fname=f"SERVICES/PACS/A_0/{n}", patient_id=str(n)) for n in range(5)])
+    assert len(cube.series_below("SERVICES/PACS/A_0")) == 2
+    assert cube.series_below("SERVICES/PACS/B") == []

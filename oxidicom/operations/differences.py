@@ -1,0 +1,71 @@
+"""What differs between the storage and the database: found in one pass over both, kept in a file, not in memory."""
+
+import enum
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+
+class Kind(enum.StrEnum):
+    """What differs."""
+
+    FILE_WITHOUT_ROW = "file without a row"
+    ROW_WITHOUT_FILE = "row without a file"
+
+
+class Difference(msgspec.Struct, frozen=True, array_like=True):
+    """One difference."""
+
+    kind: Kind
+    path: bytes
+    """As the file system has it: a file may have a name that is no text."""
+
+    @property
+    def name(self) -> str | None:
+        """The path as the database has it; None for what is no text."""
+        try:
+            return self.path.decode()
+        except UnicodeDecodeError:
+            return None
+
+
+def compare(files: Iterable[bytes], rows: Iterable[bytes]) -> Iterator[Difference]:
+    """Yield what differs between two streams of paths, both in the order of their bytes."""
+    files, rows = iter(files), iter(rows)
+    file, row = next(files, None), next(rows, None)
+    while file is not None or row is not None:
+        if row is None or (file is not None and file < row):
+            assert file is not None
+            yield Difference(Kind.FILE_WITHOUT_ROW, file)
+            file = next(files, None)
+        elif file is None or row < file:
+            yield Difference(Kind.ROW_WITHOUT_FILE, row)
+            row = next(rows, None)
+        else:
+            file, row = next(files, None), next(rows, None)
+
+
+class DifferencesFile:
+    """Any number of differences, in an unnamed temporary file. A context manager."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `__exit__`)
+
+    def __enter__(self) -> "DifferencesFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, difference: Difference) -> None:
+        """Append one."""
+        self._file.write(msgspec.json.encode(difference) + b"\n")
+
+    def batches(self, most: int) -> Iterator[list[Difference]]:
+        """Yield all that were added, up to `most` at a time."""
+        self._file.seek(0)
+        found = (msgspec.json.decode(line, type=Difference) for line in self._file)
+        while batch := list(itertools.islice(found, most)):
+            yield batch

@@ -1,0 +1,194 @@
+"""`oxidicom reconcile`: compares the files below SERVICES/PACS with the rows of the database, and registers what lacks.
+
+One pass over both, in the same order, tells what differs; memory does not grow with their number. As a gateway may go
+on meanwhile, what differs is judged a second time: what is being worked on is no difference. Rows are never deleted.
+"""
+
+import errno
+import itertools
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from oxidicom.cube.database import Database
+from oxidicom.errors import OperationError
+from oxidicom.operations.database import database_of
+from oxidicom.operations.differences import Difference, DifferencesFile, Kind, compare
+from oxidicom.operations.reconcile_report import REGISTERED, JsonReport, Outcome, Report, TextReport, Totals
+from oxidicom.operations.repair import NoRowError, Repair, dicom_row, is_metadata, metadata_file_row
+from oxidicom.records import PacsFile
+from oxidicom.settings import Settings
+from oxidicom.storage.backlog import paths_in_work
+from oxidicom.storage.paths import PACS_ROOT
+from oxidicom.storage.walk import walk_files
+
+_PAGE = 5000
+"""Names that are read from the database at a time."""
+_BATCH = 500
+"""Differences that are judged and registered at a time."""
+_TICK = 1000
+"""Files between two movements of the progress bar."""
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+
+
+def run_reconcile(settings: Settings, with_register: bool, as_json: bool, console: Console) -> int:
+    """Compare, register what lacks if wanted, report. Return the exit status: 1 when anything differs at the end.
+
+    Raise OperationError, DatabaseUnavailableError or OSError.
+    """
+    top = os.path.join(settings.files_root, PACS_ROOT)
+    if not os.path.isdir(top):
+        raise OperationError(f"{top} is no directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT")
+    report: Report = JsonReport() if as_json else TextReport(console)
+    with database_of(settings) as database:
+        reconciliation = Reconciliation(settings.files_root, database)
+        for outcome in reconciliation.run(with_register):
+            report.add(outcome)
+    report.end(reconciliation.totals)
+    return 1 if reconciliation.totals.left else 0
+
+
+class Reconciliation:
+    """One comparison of storage and database."""
+
+    def __init__(self, files_root: str, database: Database) -> None:
+        self._files_root = files_root
+        self._database = database
+        self.totals = Totals()
+
+    def run(self, with_register: bool) -> Iterator[Outcome]:
+        """Yield everything that differs, and what became of it. Raise DatabaseUnavailableError or OSError."""
+        with DifferencesFile() as found:
+            self._compare(found)
+            differing = (one for batch in found.batches(_BATCH) for one in self._judged(batch))
+            if with_register:
+                yield from self._register_all(differing)
+            else:
+                yield from map(self._outcome, differing)
+
+    # -- what differs ------------------------------------------------------------------------------------------
+
+    def _compare(self, found: DifferencesFile) -> None:
+        with _progress() as progress:
+            task = progress.add_task("", total=self._database.count_below(PACS_ROOT) or None)
+
+            def tick() -> None:
+                counts = f"{self.totals.files} files, {self.totals.rows} rows"
+                progress.update(task, completed=self.totals.rows, description=counts)
+
+            for difference in compare(self._files(tick), self._rows()):
+                found.add(difference)
+            tick()
+
+    def _files(self, tick: Callable[[], None]) -> Iterator[bytes]:
+        for path in walk_files(self._files_root, PACS_ROOT):
+            self.totals.files += 1
+            if self.totals.files % _TICK == 0:
+                tick()
+            yield path
+
+    def _rows(self) -> Iterator[bytes]:
+        last = ""
+        while page := self._database.names_below(PACS_ROOT, last, _PAGE):
+            for name in page:
+                self.totals.rows += 1
+                yield name.encode()
+            last = page[-1]
+
+    # -- judged a second time ----------------------------------------------------------------------------------
+
+    def _judged(self, batch: Sequence[Difference]) -> list[Difference]:
+        """Return those that still differ, and are not being worked on."""
+        rows = [one for one in batch if one.kind is Kind.ROW_WITHOUT_FILE and not self._has_file(one)]
+        names = self._database.known([one.name for one in rows if one.name])
+        files = [one for one in batch if one.kind is Kind.FILE_WITHOUT_ROW and self._is_file(one)]
+        return [*self._without_work(files), *(one for one in rows if one.name in names)]
+
+    def _without_work(self, files: list[Difference]) -> list[Difference]:
+        """Leave out what stands in a spool, or has its row by now.
+
+        The spool is looked at first, for what leaves it has its row by then; and twice, since what moves from one
+        gateway to another at this moment can be missed.
+        """
+        for _ in range(2):
+            if files:
+                wanted = {one.name for one in files if one.name}
+                work = {path for path in paths_in_work(self._files_root) if path in wanted}
+                known = self._database.known(sorted(wanted - work))
+                files = [one for one in files if one.name not in work and one.name not in known]
+        return files
+
+    def _is_file(self, one: Difference) -> bool:
+        try:
+            return stat.S_ISREG(os.lstat(self._full(one)).st_mode)
+        except FileNotFoundError:
+            return False
+
+    def _has_file(self, one: Difference) -> bool:
+        """Tell whether CUBE finds a file there; it follows links."""
+        try:
+            return stat.S_ISREG(os.stat(self._full(one)).st_mode)
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                return False
+            raise
+
+    def _full(self, one: Difference) -> bytes:
+        return os.path.join(os.fsencode(self._files_root), one.path)
+
+    # -- what becomes of it ------------------------------------------------------------------------------------
+
+    def _register_all(self, differing: Iterator[Difference]) -> Iterator[Outcome]:
+        """Register all DICOM files, then all metadata."""
+        with Repair(self._files_root, self._database) as repair, DifferencesFile() as metadata:
+            while batch := list(itertools.islice(differing, _BATCH)):
+                for one in filter(_is_metadata, batch):
+                    metadata.add(one)
+                yield from self._register([one for one in batch if not _is_metadata(one)], repair)
+            for batch in metadata.batches(_BATCH):
+                yield from self._register(batch, repair)
+
+    def _register(self, batch: Sequence[Difference], repair: Repair) -> Iterator[Outcome]:
+        rows: list[PacsFile] = []
+        outcomes = dict.fromkeys(batch, "")
+        by_name = {one.name: one for one in batch}
+        for one in batch:
+            if one.kind is Kind.FILE_WITHOUT_ROW:
+                try:
+                    rows.append(self._row_of(one))
+                    outcomes[one] = REGISTERED
+                except NoRowError as error:
+                    outcomes[one] = str(error)
+        for row, reason in repair.register(rows):
+            outcomes[by_name[row.fname]] = reason
+        for one, outcome in outcomes.items():
+            yield self._outcome(one, outcome)
+
+    def _row_of(self, one: Difference) -> PacsFile:
+        if one.name is None:
+            raise NoRowError("its name is no text")
+        if _is_metadata(one):
+            return metadata_file_row(self._files_root, one.name, self._database)
+        return dicom_row(self._files_root, one.name)
+
+    def _outcome(self, one: Difference, outcome: str = "") -> Outcome:
+        if one.kind is Kind.ROW_WITHOUT_FILE:
+            self.totals.rows_without_files += 1
+        else:
+            self.totals.files_without_rows += 1
+            self.totals.registered += outcome == REGISTERED
+        return Outcome(one.kind, one.path.decode("utf-8", "backslashreplace"), outcome)
+
+
+def _is_metadata(one: Difference) -> bool:
+    return one.kind is Kind.FILE_WITHOUT_ROW and one.name is not None and is_metadata(one.name)
+
+
+def _progress() -> Progress:
+    """Return a progress bar, which shows itself on a terminal only."""
+    console = Console(stderr=True)
+    columns = (TextColumn("comparing"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

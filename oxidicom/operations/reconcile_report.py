@@ -1,0 +1,93 @@
+"""What `oxidicom reconcile` prints: lines for people, or one JSON object. Neither is held in memory."""
+
+import collections
+from typing import Protocol
+
+import msgspec
+from rich.console import Console
+
+_MOST_LINES = 20
+"""Of each kind; the JSON form has all."""
+
+REGISTERED = "registered"
+"""The outcome of a difference that was mended."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """One difference, and what became of it."""
+
+    kind: str
+    path: str
+    outcome: str
+    """REGISTERED, or why not; '' when nothing was tried."""
+
+
+class Totals(msgspec.Struct):
+    """What was compared, and what differs."""
+
+    files: int = 0
+    rows: int = 0
+    files_without_rows: int = 0
+    rows_without_files: int = 0
+    registered: int = 0
+    """So many of the files without rows have one now."""
+
+    @property
+    def left(self) -> int:
+        """How many differences there are at the end."""
+        return self.files_without_rows + self.rows_without_files - self.registered
+
+
+class Report(Protocol):
+    """Takes outcome after outcome, and the totals at the end."""
+
+    def add(self, outcome: Outcome) -> None:
+        """Show one."""
+
+    def end(self, totals: Totals) -> None:
+        """Show the totals."""
+
+
+class TextReport:
+    """For people."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._seen: collections.Counter[str] = collections.Counter()
+
+    def add(self, outcome: Outcome) -> None:
+        """Print a line, unless there were many of its kind."""
+        self._seen[outcome.kind] += 1
+        if self._seen[outcome.kind] <= _MOST_LINES:
+            ending = f": {outcome.outcome}" if outcome.outcome else ""
+            self._print(f"{outcome.kind}: {outcome.path}{ending}")
+
+    def end(self, totals: Totals) -> None:
+        """Print how many there were."""
+        for kind, count in self._seen.items():
+            if count > _MOST_LINES:
+                self._print(f"{kind}: … and {count - _MOST_LINES} more; --json has all")
+        self._print(
+            f"{totals.files} files and {totals.rows} rows compared: {totals.files_without_rows} files without a row, "
+            f"{totals.registered} of them registered now; {totals.rows_without_files} rows without a file."
+        )
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+class JsonReport:
+    """For programs: `{"differences": [...], "files": ..., ...}`."""
+
+    def __init__(self) -> None:
+        self._before = '{"differences": ['
+
+    def add(self, outcome: Outcome) -> None:
+        """Print one element of the array."""
+        print(f"{self._before}\n{msgspec.json.encode(outcome).decode()}", end="")
+        self._before = ","
+
+    def end(self, totals: Totals) -> None:
+        """Print the totals."""
+        before = "" if self._before == "," else self._before
+        print(f"{before}\n], {msgspec.json.encode(totals).decode().removeprefix('{')}")

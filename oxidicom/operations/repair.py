@@ -1,0 +1,163 @@
+"""Registering files that have no row: the row is derived from the file, never guessed.
+
+The order is that of the gateway: a row is inserted only after its file and its directories are synced, DICOM files
+before metadata.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+from oxidicom.cube.database import Database
+from oxidicom.cube.isolation import register_isolating
+from oxidicom.dataset.description import describe
+from oxidicom.dataset.header import read_header_of_file
+from oxidicom.errors import DatasetError, OxidicomError
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, PacsFile, Series, SeriesIdentity
+from oxidicom.storage.custom_metadata import UNKNOWN, metadata_row
+from oxidicom.storage.group_sync import GroupSync, sync_file
+from oxidicom.storage.names import NoteName, moment_of
+from oxidicom.storage.paths import METADATA_ROOT, PACS_ROOT
+from oxidicom.storage.spool import sync_directory
+
+_METADATA_PATH = re.compile(
+    rf"{re.escape(METADATA_ROOT)}/(?P<directory>.+)/(?P<association>[^/]+)/"
+    rf"(?P<key>{EXPECTED_COUNT_KEY}|{COMMITTED_COUNT_KEY})=(?P<value>[0-9]+|{UNKNOWN})",
+    re.ASCII,
+)
+
+
+class NoRowError(OxidicomError):
+    """There is no telling which row a file should have. The message says why, without patient data."""
+
+
+def is_metadata(path: str) -> bool:
+    """Tell whether a path is one of "Oxidicom Custom Metadata"."""
+    return path.startswith(f"{METADATA_ROOT}/")
+
+
+def dicom_row(files_root: str, path: str) -> PacsFile:
+    """Return the row that the file at `path` describes. Raise NoRowError when that is of another path, or of none."""
+    try:
+        row = _described(os.path.join(files_root, path), path)
+    except DatasetError as error:
+        raise NoRowError(f"it is no DICOM file that the gateway would take: {error}") from error
+    except OSError as error:
+        raise NoRowError(f"it cannot be read: {error.strerror}") from error
+    if row.fname != path:
+        raise NoRowError("what it holds belongs to another path")
+    return row
+
+
+def _described(file: str, path: str) -> PacsFile:
+    meta, header = read_header_of_file(file)
+    _services, _pacs, directory, *_ = path.split("/")
+    return describe(header, meta.calling_ae_title or directory).file
+
+
+def metadata_file_row(files_root: str, path: str, database: Database) -> PacsFile:
+    """Return the row of a metadata file. Raise NoRowError when its series cannot be told exactly.
+
+    Raise DatabaseUnavailableError or OSError.
+    """
+    match = _METADATA_PATH.fullmatch(path)
+    if match is None or moment_of(match["association"]) is None:
+        raise NoRowError("its name is not that of a metadata file")
+    if os.stat(os.path.join(files_root, path)).st_size:
+        raise NoRowError("it is not empty, as a metadata file is")
+    identity = _series_of(files_root, path, match["directory"], database)
+    series = Series("", match["directory"], *identity)
+    return metadata_row(match["association"], series, NoteName("", match["key"], match["value"]))
+
+
+def _series_of(files_root: str, path: str, directory: str, database: Database) -> SeriesIdentity:
+    """Ask the other metadata row of the association, then the rows of the series, then its files."""
+    for found in (
+        database.series_below(os.path.dirname(path)),
+        database.series_below(directory),
+        list(_series_of_files(files_root, directory)),
+    ):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise NoRowError("more than one series is in its directory")
+    raise NoRowError("nothing tells its series: it has neither rows nor files")
+
+
+def _series_of_files(files_root: str, directory: str) -> set[SeriesIdentity]:
+    found: set[SeriesIdentity] = set()
+    if not directory.startswith(f"{PACS_ROOT}/") or ".." in directory.split("/"):
+        return found
+    try:
+        names = os.listdir(os.path.join(files_root, directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return found
+    for name in names:
+        try:
+            row = dicom_row(files_root, f"{directory}/{name}")
+        except NoRowError:
+            continue
+        found.add(SeriesIdentity(row.patient_id, row.study_date, row.study_instance_uid, row.series_instance_uid))
+    return found
+
+
+class Repair:
+    """Registers rows that were derived. A context manager: it owns the threads of the group sync."""
+
+    def __init__(self, files_root: str, database: Database) -> None:
+        self._files_root = files_root
+        self._database = database
+        self._sync = GroupSync(files_root)
+        self._filesystem = os.stat(files_root).st_dev
+
+    def __enter__(self) -> "Repair":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sync.close()
+
+    def register(self, rows: Sequence[PacsFile]) -> Iterator[tuple[PacsFile, str]]:
+        """Sync the files of `rows` and insert them, metadata last. Yield those that were not inserted, with the reason.
+
+        Raise DatabaseUnavailableError, or OSError when they cannot be synced.
+        """
+        there = self._synced([row.fname for row in rows])
+        for row in rows:
+            if row.fname not in there:
+                yield row, "it was deleted meanwhile"
+        dicom = [row for row in rows if row.fname in there and not is_metadata(row.fname)]
+        metadata = [row for row in rows if row.fname in there and is_metadata(row.fname)]
+        for row, error in register_isolating(self._database, dicom, metadata).refused:
+            yield row, f"its row is refused: {error}"
+
+    def _synced(self, paths: Sequence[str]) -> set[str]:
+        """Sync files, and all directories above them; return the paths of those that are there."""
+        while True:
+            there = {path: self._device_of(path) for path in paths}
+            directories = {directory for path, device in there.items() if device for directory in _directories_of(path)}
+            try:
+                # A group sync is that of one filesystem; a directory may be the mount of another.
+                self._sync.sync([self._full(path) for path, device in there.items() if device == self._filesystem])
+                for path, device in there.items():
+                    if device not in (None, self._filesystem):
+                        sync_file(self._full(path))
+                for directory in directories:
+                    sync_directory(self._full(directory))
+            except FileNotFoundError:
+                continue  # CUBE deleted one at this moment
+            return {path for path, device in there.items() if device}
+
+    def _device_of(self, path: str) -> int | None:
+        try:
+            return os.stat(self._full(path)).st_dev
+        except FileNotFoundError:
+            return None
+
+    def _full(self, path: str) -> str:
+        return os.path.join(self._files_root, path)
+
+
+def _directories_of(path: str) -> Iterator[str]:
+    """Yield all directories of a file, up to the top: its entry is durable when theirs are."""
+    while (path := os.path.dirname(path)).startswith(PACS_ROOT):
+        yield path
