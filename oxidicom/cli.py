@@ -128,6 +128,8 @@ def _operate(operation: Callable[[Settings], int]) -> NoReturn:
         reason = f"the database cannot be used: {error}"
     except OxidicomError as error:
         reason = str(error)
+    except BrokenPipeError:
+        raise  # whoever reads what is printed has seen enough: typer ends quietly
     except OSError as error:
         reason = f"{error.filename or settings.files_root} cannot be used: {error.strerror}"
     print(f"oxidicom: {reason}", file=sys.stderr)

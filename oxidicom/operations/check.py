@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from oxidicom.cube.conninfo import display
 from oxidicom.errors import BootError, CertificateError, DatasetError, OxidicomError
 from oxidicom.operations.database import conninfo_of, state_of_database
 from oxidicom.pacs.echo import echo
@@ -168,11 +167,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
     if conninfo_of(settings) is None:
         yield Finding("database", REMARK, "embedded; it is started with the gateway")
         return
-    shown, state = display(settings.db_connection), state_of_database(settings)
+    state = state_of_database(settings)
     if state.reachable:
-        yield Finding("database", GOOD, f"{shown} is reachable, schema generation {state.generation}")
+        yield Finding("database", GOOD, f"{state.name} is reachable, schema generation {state.generation}")
     else:
-        yield Finding("database", TROUBLE, f"CHRIS_DB_CONNECTION ({shown}): {state.reason}")
+        yield Finding("database", TROUBLE, f"CHRIS_DB_CONNECTION ({state.name}): {state.reason}")
 
 
 def _pacs(settings: Settings) -> Iterator[Finding]:

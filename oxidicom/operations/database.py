@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from oxidicom.cube.conninfo import display
 from oxidicom.cube.database import Database
 from oxidicom.cube.embedded import conninfo_of_running
 from oxidicom.errors import DatabaseUnavailableError
@@ -14,6 +15,8 @@ from oxidicom.settings import EMBEDDED, Settings
 class DatabaseState(msgspec.Struct):
     """Whether the database can be used."""
 
+    name: str
+    """Where it is, without any secret."""
     reachable: bool
     generation: str | None = None
     """Of its schema."""
@@ -43,8 +46,9 @@ def database_of(settings: Settings) -> Iterator[Database]:
 
 def state_of_database(settings: Settings) -> DatabaseState:
     """Try whether the database can be used."""
+    name = display(settings.db_connection)
     try:
         with database_of(settings) as database:
-            return DatabaseState(True, database.generation())
+            return DatabaseState(name, True, database.generation())
     except DatabaseUnavailableError as error:
-        return DatabaseState(False, reason=str(error))
+        return DatabaseState(name, False, reason=str(error))

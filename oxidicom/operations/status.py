@@ -97,8 +97,8 @@ def _rejected(directory: str) -> Iterator[RejectedFile]:
 
 def _print(status: Status, console: Console) -> None:
     database, space = status.database, status.space
-    reachable = f"reachable, schema generation {database.generation}" if database.reachable else database.reason
-    console.print(f"database  {reachable}", highlight=False, soft_wrap=True)
+    usable = f"reachable, schema generation {database.generation}" if database.reachable else database.reason
+    console.print(f"database  {database.name}: {usable}", highlight=False, soft_wrap=True)
     console.print(
         f"storage   {decimal(space.free_bytes)} free of {decimal(space.total_bytes)} below {status.files_root} "
         f"(reserve {decimal(space.reserve_bytes)})",

@@ -39,7 +39,7 @@ def filled(gateway, database, tmp_path):
 
 def reconcile(gateway, *arguments):
     """Return the exit status, the differences by path, and the totals."""
-    done = gateway.command("reconcile", "--json", *arguments)
+    done = gateway.run("reconcile", "--json", *arguments)
     seen = json.loads(done.stdout)
     return done.returncode, {one["path"]: one for one in seen.pop("differences")}, seen
 
@@ -48,7 +48,7 @@ def test_nothing_differs_at_rest(filled):
     code, differences, totals = reconcile(filled)
     assert (code, differences) == (0, {})
     assert totals == {"files": 10, "rows": 10, "files_without_rows": 0, "rows_without_files": 0, "registered": 0}
-    assert "10 files and 10 rows compared" in filled.command("reconcile").stdout
+    assert "10 files and 10 rows compared" in filled.run("reconcile").stdout
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_row_without_a_file_is_told_and_stays(filled, database):
     assert differences == {path: {"kind": "row without a file", "path": path, "outcome": ""}}
     assert totals["rows_without_files"] == 1
     assert len(all_rows(database)) == 10
-    assert f"row without a file: {path}" in filled.command("reconcile").stdout
+    assert f"row without a file: {path}" in filled.run("reconcile").stdout
 
 
 def test_a_file_that_belongs_elsewhere_is_told_and_not_registered(filled, database):
@@ -171,7 +171,7 @@ def test_a_name_that_is_no_text_is_told(filled):
             "outcome": "its name is no text",
         }
     }
-    assert "xff.dcm" in filled.command("reconcile").stdout
+    assert "xff.dcm" in filled.run("reconcile").stdout
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -190,7 +190,7 @@ def test_what_waits_in_a_spool_is_no_difference(running, make_gateway, database,
 
 def test_a_database_that_is_away_is_said(make_gateway):
     gateway = make_gateway(db="host=127.0.0.1 port=1 dbname=nowhere password=secret")
-    done = gateway.command("reconcile")
+    done = gateway.run("reconcile")
     assert done.returncode == 1
     assert done.stderr.startswith("oxidicom: the database cannot be used: it refuses connections")
     assert "secret" not in done.stdout + done.stderr

@@ -69,11 +69,11 @@ def test_a_stopped_gateway_takes_up_at_its_start_what_was_put_back(
         wait_until(lambda: not gateway.spooled(), "the association is finished")
         assert gateway.stop() == 0
     left = len(set_aside(gateway)) // 2
-    done = gateway.command("retry")
+    done = gateway.run("retry")
     assert done.returncode == 0, done.stderr
     assert f"{left} put back" in done.stdout
     assert not set_aside(gateway)
-    assert gateway.command("retry").stdout == "Nothing is set aside.\n"
+    assert gateway.run("retry").stdout == "Nothing is set aside.\n"
     gateway.start()
     everything_is_right(gateway, rows, sent, "7")
     assert len(seen["queries"]) == 1, "the PACS is not asked again"
@@ -85,7 +85,7 @@ def test_a_running_gateway_takes_it_up_within_a_minute(make_gateway, database, r
     with refusing(database, """"PatientID" <> '1CT1'"""):
         sent = send_series(gateway, tmp_path)
         wait_until(lambda: len(set_aside(gateway)) == 2 * 5 and not gateway.spooled(), "everything is set aside")
-    assert gateway.command("retry").returncode == 0
+    assert gateway.run("retry").returncode == 0
     wait_until(lambda: len(rows()) == 3, "the rows", 90)
     everything_is_right(gateway, rows, sent)
 
@@ -97,11 +97,11 @@ def test_what_is_refused_again_is_set_aside_again(make_gateway, database, rows, 
         wait_until(lambda: set_aside(gateway) and not gateway.spooled(), "one is set aside")
         before = set_aside(gateway)
         gateway.stop()
-        assert gateway.command("retry").returncode == 0
+        assert gateway.run("retry").returncode == 0
         gateway.start()
         wait_until(lambda: set_aside(gateway) == before and not gateway.spooled(), "it is set aside again")
         gateway.stop()
-    assert gateway.command("retry").returncode == 0
+    assert gateway.run("retry").returncode == 0
     gateway.start()
     everything_is_right(gateway, rows, sent)
 
@@ -132,9 +132,9 @@ def test_retry_says_what_it_leaves_and_why(make_gateway, database, tmp_path):
         wait_until(lambda: set_aside(gateway) and not gateway.spooled(), "one is set aside")
     (path,) = gateway.files_root.glob(".oxidicom/rejected/*/*.stored")
     path.write_bytes(b"cut")
-    done = gateway.command("retry")
+    done = gateway.run("retry")
     assert done.returncode == 1
     assert f"{path.parent.name}/{path.name}: it has 3 bytes" in done.stdout
     assert set_aside(gateway)
-    assert gateway.command("retry", "--association", "x").returncode == 1
-    assert json.loads(gateway.command("status", "--json").stdout)["rejected"][0]["size_bytes"] == 3
+    assert gateway.run("retry", "--association", "x").returncode == 1
+    assert json.loads(gateway.run("status", "--json").stdout)["rejected"][0]["size_bytes"] == 3

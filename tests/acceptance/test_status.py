@@ -11,7 +11,7 @@ from tests.waiting import wait_until
 
 def status(gateway, **variables):
     """Return the exit status and what it says as JSON."""
-    done = gateway.command("status", "--json", **variables)
+    done = gateway.run("status", "--json", **variables)
     return done.returncode, json.loads(done.stdout)
 
 
@@ -24,12 +24,14 @@ def test_a_gateway_that_is_at_rest_is_good(gateway, rows, tmp_path):
     wait_until(lambda: not gateway.spooled() and len(rows()) == 2, "all is registered")
     code, seen = status(gateway)
     assert code == 0
+    name = seen["database"].pop("name")
+    assert name.startswith("postgresql://postgres@127.0.0.1") and "pass" not in name
     assert seen["database"] == {"reachable": True, "generation": "flat", "reason": None}
     (only,) = seen["gateways"]
     assert only["running"] and counts(only["waiting"]) == [0, 0, 0, 0]
     assert seen["rejected"] == []
     assert seen["space"]["free_bytes"] > seen["space"]["reserve_bytes"]
-    text = gateway.command("status").stdout
+    text = gateway.run("status").stdout
     assert only["gateway"] in text and "running" in text and "rejected  nothing" in text
 
 
@@ -51,7 +53,7 @@ def test_a_backlog_is_shown_while_it_grows_and_after_the_gateway_has_gone(make_g
     assert only["waiting"]["stored"]["size_bytes"] > 3 * 30_000
     assert only["waiting"]["stored"]["oldest"] < seen["at"]
 
-    done = gateway.command("status")
+    done = gateway.run("status")
     assert done.returncode == 1
     assert "stored, not registered: 3" in done.stdout
     assert "refuses connections" in done.stdout
@@ -63,7 +65,7 @@ def test_a_backlog_is_shown_while_it_grows_and_after_the_gateway_has_gone(make_g
     assert code == 0, "nothing is set aside, and this database can be reached"
     assert not seen["gateways"][0]["running"]
     assert counts(seen["gateways"][0]["waiting"]) == [0, 0, 3, 1]
-    assert "gone" in gateway.command("status", CHRIS_DB_CONNECTION=database).stdout
+    assert "gone" in gateway.run("status", CHRIS_DB_CONNECTION=database).stdout
 
 
 def test_what_was_set_aside_is_shown_with_its_reason_and_without_patient_data(make_gateway, database, rows, tmp_path):
@@ -71,7 +73,7 @@ def test_what_was_set_aside_is_shown_with_its_reason_and_without_patient_data(ma
     with refusing(database, """"PatientID" <> '1CT1'"""):
         send(gateway.port, make_series(tmp_path / "in", 30))
         wait_until(lambda: len(gateway.lines("row_rejected")) == 32 and not gateway.spooled(), "all are set aside")
-    done = gateway.command("status")
+    done = gateway.run("status")
     assert done.returncode == 1
     assert "instance: 30, " in done.stdout and "SQLSTATE 23514" in done.stdout
     code, seen = status(gateway)
@@ -92,7 +94,7 @@ def test_a_table_has_the_oldest_twenty(make_gateway, database, tmp_path):
         send(gateway.port, paths)
     _, seen = status(gateway, CHRIS_DB_CONNECTION=database)
     unfinished = [one["association"] for one in seen["gateways"][0]["associations"]]
-    text = gateway.command("status", CHRIS_DB_CONNECTION=database).stdout
+    text = gateway.run("status", CHRIS_DB_CONNECTION=database).stdout
     assert "the oldest 20 of 22" in text
     assert [one in text for one in unfinished] == [True] * 20 + [False] * 2
 
@@ -104,7 +106,7 @@ def test_looking_disturbs_nobody(make_gateway, database, tmp_path):
     looks = 0
     while not gateway.lines("ready"):
         looks += 1
-        gateway.command("status")
+        gateway.run("status")
         assert gateway.process.poll() is None
     assert looks
     assert send(gateway.port, make_series(tmp_path / "in", 1))[0].Status == 0
@@ -116,8 +118,8 @@ def test_looking_disturbs_nobody(make_gateway, database, tmp_path):
 def test_a_storage_that_is_not_there_is_said(make_gateway, tmp_path):
     gateway = make_gateway(start=False)
     for command in ("status", "reconcile"):
-        done = gateway.command(command, CHRIS_FILES_ROOT=str(tmp_path / "missing"))
+        done = gateway.run(command, CHRIS_FILES_ROOT=str(tmp_path / "missing"))
         assert done.returncode == 1
         assert "no directory" in done.stderr
-    assert gateway.command("retry", CHRIS_FILES_ROOT=str(tmp_path / "missing")).returncode == 0
+    assert gateway.run("retry", CHRIS_FILES_ROOT=str(tmp_path / "missing")).returncode == 0
     assert not (tmp_path / "missing").exists()
