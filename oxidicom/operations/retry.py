@@ -1,5 +1,7 @@
 """`oxidicom retry`: puts what was set aside back into the spool, so that it is stored and registered again."""
 
+import contextlib
+import os
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -21,49 +23,57 @@ def run_retry(files_root: str, association: str | None, dry_run: bool, console: 
     OperationError, BootError or OSError.
     """
     rejected = rejected_directory(files_root)
-    associations = rejected_associations(rejected)
-    if association is not None:
-        if association not in associations:
-            raise OperationError(
-                f"nothing of an association {association} is set aside; `oxidicom status` lists what is"
-            )
-        associations = [association]
-    if not associations:
-        console.print("Nothing is set aside.")
-        return 0
-    with sole_use_of(rejected):
-        if dry_run:
-            plans = [_plan(files_root, rejected, one) for one in associations]
-        else:
-            plans = _put_back(files_root, rejected, associations)
+    with sole_use_of(rejected) if os.path.isdir(rejected) else contextlib.nullcontext():
+        associations = _chosen(rejected_associations(rejected), association)
+        plans = (_look if dry_run else _put_back)(files_root, rejected, associations)
     return _report(plans, dry_run, console)
 
 
-def _plan(files_root: str, rejected: str, association: str) -> Plan:
-    """Plan for one association. One that is not finished is left: it may still get files set aside."""
-    if not is_in_a_spool(files_root, association):
-        return plan_for(rejected, association)
-    reason = "its association is not finished in the spool of a gateway: try again later"
-    return Plan(association, left=[(one, reason) for one in rejected_of(rejected, association)])
+def _chosen(associations: list[str], association: str | None) -> list[str]:
+    if association is None:
+        return associations
+    if association not in associations:
+        raise OperationError(f"nothing of an association {association} is set aside; `oxidicom status` lists what is")
+    return [association]
+
+
+def _look(files_root: str, rejected: str, associations: Sequence[str]) -> list[Plan]:
+    return [
+        _unfinished(rejected, one) if is_in_a_spool(files_root, one) else plan_for(rejected, one)
+        for one in associations
+    ]
 
 
 def _put_back(files_root: str, rejected: str, associations: Sequence[str]) -> list[Plan]:
+    if not associations:
+        return []
     plans = []
     directory = GatewayDirectory(files_root)
     try:
         for association in associations:
-            plan = _plan(files_root, rejected, association)
+            if is_in_a_spool(files_root, association):
+                plans.append(_unfinished(rejected, association))
+                continue
+            plan = plan_for(rejected, association)
             if plan.files:
                 put_back(plan, directory.spool, rejected)
-            elif not plan.left:
-                forget_reasons(rejected, association)  # left over by a retry that was killed
+            forget_reasons(rejected, association)
             plans.append(plan)
     finally:
         directory.release()
     return plans
 
 
+def _unfinished(rejected: str, association: str) -> Plan:
+    """An association that stands in a spool is left alone: its workers may be setting more aside."""
+    reason = "its association is not finished in the spool of a gateway: try again later"
+    return Plan(association, left=[(one, reason) for one in rejected_of(rejected, association)])
+
+
 def _report(plans: Sequence[Plan], dry_run: bool, console: Console) -> int:
+    if not plans:
+        console.print("Nothing is set aside.")
+        return 0
     table = Table("association", "instances", "metadata", "left", title="oxidicom retry")
     for plan in plans:
         instances = sum(isinstance(one.name, EntryName) for one in plan.files)

@@ -28,7 +28,7 @@ from oxidicom.storage.gateway_directory import gateway_paths, spool_of
 from oxidicom.storage.group_sync import sync_file
 from oxidicom.storage.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, EntryName, NoteName, moment_of
-from oxidicom.storage.rejected import Rejected, forget_reasons, rejected_of
+from oxidicom.storage.rejected import Rejected, rejected_of
 from oxidicom.storage.spool import describe_entry, sync_directory
 
 ENDED = "put back by retry"
@@ -139,7 +139,6 @@ def put_back(plan: Plan, spool: str, rejected: str) -> None:
         os.rename(os.path.join(source, one.file_name), os.path.join(directory, one.name.at(state)))
     sync_directory(directory)
     sync_directory(source)
-    forget_reasons(rejected, plan.association)
 
 
 def _set_up(plan: Plan, spool: str) -> str:

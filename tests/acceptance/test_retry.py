@@ -1,5 +1,6 @@
 """What was set aside is put back by the operator, stored and registered again, and its metadata stay right."""
 
+import concurrent.futures
 import contextlib
 import json
 
@@ -87,6 +88,21 @@ def test_a_running_gateway_takes_it_up_within_a_minute(make_gateway, database, r
         wait_until(lambda: len(set_aside(gateway)) == 2 * 5 and not gateway.spooled(), "everything is set aside")
     assert gateway.run("retry").returncode == 0
     wait_until(lambda: len(rows()) == 3, "the rows", 90)
+    everything_is_right(gateway, rows, sent)
+
+
+def test_two_at_the_same_time_put_everything_back_once(make_gateway, database, rows, tmp_path):
+    gateway = make_gateway()
+    with refusing(database, REFUSED[3]):
+        sent = send_series(gateway, tmp_path)
+        wait_until(lambda: len(set_aside(gateway)) == 2 * 5 and not gateway.spooled(), "everything is set aside")
+    with concurrent.futures.ThreadPoolExecutor(3) as threads:
+        done = list(threads.map(lambda _: gateway.run("retry"), range(3)))
+    assert 0 in {one.returncode for one in done}
+    for one in done:
+        assert one.returncode == 0 or "another `oxidicom retry`" in one.stderr or "not finished" in one.stdout
+    gateway.stop()
+    gateway.start()
     everything_is_right(gateway, rows, sent)
 
 
