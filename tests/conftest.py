@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.fixtures.gateway",
     "tests.fixtures.storage",
     "tests.fixtures.orthanc",
+    "tests.fixtures.pacs",
     "tests.fixtures.strace",
     "tests.fixtures.collector",
 ]

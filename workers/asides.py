@@ -37,7 +37,8 @@ class Asides:
         log = logger.bind(association=association)
         try:
             series = _series_of(directory, name) if isinstance(name, NoteName) else None
-            set_aside(directory, file_name, self._rejected, reason, path=path, series=series)
+            if not set_aside(directory, file_name, self._rejected, reason, path=path, series=series):
+                return
         except OSError as error:
             self._left_alone[association, file_name] = time.monotonic() + _LEFT_ALONE_SECONDS
             log.error(

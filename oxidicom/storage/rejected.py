@@ -58,23 +58,23 @@ class Rejected(NamedTuple):
 
 def set_aside(
     directory: str, file_name: str, rejected: str, reason: str, *, path: str = "", series: Series | None = None
-) -> None:
+) -> bool:
     """Move one file of the association in `directory` to `rejected`, beside a JSON file that says why.
 
-    A metadata value wants its `series`. The JSON file comes first, so that nothing is there without its reason. Raise
-    OSError, with the file where it was; one that is gone already is no error.
+    A metadata value wants its `series`. The JSON file comes first, so that nothing is there without its reason. Return
+    False when the file is gone already. Raise OSError, with the file where it was.
     """
     source = os.path.join(directory, file_name)
     if not os.path.exists(source):
-        return  # it was set aside already: a message and a rescan may both tell of it
+        return False  # it was set aside already: a message and a rescan may both tell of it
     target = os.path.join(rejected, os.path.basename(directory))
     for missing in (rejected, target):
         with contextlib.suppress(FileExistsError):
             os.mkdir(missing, 0o700)
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     _write_reason(os.path.join(target, file_name + _JSON), Reason(reason, now, path, series))
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(source, os.path.join(target, file_name))
+    os.rename(source, os.path.join(target, file_name))
+    return True
 
 
 def _write_reason(path: str, reason: Reason) -> None:

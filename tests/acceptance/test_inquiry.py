@@ -5,54 +5,11 @@ import threading
 import time
 
 import pytest
-from pydicom import Dataset
-from pynetdicom import AE, evt
 
 from tests.dicom import make_series, send
 from tests.fixtures.gateway import free_port
+from tests.fixtures.pacs import answer
 from tests.waiting import wait_until
-
-_STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
-
-
-def answer(query, count, **changes):
-    identifier = Dataset()
-    identifier.QueryRetrieveLevel = query.QueryRetrieveLevel
-    identifier.StudyInstanceUID = query.StudyInstanceUID
-    identifier.SeriesInstanceUID = query.SeriesInstanceUID
-    if count is not None:
-        identifier.NumberOfSeriesRelatedInstances = count
-    for keyword, value in changes.items():
-        setattr(identifier, keyword, value)
-    return identifier
-
-
-@pytest.fixture
-def pacs():
-    """A function that starts a PACS which answers each C-FIND by `script(query)`; it keeps what it was asked."""
-    servers = []
-
-    def start(script):
-        entity = AE("TEST")
-        entity.add_supported_context(_STUDY_ROOT_FIND)
-        seen = {"queries": [], "associations": 0, "called": None}
-
-        def on_find(event):
-            seen["queries"].append(event.identifier)
-            seen["called"] = (event.assoc.requestor.ae_title, event.assoc.acceptor.primitive.called_ae_title)
-            yield from script(event)
-
-        def on_accepted(event):
-            seen["associations"] += 1
-
-        handlers = [(evt.EVT_C_FIND, on_find), (evt.EVT_ACCEPTED, on_accepted)]
-        servers.append(entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers))
-        seen["port"] = servers[-1].server_address[1]
-        return seen
-
-    yield start
-    for server in servers:
-        server.shutdown()
 
 
 def expected_counts(make_gateway, rows, tmp_path, port, series=1, **variables):

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from tests.acceptance.drills.account import nothing_lost, settled
-from tests.acceptance.test_inquiry import answer, pacs  # noqa: F401 (a fixture)
 from tests.dicom import make_series, send
+from tests.fixtures.pacs import answer
 from tests.waiting import wait_until
 
 
@@ -60,7 +60,7 @@ def test_a_stopped_gateway_takes_up_at_its_start_what_was_put_back(
     database,
     rows,
     tmp_path,
-    pacs,  # noqa: F811
+    pacs,
 ):
     seen = pacs(lambda event: [(0xFF00, answer(event.identifier, 7))])
     gateway = make_gateway(CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{seen['port']}")
@@ -78,6 +78,7 @@ def test_a_stopped_gateway_takes_up_at_its_start_what_was_put_back(
     gateway.start()
     everything_is_right(gateway, rows, sent, "7")
     assert len(seen["queries"]) == 1, "the PACS is not asked again"
+    assert len(gateway.lines("series_ended")) <= 1, "the account of the series is given once"
 
 
 @pytest.mark.timeout(240)

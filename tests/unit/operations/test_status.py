@@ -4,7 +4,9 @@ import datetime
 
 import pytest
 
+from oxidicom.operations.database import state_of_database
 from oxidicom.operations.status import _age
+from oxidicom.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -13,3 +15,10 @@ from oxidicom.operations.status import _age
 )
 def test_an_age_has_its_two_largest_units(seconds, text):
     assert _age(datetime.timedelta(seconds=seconds)) == text
+
+
+def test_an_embedded_database_is_there_only_while_its_gateway_runs(tmp_path):
+    variables = {"CHRIS_DB_CONNECTION": "embedded", "CHRIS_FILES_ROOT": str(tmp_path), "STATE_DIRECTORY": str(tmp_path)}
+    state = state_of_database(Settings.from_environment(variables))
+    assert not state.reachable
+    assert "only while the gateway does" in state.reason

@@ -59,7 +59,7 @@ def test_only_its_owner_can_look_into_it(directory, rejected):
 
 
 def test_what_is_gone_already_leaves_no_reason(directory, rejected):
-    set_aside(str(directory), "000009-0123456789abcdef0123-4.stored", str(rejected), "because")
+    assert not set_aside(str(directory), "000009-0123456789abcdef0123-4.stored", str(rejected), "because")
     assert rejected_associations(str(rejected)) == []
 
 

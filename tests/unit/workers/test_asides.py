@@ -43,6 +43,12 @@ def test_what_is_set_aside_is_counted(aside, gateway_directory, slot, entry):
     assert [one.reason for one in rejected_of(gateway_directory.rejected, ASSOCIATION)] == ["because"]
 
 
+def test_what_is_told_twice_is_set_aside_and_counted_once(aside, slot, entry):
+    for _ in range(2):
+        aside.set_aside(ASSOCIATION, entry, RECEIVED, "because")
+    assert slot[Counter.INSTANCES_REJECTED] == 1
+
+
 def test_a_metadata_value_takes_its_series_from_the_ledger(aside, gateway_directory, slot, entry):
     note = committed_count_note(entry.series_hash, 1)
     with open(os.path.join(gateway_directory.spool, ASSOCIATION, note.at(STORED)), "wb"):
