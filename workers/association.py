@@ -120,6 +120,8 @@ class Association:
                     self._intake.flush()  # its pieces lie in the buffer that is filled next
                 self._send(self._acceptor.bytes_to_send())
         except _Over as over:
+            # Its place is free before the peer can know: it may come again at once.
+            self._slot.hold(self._ulid, "")
             with contextlib.suppress(OSError, _Over):
                 self._send(self._acceptor.bytes_to_send())
             return str(over)
@@ -276,7 +278,7 @@ class Association:
         if self._intake:
             self._intake.end(how)
         self._slot.hold("", "")
-        if how != "released" and self._acceptor.request:
+        if how != "released" and self._intake:
             self._slot.add(Counter.ASSOCIATIONS_ABORTED)
         self._account(how)
         self._tell(how)

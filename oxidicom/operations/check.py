@@ -82,6 +82,9 @@ def _tls(settings: Settings) -> Iterator[Finding]:
         return
     clients = "every peer needs a certificate" if settings.tls_client_ca else "peers need no certificate"
     yield Finding("TLS", GOOD, f"certificate and key fit, valid until {expiry:%Y-%m-%d %H:%M} UTC; {clients}")
+    key = settings.tls_key or settings.tls_certificate
+    if os.stat(key).st_mode & 0o004:
+        yield Finding("TLS", REMARK, f"every user of this machine can read the key in {key}")
     if warning:
         yield Finding("TLS", TROUBLE if expiry < datetime.datetime.now(datetime.UTC) else REMARK, warning)
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.acceptance.network.wire import ACCEPTED, REJECTED, Wire
+from tests.acceptance.network.wire import ACCEPTED, REJECTED, RELEASED, Wire
 from tests.dicom import make_series, send
 from tests.unit.association.association_peer import RELEASE_RQ
 from tests.waiting import wait_until
@@ -43,7 +43,7 @@ def test_the_called_ae_title_is_checked_on_request(make_gateway):
 def test_an_ae_title_of_any_bytes_crashes_nothing(gateway, title):
     with Wire(gateway.port) as wire:
         assert wire.associate(title)[0] == ACCEPTED
-        assert wire.send(RELEASE_RQ).receive()[0] == 6
+        assert wire.send(RELEASE_RQ).receive()[0] == RELEASED
     wait_until(lambda: gateway.lines("association_ended"), "the closing line")
     assert not gateway.lines("process_died")
 
@@ -61,6 +61,18 @@ def test_one_ae_title_cannot_take_all_listeners(make_gateway, tmp_path):
         assert {status.Status for status in send(gateway.port, make_series(tmp_path / "in", 2), "MODEST")} == {0}
         first.send(RELEASE_RQ).receive()
         wait_until(lambda: answer(gateway, b"GREEDY")[0] == ACCEPTED, "a place is free again")
+
+
+def test_a_place_is_free_before_the_peer_knows_that_its_association_is_over(make_gateway):
+    gateway = make_gateway(CHRIS_SCP_MAX_ASSOCIATIONS_PER_AE="1")
+    for _ in range(50):
+        with Wire(gateway.port) as wire:
+            assert wire.associate(b"QUICK")[0] == ACCEPTED
+            assert answer(gateway, b"QUICK") == LOCAL_LIMIT_EXCEEDED
+            assert wire.send(RELEASE_RQ).receive()[0] == RELEASED
+            with Wire(gateway.port) as next_wire:
+                assert next_wire.associate(b"QUICK")[0] == ACCEPTED
+                assert next_wire.send(RELEASE_RQ).receive()[0] == RELEASED
 
 
 def test_a_listener_that_dies_gives_its_place_back(make_gateway):
