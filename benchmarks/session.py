@@ -47,7 +47,7 @@ class Session:
         """Measure, print the tables, write JSON and plot; after Ctrl-C or a failure for what was done before."""
         if filesystem_type(self.directory) in _IN_MEMORY:
             console.print(f"{self.directory} is in memory, where a sync costs nothing: name a disk with --directory")
-        machine = describe_machine(self.directory) | {"settings": " ".join(map("=".join, self.settings.items()))}
+        machine = describe_machine(self.directory) | self._describe()
         results = Results()
         skipped: dict[str, str] = {}
         with workplace(self.directory) as own, DatabaseServer(own) as database:
@@ -60,6 +60,13 @@ class Session:
                 titles = {server.name: server.title for server in servers}
                 if results.rounds:
                     self._report(results, titles, machine, skipped, console)
+
+    def _describe(self) -> dict[str, str]:
+        return {
+            "date": time.strftime("%Y-%m-%d %H:%M:%S%z"),
+            "size": "quick" if self.is_quick else "whole",
+            "settings": " ".join(map("=".join, self.settings.items())),
+        }
 
     def _servers(self, database: DatabaseServer) -> list[Server]:
         servers: list[Server] = [Gateway(database, settings=self.settings)]
@@ -93,20 +100,22 @@ class Session:
         skipped: Mapping[str, str],
         console: Console,
     ) -> None:
+        heading = _heading(machine, results)
+        console.print(heading)
         print_report(results, titles, skipped, console)
         default = time.strftime("%Y%m%d-%H%M%S") + ("-quick" if self.is_quick else "")
         path = os.path.join(RESULTS, self.name or default)
         write_json(results, machine, skipped, f"{path}.json")
         try:
-            write_plot(results, titles, _heading(machine, results), f"{path}.png")
+            write_plot(results, titles, heading, f"{path}.png")
         except ImportError:
             console.print("No plot without matplotlib: pip install 'oxidicom[benchmark]'")
         console.print(f"Every measurement is in {path}.json")
 
 
 def _heading(machine: Mapping[str, str], results: Results) -> str:
-    where = ", ".join(machine[name] for name in ("processor", "memory", "filesystem") if name in machine)
-    return f"{where}; medians and ranges of {results.rounds} rounds"
+    words = [machine[name] for name in ("processor", "memory", "filesystem", "date") if name in machine]
+    return f"{', '.join(words)}: medians and ranges of {results.rounds} rounds, {machine['size']} loads"
 
 
 def _installed(servers: Sequence[Server], skipped: dict[str, str]) -> list[Server]:
