@@ -111,7 +111,7 @@ def _read_deflated(buffer: Buffer, start: int, *, complete: bool) -> Header | No
     while most <= MOST_INFLATED_BYTES:
         ended = inflation.extend(most)
         whole = inflation.reached_end or (ended and complete)
-        header = _read(inflation.inflated, 0, _EXPLICIT_VR_LITTLE_ENDIAN, complete=whole)
+        header = _read(bytes(inflation.inflated), 0, _EXPLICIT_VR_LITTLE_ENDIAN, complete=whole)
         if header is not None or ended:
             return header
         most *= 2
@@ -137,7 +137,7 @@ class _Inflation:
         """Inflate up to `most` bytes in total. Return True when the buffer has no more to give."""
         while (missing := most - len(self.inflated)) > 0 and not self._inflater.eof:
             if not self._waiting:
-                self._waiting = bytes(self._buffer[self._position : self._position + _FIRST_INFLATED_BYTES])
+                self._waiting = self._buffer[self._position : self._position + _FIRST_INFLATED_BYTES]
                 self._position += len(self._waiting)
             exhausted = not self._waiting
             try:

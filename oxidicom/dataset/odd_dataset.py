@@ -33,7 +33,7 @@ def read_odd_dataset(buffer: Buffer, start: int, *, implicit: bool, little_endia
         stopped = int(tag) > LAST_TAG
         return stopped
 
-    head = bytes(buffer[start : start + MOST_ODD_BYTES])
+    head = buffer[start : start + MOST_ODD_BYTES]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

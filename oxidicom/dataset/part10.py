@@ -103,7 +103,7 @@ def read_file_meta(buffer: Buffer) -> FileMeta:
     values = {}
     offset = len(_PREAMBLE)
     try:
-        if bytes(buffer[128:offset]) != b"DICM":
+        if buffer[128:offset] != b"DICM":
             raise _bad_file_meta()
         group, element, vr, length = _unpack_element(buffer, offset)
         if (group, element, vr, length) != (2, 0, b"UL", 4):
@@ -115,7 +115,7 @@ def read_file_meta(buffer: Buffer) -> FileMeta:
             raise _bad_file_meta()
         while offset < end:
             element, value_offset, length = _next_element(buffer, offset)
-            values[element] = bytes(buffer[value_offset : value_offset + length])
+            values[element] = buffer[value_offset : value_offset + length]
             offset = value_offset + length
     except struct.error:
         raise _bad_file_meta() from None

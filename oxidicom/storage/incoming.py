@@ -24,7 +24,8 @@ class IncomingInstance:
         """Create its file, which will begin with `file_meta` (preamble included). Raise OSError."""
         self._reception = reception
         self._transfer_syntax_uid = transfer_syntax_uid
-        self._head = bytearray()
+        self._head: list[bytes] = []
+        self._missing_head_bytes = HEAD_BYTES
         self._pieces: list[bytes | memoryview] = [file_meta]
         self._file_meta_bytes = len(file_meta)
         self.size_bytes = 0
@@ -35,9 +36,10 @@ class IncomingInstance:
 
     def write(self, piece: memoryview) -> None:
         """Take the next bytes of the dataset. They are referred to, not copied, until `flush`. Raise OSError."""
-        missing = HEAD_BYTES - len(self._head)
-        if missing > 0:
-            self._head += piece[:missing]
+        if self._missing_head_bytes:
+            copy = bytes(piece[: self._missing_head_bytes])
+            self._head.append(copy)
+            self._missing_head_bytes -= len(copy)
         self._pieces.append(piece)
         if len(self._pieces) >= _MOST_PIECES:
             self.flush()
@@ -67,8 +69,9 @@ class IncomingInstance:
         return self._reception.commit(self.number, self.size_bytes, description), description
 
     def _read_header(self) -> Header:
-        whole = self.size_bytes - self._file_meta_bytes == len(self._head)
-        header = read_header(self._head, self._transfer_syntax_uid, complete=whole)
+        head = b"".join(self._head)
+        whole = self.size_bytes - self._file_meta_bytes == len(head)
+        header = read_header(head, self._transfer_syntax_uid, complete=whole)
         if header is None:
             path = os.path.join(self._reception.directory, part_name(self.number))
             _, header = read_header_of_file(path)

@@ -118,7 +118,7 @@ def test_a_damaged_dataset_is_read_or_refused(source: Dataset, data: st.DataObje
     for _ in range(data.draw(st.integers(1, 4))):
         encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
     try:
-        assert read_header(encoded, encoding, complete=True) is not None
+        assert read_header(bytes(encoded), encoding, complete=True) is not None
     except DatasetError as error:
         assert error.status == 0xC000
 

@@ -1,6 +1,7 @@
 """The scanner finds what pydicom finds, and stops at every limit."""
 
 import contextlib
+import mmap
 import time
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from oxidicom.dataset import scanner
 from oxidicom.dataset.scanner import MOST_DEPTH, MOST_STEPS, MOST_VALUE_BYTES, OddDatasetError, scan
 from oxidicom.dataset.wanted_tags import INSTANCE_NUMBER, PATIENT_ID, STUDY_INSTANCE_UID
 from oxidicom.errors import DatasetError
@@ -78,11 +80,32 @@ def test_any_order_of_delimiters_is_read_or_refused(pieces: list[bytes], implici
         scan(b"".join(pieces), 0, implicit=implicit, complete=True)
 
 
-@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_values_are_bytes_whatever_the_buffer_is(kind: type) -> None:
-    values = scan(kind(AFTER), 0, implicit=False, complete=True)
+def test_a_mapped_file_is_read_as_its_bytes_are() -> None:
+    encoded = AFTER + element(0x7FE00010, b"OW", b"", 0)
+    with mmap.mmap(-1, len(encoded)) as mapped:
+        mapped[:] = encoded
+        values = scan(mapped, 0, implicit=False, complete=False)
     assert values == {PATIENT_ID: b"1449c1d "}
     assert type(values[PATIENT_ID]) is bytes
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_known_header_leads_as_far_in_the_next_dataset(implicit: bool) -> None:
+    source = Dataset()
+    source.ImageComments = source.PatientComments = source.StudyComments = "as long as in all of them"
+    source.AcquisitionNumber = "7"
+    values = []
+    for source.PatientID in ("one", "another and longer"):
+        values.append(scan(encode(source, IMPLICIT if implicit else EXPLICIT), 0, implicit=implicit, complete=True))
+    assert [value[PATIENT_ID] for value in values if value] == [b"one ", b"another and longer"]
+
+
+@pytest.mark.parametrize("steps", [scanner._explicit_steps, scanner._implicit_steps])
+def test_what_is_remembered_of_headers_is_bounded(steps: scanner._Steps) -> None:
+    for number in range(3 * scanner._MOST_REMEMBERED):
+        steps.learn(number.to_bytes(8, "little"), 8)
+    assert 0 < len(steps) <= scanner._MOST_REMEMBERED
+    steps.clear()
 
 
 def test_an_unwanted_value_beyond_the_wanted_tags_is_not_looked_at() -> None:
