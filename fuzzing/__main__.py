@@ -13,7 +13,7 @@ import atheris
 with atheris.instrument_imports(include=["oxidicom.association", "oxidicom.dataset", "oxidicom.storage.paths"]):
     from fuzzing import conversations, datasets
 
-_MOST_INPUT_BYTES = 16384
+_MOST_INPUT_BYTES = 4096
 
 
 def main() -> None:

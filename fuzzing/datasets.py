@@ -21,7 +21,7 @@ SYNTAX, COMPLETE, DEFLATE, FILE_META = 0x03, 0x04, 0x08, 0x10
 """The bits of the first byte of an input: its transfer syntax, whether it is all of the dataset, whether it is to be
 deflated first, whether it is a Part 10 file."""
 
-_MOST_SEED_BYTES = 8192
+_MOST_SEED_BYTES = 4000
 _IMPLICIT, _EXPLICIT, _BIG_ENDIAN, _DEFLATED = range(4)
 
 
