@@ -33,7 +33,7 @@ from oxidicom.association.negotiation import NO_ROOM, AcceptancePolicy
 from oxidicom.errors import ProtocolError
 from oxidicom.settings import Settings
 from oxidicom.storage.ledger import Started
-from workers.connections import Peer, learn_peer
+from workers.connections import Peer, learn_peer, wait_in_kernel
 from workers.encryption import handshake_failure, say_no_more
 from workers.facts import AssociationFinished
 from workers.intake import Intake
@@ -145,6 +145,7 @@ class Association:
         """Begin TLS, if the port speaks it."""
         encryption, limit_seconds = self._shared.encryption, self._shared.settings.tls_handshake_seconds
         if encryption is None:
+            wait_in_kernel(self._connection)
             return
         try:
             secured = encryption.wrap(self._connection, self._shared.scoreboard.tls_generation)
@@ -170,7 +171,7 @@ class Association:
             began, count = time.monotonic(), None
             try:
                 count = self._connection.recv_into(self._acceptor.writable())
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 pass
             except ConnectionError:
                 return 0
@@ -201,7 +202,7 @@ class Association:
                 raise _Over("deadline: the peer takes no answer")
             try:
                 offset += self._connection.send(view[offset:])
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 self._slot.beat(WorkerState.WORKING)
 
     # -- events ----------------------------------------------------------------------------------------------

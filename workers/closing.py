@@ -8,7 +8,7 @@ from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.storage.custom_metadata import Verdict, verdict_of
 from oxidicom.storage.ledger import Ledger
 from oxidicom.storage.names import NoteName
-from workers.messages import InstanceStored
+from workers.messages import Instance
 from workers.scoreboard import Counter, Slot
 
 _COUNTERS = {
@@ -27,7 +27,7 @@ class ClosingAccounts:
         self._known: dict[str, collections.Counter[str]] = {}
         """By association and series hash: instances whose rows were there before. A restart begins at 0."""
 
-    def known(self, message: InstanceStored) -> None:
+    def known(self, message: Instance) -> None:
         """The row of an instance was there already."""
         self._known.setdefault(message.association, collections.Counter())[message.series_hash] += 1
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import ipaddress
 import socket
+import struct
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from oxidicom.settings import Settings
 
 _READ_SECONDS = 1.0
 """The longest wait for a peer, so that the heartbeat goes on and every deadline is kept."""
+_TIMEVAL = struct.pack("ll", int(_READ_SECONDS), 0)
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _WITHOUT_DESCRIPTORS_SECONDS = 0.5
 """`accept` fails at once then, for as long as it lasts: a pause keeps the log and the processor free."""
@@ -79,6 +81,16 @@ def _read_exactly(connection: socket.socket, count: int, may_wait: Callable[[], 
         if len(data) < count and not may_wait():  # asked after each piece too: a trickle is no excuse
             raise ProtocolError("no header of the PROXY protocol came in time")
     return data
+
+
+def wait_in_kernel(connection: socket.socket) -> None:
+    """Let the kernel keep the timeout of a plain connection: `settimeout` polls before each receive and each send.
+
+    From now on a wait that is over raises BlockingIOError.
+    """
+    connection.settimeout(None)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL)
 
 
 def _configure(connection: socket.socket, settings: Settings) -> None:

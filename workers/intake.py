@@ -23,7 +23,7 @@ from oxidicom.storage.names import EntryName
 from oxidicom.storage.reserve import Reserve
 from oxidicom.storage.spool import Reception
 from workers.facts import Moment
-from workers.messages import AssociationEnded, InstanceReceived, ToStorage
+from workers.messages import AssociationEnded, Instance, ToStorage
 from workers.queues import Queue
 from workers.scoreboard import Counter, Histogram, Phase, Slot, State
 from workers.shared import Shared
@@ -202,7 +202,7 @@ class Intake:
             self.moments.append(Moment(time.time_ns(), name, self.received, f"{status:04X}", reason))
 
     def _queue(self, name: EntryName, committed_ns: int, description: Description) -> None:
-        message = InstanceReceived(self._started.association, *name, committed_ns, description.file)
+        message = Instance(self._started.association, *name, committed_ns, description.file)
         self._put(self._shared.storage_queue_of(name.series_hash), message)
 
     def refuse(self, status: int, reason: str) -> None:

@@ -9,9 +9,12 @@ import msgspec
 
 from oxidicom.records import PacsFile, Series
 
+MOST_IN_MESSAGE = 10
+"""So many instances fit one message of a queue, however long their values are: one has less than 6 KB."""
 
-class InstanceReceived(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Listener → storage worker of its series: an instance is committed to the spool."""
+
+class Instance(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """An instance in the spool. Alone, listener → storage worker of its series: it is committed."""
 
     association: str
     number: int
@@ -57,15 +60,10 @@ class SeriesCounted(msgspec.Struct, frozen=True, array_like=True, tag=6):
     count: int | None
 
 
-class InstanceStored(msgspec.Struct, frozen=True, array_like=True, tag=7):
-    """Storage → registration: an instance is at its final path and synced."""
+class InstancesStored(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """Storage → registration: up to MOST_IN_MESSAGE instances are at their final paths and synced."""
 
-    association: str
-    number: int
-    series_hash: str
-    size_bytes: int
-    committed_ns: int
-    file: PacsFile
+    instances: list[Instance]
 
 
 class NoteStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
@@ -78,6 +76,6 @@ class NoteStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
     file: PacsFile
 
 
-ToStorage: TypeAlias = InstanceReceived | AssociationEnded | ProcessDied | PhaseChanged
+ToStorage: TypeAlias = Instance | AssociationEnded | ProcessDied | PhaseChanged
 ToInquiry: TypeAlias = SeriesSeen | PhaseChanged
-ToRegistration: TypeAlias = InstanceStored | NoteStored | ProcessDied | PhaseChanged
+ToRegistration: TypeAlias = InstancesStored | NoteStored | ProcessDied | PhaseChanged

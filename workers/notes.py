@@ -16,7 +16,7 @@ from oxidicom.storage.final_tree import FinalTree
 from oxidicom.storage.ledger import Ledger
 from oxidicom.storage.names import DUE, STORED, NoteName
 from oxidicom.storage.spool import ledger_of
-from workers.messages import InstanceReceived, NoteStored, SeriesSeen
+from workers.messages import Instance, NoteStored, SeriesSeen
 from workers.retries import Retries
 from workers.scoreboard import Counter, Role, Slot
 from workers.shared import Shared
@@ -60,7 +60,7 @@ class SeriesNotes:
         """An answer or a file is still to come."""
         return bool(self._unasked or self._due)
 
-    def see(self, message: InstanceReceived) -> None:
+    def see(self, message: Instance) -> None:
         """Note that an instance came; the first one of a series makes a question."""
         key = (message.association, message.series_hash)
         if key not in self._series:

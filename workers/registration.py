@@ -34,19 +34,21 @@ from workers.asides import Asides
 from workers.batching import Batch, Pending
 from workers.closing import ClosingAccounts
 from workers.facts import BatchRegistered
-from workers.messages import InstanceStored, NoteStored, ProcessDied
+from workers.messages import Instance, InstancesStored, NoteStored, ProcessDied
 from workers.process import Backoff
 from workers.scoreboard import Counter, Histogram, Phase, Role, Slot, State
 from workers.shared import Shared
 
 _WAIT_SECONDS = 0.5
+_GATHER_SECONDS = 0.02
+"""Under load batches begin no more often than this: to be woken by each row costs more than to register it."""
 _RESCAN_SECONDS = 10.0
 _MOST_SHARES = 500
 """Associations in one fact, so that it fits a message."""
 _BATCH_SECONDS = 30.0
 """A batch that takes longer hangs: the connection swallows packets. It is cut."""
 
-_Entry = InstanceStored | NoteStored
+_Entry = Instance | NoteStored
 
 
 class RegistrationWorker:
@@ -95,6 +97,7 @@ class RegistrationWorker:
 
     def _wait(self, poll: select.poll) -> None:
         """Wait for messages, the end of the batch in flight, or the next thing that is due by time."""
+        time.sleep(max(0.0, self._flight_began + _GATHER_SECONDS - time.monotonic()))
         if self._pending.full:
             poll.register(self._queue, 0)
         else:
@@ -112,8 +115,11 @@ class RegistrationWorker:
         while not self._pending.full and (message := self._queue.get()):
             if isinstance(message, ProcessDied):
                 self._rescan_due = 0.0
-            elif isinstance(message, InstanceStored | NoteStored):
+            elif isinstance(message, NoteStored):
                 self._pending.add(message)
+            elif isinstance(message, InstancesStored):
+                for instance in message.instances:
+                    self._pending.add(instance)
 
     def _flushed(self) -> bool:
         """Nothing is in flight, and nothing waits or the database does not take it."""
@@ -198,7 +204,7 @@ class RegistrationWorker:
                     message.association, _name(message), STORED, f"its row was refused: {error}", message.file.fname
                 )
                 continue
-            if isinstance(message, InstanceStored) and message.file.fname not in new:
+            if isinstance(message, Instance) and message.file.fname not in new:
                 self._accounts.known(message)
             new.discard(message.file.fname)
             self._registered(message)
@@ -229,7 +235,7 @@ class RegistrationWorker:
     def _registered(self, message: _Entry) -> None:
         stored = self._path(message, STORED)
         try:
-            if isinstance(message, InstanceStored):
+            if isinstance(message, Instance):
                 os.unlink(stored)
             else:
                 os.rename(stored, self._path(message, REGISTERED))
@@ -322,7 +328,7 @@ class RegistrationWorker:
             if isinstance(name, EntryName):
                 path = os.path.join(directory, name.at(STORED))
                 file = describe_entry(path).file
-                self._pending.add(InstanceStored(association, *name, os.stat(path).st_mtime_ns, file))
+                self._pending.add(Instance(association, *name, os.stat(path).st_mtime_ns, file))
             elif (ledger := ledger_of(directory)) and name.series_hash in ledger.series:
                 row = metadata_row(association, ledger.series[name.series_hash], name)
                 self._pending.add(NoteStored(association, *name, row))
@@ -340,6 +346,6 @@ class RegistrationWorker:
 
 
 def _name(message: _Entry) -> EntryName | NoteName:
-    if isinstance(message, InstanceStored):
+    if isinstance(message, Instance):
         return EntryName(message.number, message.series_hash, message.size_bytes)
     return NoteName(message.series_hash, message.key, message.value)

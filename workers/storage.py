@@ -21,7 +21,7 @@ from oxidicom.storage.names import RECEIVED, STORED, EntryName, NoteName
 from oxidicom.storage.paths import storage_worker_of
 from oxidicom.storage.spool import associations, close_dead, contents, describe_entry, ledger_mtime_ns, ledger_of
 from workers.asides import Asides
-from workers.messages import AssociationEnded, InstanceReceived, InstanceStored, ProcessDied
+from workers.messages import MOST_IN_MESSAGE, AssociationEnded, Instance, InstancesStored, ProcessDied
 from workers.notes import SeriesNotes
 from workers.retries import Retries
 from workers.scoreboard import Counter, Phase, Role, Slot, State
@@ -44,8 +44,8 @@ class StorageWorker:
         self._index = index
         self._queue = shared.storage_queues[index]
         self._spool = shared.directory.spool
-        self._retries: Retries[InstanceReceived] = Retries()
-        self._untrusted: set[InstanceReceived] = set()
+        self._retries: Retries[Instance] = Retries()
+        self._untrusted: set[Instance] = set()
         """Entries whose sync failed: their pages may be marked clean without being on the disk."""
         self._asides = Asides(shared.directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
         self._settled: dict[str, int] = {}
@@ -88,6 +88,7 @@ class StorageWorker:
             self._slot.beat(State.WAITING)
             poll.poll(0 if self._retries.due() else _WAIT_SECONDS * 1000)
             self._slot.beat(State.WORKING)
+            self._gather()
             self._notes.take_answers()
             worked = self._take_messages()
             self._store_again()
@@ -97,14 +98,19 @@ class StorageWorker:
 
     # -- messages ----------------------------------------------------------------------------------------------
 
+    def _gather(self) -> None:
+        """Let messages gather for a moment after the last group: to be woken by each costs more than to store it."""
+        if self._queue.waiting_bytes:
+            time.sleep(max(0.0, self._synced + _GATHER_SECONDS - time.monotonic()))
+
     def _take_messages(self) -> bool:
         """Take what is queued, up to one group, and store it. Return whether there was anything."""
-        group: list[InstanceReceived] = []
+        group: list[Instance] = []
         ended: list[str] = []
         worked = False
-        while len(group) < _MOST_IN_GROUP and (message := self._queue.get(self._gathering_seconds)):
+        while len(group) < _MOST_IN_GROUP and (message := self._queue.get()):
             match message:
-                case InstanceReceived():
+                case Instance():
                     group.append(message)
                 case AssociationEnded():
                     ended.append(message.association)
@@ -116,14 +122,9 @@ class StorageWorker:
             self._notes.end(association)
         return worked
 
-    @property
-    def _gathering_seconds(self) -> float:
-        """How long to wait for more. Each sync makes the filesystem commit, and all who create files wait meanwhile."""
-        return max(0.0, self._synced + _GATHER_SECONDS - time.monotonic())
-
     # -- storing -----------------------------------------------------------------------------------------------
 
-    def _store(self, group: list[InstanceReceived]) -> None:
+    def _store(self, group: list[Instance]) -> None:
         """Place, sync, rename to `.stored`, tell registration: in this order, a group at a time."""
         placed = [message for message in group if self._place(message)]
         if not placed:
@@ -138,10 +139,9 @@ class StorageWorker:
             for message in placed:
                 self._fail(message, error)
             return
-        for message in placed:
-            self._mark_stored(message)
+        self._tell_registration([message for message in placed if self._mark_stored(message)])
 
-    def _place(self, message: InstanceReceived) -> bool:
+    def _place(self, message: Instance) -> bool:
         self._notes.see(message)
         self._slot.beat(State.SYNCING)  # a copy, where the storage has no links, may take its time
         source = self._path(message, RECEIVED)
@@ -156,28 +156,26 @@ class StorageWorker:
             return False
         return True
 
-    def _mark_stored(self, message: InstanceReceived) -> None:
+    def _mark_stored(self, message: Instance) -> bool:
         try:
             os.rename(self._path(message, RECEIVED), self._path(message, STORED))
         except FileNotFoundError:
-            return  # the same entry twice in one group
+            return False  # the same entry twice in one group
         except OSError as error:
             self._fail(message, error)
-            return
+            return False
         self._slot.add(Counter.INSTANCES_STORED)
         self._retries.forget(message)
-        stored = InstanceStored(
-            message.association,
-            message.number,
-            message.series_hash,
-            message.size_bytes,
-            message.committed_ns,
-            message.file,
-        )
-        if not self._shared.registration_queue.put(stored):
-            self._slot.add(Counter.HINTS_DROPPED)
+        return True
 
-    def _fail(self, message: InstanceReceived, error: OSError) -> None:
+    def _tell_registration(self, stored: list[Instance]) -> None:
+        """Hand over a group in few messages: each costs two system calls, and the queue holds only so many."""
+        for start in range(0, len(stored), MOST_IN_MESSAGE):
+            message = InstancesStored(stored[start : start + MOST_IN_MESSAGE])
+            if not self._shared.registration_queue.put(message):
+                self._slot.add(Counter.HINTS_DROPPED)
+
+    def _fail(self, message: Instance, error: OSError) -> None:
         """After Success nothing is given up: the entry stays, is tried again, and at last is set aside."""
         if self._retries.failed(message, error):
             logger.bind(association=message.association).warning(
@@ -194,7 +192,7 @@ class StorageWorker:
     def _store_again(self) -> None:
         self._store(self._retries.take_due())
 
-    def _path(self, message: InstanceReceived, state: str) -> str:
+    def _path(self, message: Instance, state: str) -> str:
         return os.path.join(self._spool, message.association, _name(message).at(state))
 
     # -- rescan ------------------------------------------------------------------------------------------------
@@ -284,7 +282,7 @@ class StorageWorker:
             and not self._asides.leaves_alone(association, name, state)
         )
 
-    def _describe(self, directory: str, name: EntryName) -> InstanceReceived | None:
+    def _describe(self, directory: str, name: EntryName) -> Instance | None:
         """Return what the message about an entry would have said; set it aside if it is damaged. Raise OSError."""
         self._slot.beat(State.WORKING)
         path = os.path.join(directory, name.at(RECEIVED))
@@ -293,7 +291,7 @@ class StorageWorker:
             status = os.stat(path)
             if status.st_size == name.size_bytes:
                 file = describe_entry(path).file
-                return InstanceReceived(os.path.basename(directory), *name, status.st_mtime_ns, file)
+                return Instance(os.path.basename(directory), *name, status.st_mtime_ns, file)
         except FileNotFoundError:
             return None  # it went on while we looked
         except DatasetError as error:
@@ -311,5 +309,5 @@ class StorageWorker:
         return storage_worker_of(series_hash, len(self._shared.storage_queues)) == self._index
 
 
-def _name(message: InstanceReceived) -> EntryName:
+def _name(message: Instance) -> EntryName:
     return EntryName(message.number, message.series_hash, message.size_bytes)

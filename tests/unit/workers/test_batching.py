@@ -3,13 +3,13 @@
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from tests.fixtures.storage import describe_file
 from workers.batching import MOST_IN_BATCH, MOST_PENDING, Pending
-from workers.messages import InstanceStored, NoteStored
+from workers.messages import Instance, NoteStored
 
 FILE = describe_file().file
 
 
 def instance(number):
-    return InstanceStored("A", number, "h", 1, 0, FILE)
+    return Instance("A", number, "h", 1, 0, FILE)
 
 
 def test_a_batch_is_the_oldest_and_no_larger_than_is_useful():

@@ -12,7 +12,7 @@ from oxidicom.storage.names import DUE, REGISTERED, STORED, NoteName
 from oxidicom.storage.paths import series_hash
 from oxidicom.storage.spool import contents
 from tests.fixtures.storage import describe_file
-from workers.messages import InstanceReceived, SeriesCounted, SeriesSeen, ToInquiry, ToRegistration
+from workers.messages import Instance, SeriesCounted, SeriesSeen, ToInquiry, ToRegistration
 from workers.notes import SeriesNotes
 from workers.queues import Queue
 from workers.scoreboard import Role, Scoreboard
@@ -59,7 +59,7 @@ def there(shared):
 
 def test_the_first_instance_of_a_series_makes_one_question(notes, shared):
     for number in (1, 2):
-        notes.see(InstanceReceived(ASSOCIATION, number, HASH, 1, 0, DESCRIPTION.file))
+        notes.see(Instance(ASSOCIATION, number, HASH, 1, 0, DESCRIPTION.file))
         notes.take_answers()
     assert shared.inquiry_queue.get() == SeriesSeen(0, ASSOCIATION, HASH, DESCRIPTION.series)
     assert shared.inquiry_queue.get() is None
@@ -68,7 +68,7 @@ def test_the_first_instance_of_a_series_makes_one_question(notes, shared):
 def test_what_is_registered_is_neither_asked_nor_counted_again_when_an_instance_is_put_back(notes, shared):
     found = [touch(shared, EXPECTED, REGISTERED), touch(shared, COMMITTED, REGISTERED)]
     notes.take_up(ASSOCIATION, SERIES, found)
-    notes.see(InstanceReceived(ASSOCIATION, 1, HASH, 1, 0, DESCRIPTION.file))
+    notes.see(Instance(ASSOCIATION, 1, HASH, 1, 0, DESCRIPTION.file))
     notes.end(ASSOCIATION, Ledger(series=SERIES, committed={HASH: 1}))
     notes.take_answers()
     notes.write_due()
@@ -95,7 +95,7 @@ def test_what_waits_already_is_not_taken_twice(notes, shared):
 
 
 def test_the_count_comes_at_the_end_and_after_the_answer(notes, shared):
-    notes.see(InstanceReceived(ASSOCIATION, 1, HASH, 1, 0, DESCRIPTION.file))
+    notes.see(Instance(ASSOCIATION, 1, HASH, 1, 0, DESCRIPTION.file))
     notes.end(ASSOCIATION, Ledger(series=SERIES, committed={HASH: 2}))
     notes.write_due()
     assert there(shared) == set()
