@@ -13,16 +13,17 @@ _ADD_PACS = """
 INSERT INTO pacsfiles_pacs (identifier) SELECT unnest(%s::text[]) ON CONFLICT (identifier) DO NOTHING
 """
 
-# One array for each column, so that the statement is the same for every batch and is prepared once.
+# One array for each column, so that the statement is the same for every batch and is prepared once. They are sent in
+# the binary format: to quote the values of the other one costs as much again as all the rest (9 µs a row instead of 4).
 _ADD_FILES = """
 INSERT INTO pacsfiles_pacsfile (
     creation_date, fname, pacs_id, "PatientID", "PatientName", "StudyInstanceUID", "StudyDescription",
     "SeriesInstanceUID", "SeriesDescription", "PatientAge", "PatientBirthDate", "PatientSex", "Modality",
     "ProtocolName", "StudyDate", "AccessionNumber")
 SELECT now(), * FROM unnest(
-    %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::text[], %s::text[], %s::integer[], %s::date[], %s::text[], %s::text[],
-    %s::text[], %s::date[], %s::text[])
+    %b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[],
+    %b::text[], %b::text[], %b::integer[], %b::date[], %b::text[], %b::text[],
+    %b::text[], %b::date[], %b::text[])
 ON CONFLICT (fname) DO NOTHING
 RETURNING fname
 """
