@@ -1,7 +1,8 @@
 """Logs: one sentence and a stable `action=` a line, with the role and the association it speaks of.
 
-Readable on a terminal, JSON lines elsewhere. Each process configures its own sink after the fork. No line at INFO
-and above holds patient data; variables are never dumped (`diagnose=False`), and a traceback shows only when verbose.
+Readable on a terminal, JSON lines elsewhere. The processes inherit the sink and say in whose name they write. No line
+at INFO and above holds patient data; variables are never dumped (`diagnose=False`), and a traceback shows only when
+verbose.
 """
 
 import json
@@ -28,17 +29,22 @@ def writes_text(log_format: LogFormat) -> bool:
 
 
 def configure_logs(role: str, log_format: LogFormat, verbose: bool) -> None:
-    """Send this process's lines to standard error. Call it once in each process, after the fork."""
+    """Send this program's lines to standard error, in the name of `role`. Call it once, before the first fork."""
     logging.basicConfig(handlers=[logging.NullHandler()], force=True)  # libraries report through us, or not at all
     logger.remove()
     level = "DEBUG" if verbose else "INFO"
     options: dict[str, Any] = {"level": level, "backtrace": False, "diagnose": False, "catch": True}
-    logger.configure(extra={"role": role})
+    rename_role(role)
     if writes_text(log_format):
         logger.configure(patcher=_join_fields)
         logger.add(sys.stderr, format=_text_format(verbose), **options)
     else:
         logger.add(_write_json, **options)
+
+
+def rename_role(role: str) -> None:
+    """Write in the name of `role` from now on. A forked process calls it: a sink of its own would cost it 1 MB."""
+    logger.configure(extra={"role": role})
 
 
 def _text_format(verbose: bool) -> Any:  # noqa: ANN401 (loguru's format function)

@@ -8,6 +8,7 @@ look between its `accept` and its count, which would take the next for the one t
 import collections
 import socket
 import struct
+from collections.abc import Callable
 
 _TCP_INFO_BYTES = 104
 _UNACKED = struct.Struct("8x4x4x4x4xI")
@@ -27,11 +28,17 @@ class AcceptQueue:
         self._clock = 0.0
         """Seconds that were watched: if the whole gateway was frozen for an hour, nobody has waited for it."""
 
-    def look(self, now: float, taken: int) -> None:
-        """Take note of who came and went. `taken` is how many connections all processes together ever accepted."""
+    def look(self, now: float, count_taken: Callable[[], int]) -> None:
+        """Take note of who came and went. `count_taken` tells how many connections all processes ever accepted.
+
+        It is asked only when somebody waits or waited: there may be a hundred processes to be added up.
+        """
         if self._looked is not None:
             self._clock += min(now - self._looked, _MOST_TICK_SECONDS)
         self._looked = now
+        if not self._arrivals and not self._length():
+            return
+        taken = count_taken()
         for _ in range(min(taken - self._taken, len(self._arrivals))):
             self._arrivals.popleft()
         self._taken = taken

@@ -23,6 +23,7 @@ from workers.association import policy_of
 from workers.connections import Peer, accept, learn_peer
 from workers.encryption import say_no_more
 from workers.facts import AssociationFinished
+from workers.listener import HEARTBEAT_SECONDS
 from workers.scoreboard import Counter, Phase, Role, Slot
 from workers.scoreboard import State as WorkerState
 from workers.shared import Shared
@@ -34,8 +35,8 @@ _MOST_CALLERS = 64
 """At once. It bounds memory: each may send a request of 1 MiB."""
 _HURRY_SECONDS = 1.0
 """How long each has for its request while there are so many: the silent ones may not keep the others waiting."""
-_FREE_HEARTBEAT_NS = 3_000_000_000
-"""A listener that waits for a connection beats every second; one that has not for so long is stuck, not free."""
+_FREE_HEARTBEAT_NS = (2 * HEARTBEAT_SECONDS + 2) * 1_000_000_000
+"""A listener that waits for a connection gives signs of life; one that has not for so long is stuck, not free."""
 
 
 class _Caller:
@@ -77,7 +78,7 @@ class Doorman:
                 self._take_in()
 
     def _someone_waits_in_vain(self) -> bool:
-        self._queue.look(time.monotonic(), self._shared.scoreboard.total(Counter.CONNECTIONS_ACCEPTED))
+        self._queue.look(time.monotonic(), lambda: self._shared.scoreboard.total(Counter.CONNECTIONS_ACCEPTED))
         too_long = self._queue.longest_wait_seconds >= self._shared.settings.busy_seconds
         return too_long and not self._listener_is_free()
 

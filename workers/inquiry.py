@@ -24,7 +24,9 @@ from workers.messages import SeriesCounted, SeriesSeen
 from workers.scoreboard import Counter, Histogram, Phase, Slot, State
 from workers.shared import Shared
 
-_WAIT_SECONDS = 0.25
+_WAIT_SECONDS = 1.0
+_DEADLINE_SECONDS = 0.25
+"""So often deadlines are looked at."""
 _RETRY_SECONDS = 0.02
 _MOST_ASSOCIATIONS = 2
 _LINGER_SECONDS = 2.0
@@ -57,12 +59,18 @@ class InquiryWorker:
         poll.register(self._answered, select.POLLIN)
         while self._shared.scoreboard.phase < Phase.STOPPING:
             self._slot.beat(State.WAITING)
-            poll.poll((_RETRY_SECONDS if self._answers else _WAIT_SECONDS) * 1000)
+            poll.poll(self._wait_seconds * 1000)
             self._slot.beat(State.WORKING)
             self._take_questions()
             for desk in self._desks.values():
                 desk.keep_deadlines()
             self._deliver()
+
+    @property
+    def _wait_seconds(self) -> float:
+        if self._answers:
+            return _RETRY_SECONDS
+        return _DEADLINE_SECONDS if self._desks else _WAIT_SECONDS
 
     def _take_questions(self) -> None:
         while (message := self._shared.inquiry_queue.get()) is not None:

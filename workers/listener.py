@@ -1,6 +1,6 @@
 """The listener: accepts one connection at a time from the socket that all listeners share, and serves it.
 
-The kernel wakes one waiting listener for each connection. An idle listener costs nothing but a heartbeat a second.
+The kernel wakes one waiting listener for each connection. An idle listener costs nothing but a heartbeat now and then.
 """
 
 import os
@@ -13,7 +13,9 @@ from workers.connections import accept
 from workers.scoreboard import Counter, Phase, Slot, State
 from workers.shared import Shared
 
-_HEARTBEAT = struct.pack("ll", 1, 0)  # struct timeval: one second
+HEARTBEAT_SECONDS = 3
+"""An idle listener gives a sign of life so often; there may be a hundred of them."""
+_TIMEVAL = struct.pack("ll", HEARTBEAT_SECONDS, 0)
 
 
 class Listener:
@@ -32,7 +34,7 @@ class Listener:
         except OSError as error:
             raise BootError(f"the spool {self._shared.directory.spool} takes no files: {error.strerror}") from error
         # SO_RCVTIMEO, not settimeout: a blocking accept is woken alone, a poll would wake every listener at once.
-        self._shared.listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _HEARTBEAT)
+        self._shared.listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL)
 
     def run(self) -> None:
         """Accept and serve."""

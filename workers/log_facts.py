@@ -12,10 +12,19 @@ if TYPE_CHECKING:
     from loguru import Message
 
 
+_inherited: list[int] = []
+"""The sink of this process, or until it has its own that of the process which forked it."""
+
+
 def forward_logs(shared: Shared, slot: Slot) -> None:
-    """Send this process's lines to the observer too, if there is an endpoint. Call it after `configure_logs`."""
+    """Send this process's lines to the observer too, if there is an endpoint. Call it in each process.
+
+    The one that forked has counted what it could not send in its own slot: its sink is not to be inherited.
+    """
     if not shared.settings.otlp_endpoint:
         return
+    while _inherited:
+        logger.remove(_inherited.pop())
 
     def forward(message: "Message") -> None:
         record = message.record
@@ -24,4 +33,6 @@ def forward_logs(shared: Shared, slot: Slot) -> None:
         association = str(record["extra"].get("association", ""))
         shared.facts.tell(slot, LineLogged(time_ns, record["level"].name, record["message"], fields, association))
 
-    logger.add(forward, level="DEBUG" if shared.settings.verbose else "INFO", format="{message}", catch=True)
+    _inherited.append(
+        logger.add(forward, level="DEBUG" if shared.settings.verbose else "INFO", format="{message}", catch=True)
+    )

@@ -12,7 +12,7 @@ from loguru import logger
 from setproctitle import setproctitle
 
 from oxidicom.errors import BootError
-from oxidicom.logs import configure_logs
+from oxidicom.logs import rename_role
 from workers.log_facts import forward_logs
 from workers.scoreboard import Role, Slot, State
 from workers.shared import Shared
@@ -63,7 +63,7 @@ def _settle_in(shared: Shared, name: str, supervisor: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.umask(shared.settings.umask)
     setproctitle(f"oxidicom: {name}")
-    configure_logs(name, shared.settings.log_format, shared.settings.verbose)
+    rename_role(name)
 
 
 def _work(slot: Slot, make: Callable[[], Worker]) -> int:

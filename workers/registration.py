@@ -39,7 +39,7 @@ from workers.process import Backoff
 from workers.scoreboard import Counter, Histogram, Phase, Role, Slot, State
 from workers.shared import Shared
 
-_WAIT_SECONDS = 0.5
+_WAIT_SECONDS = 1.0
 _GATHER_SECONDS = 0.02
 """Under load batches begin no more often than this: to be woken by each row costs more than to register it."""
 _RESCAN_SECONDS = 10.0

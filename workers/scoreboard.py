@@ -36,7 +36,7 @@ class State(enum.IntEnum):
     EMPTY = 0
     BOOTING = 1
     WAITING = 2
-    """For a connection or a message, at most a second at a time: a heartbeat comes between."""
+    """For a connection or a message, a few seconds at a time at most: a heartbeat comes between."""
     WORKING = 3
     SYNCING = 4
     """Waiting for the disk, which may be slow: not stuck, however long."""

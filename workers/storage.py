@@ -30,7 +30,7 @@ from workers.shared import Shared
 _MOST_IN_GROUP = 256
 _GATHER_SECONDS = 0.02
 """Under load groups are synced no more often than this."""
-_WAIT_SECONDS = 0.5
+_WAIT_SECONDS = 1.0
 _RESCAN_SECONDS = 10.0
 _ADOPT_SECONDS = 60.0
 

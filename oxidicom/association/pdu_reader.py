@@ -9,6 +9,7 @@ limit of their length. So memory does not depend on any length that the peer cla
       +-----------------+-----------------+
 """
 
+import mmap
 from collections.abc import Mapping
 from typing import Final
 
@@ -55,7 +56,8 @@ class PduReader:
     """Splits what was received into fragments and control PDUs."""
 
     def __init__(self) -> None:
-        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        # Anonymous pages: what is never received into takes no memory, and all of it is given back with the last view.
+        self._buffer = memoryview(mmap.mmap(-1, BUFFER_BYTES))
         self._start = 0
         self._end = 0
         self._limits: Mapping[PduType, int] = {}

@@ -33,9 +33,9 @@ class Port:
         """Look after some seconds, once a quarter as the doorman does. Return the longest wait."""
         for _ in range(int(seconds * 4)):
             self.now += 0.25
-            self.queue.look(self.now, self.taken)
+            self.queue.look(self.now, lambda: self.taken)
         if not seconds:
-            self.queue.look(self.now, self.taken)
+            self.queue.look(self.now, lambda: self.taken)
         return self.queue.longest_wait_seconds
 
 
