@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 FUZZ_SECONDS ?= 600
+TEST_PROCESSES ?= 4
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -33,8 +34,8 @@ check: $(STAMP) ## check the configuration of `make run` and what it points at
 	@CHRIS_DB_CONNECTION="$${CHRIS_DB_CONNECTION:-embedded}" CHRIS_FILES_ROOT="$${CHRIS_FILES_ROOT:-./data}" \
 	    $(VENV)/bin/oxidicom check
 
-test: $(STAMP) ## run all tests; those that need a missing program are skipped and say how to get it
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+test: $(STAMP) ## run all tests, TEST_PROCESSES (4) at a time; those that need a missing program are skipped and name it
+	$(VENV)/bin/python -m pytest -n $(TEST_PROCESSES) $(PYTEST_ARGS)
 
 drills: $(STAMP) ## break a gateway in every way we know, at full length; docs/failure-modes.md tells what they show
 	$(VENV)/bin/python -m pytest tests/acceptance/drills --long -v -rs -o console_output_style=count $(PYTEST_ARGS)

@@ -54,7 +54,17 @@ def open_association(port, contexts, calling="TEST", called="ChRIS"):
     entity.requested_contexts = contexts
     association = entity.associate("127.0.0.1", port, ae_title=called)
     assert association.is_established
+    _leave_responses_to_the_caller(association)
     return association
+
+
+def _leave_responses_to_the_caller(association):
+    """Keep pynetdicom's own thread from taking a response that comes before the thread is paused.
+
+    It looks for requests of the peer, of which a C-STORE SCP sends none, and then the caller waits in vain.
+    """
+    get_message = association.dimse.get_msg
+    association.dimse.get_msg = lambda block=False: get_message(block) if block else (None, None)
 
 
 def send(port, paths, calling="TEST"):

@@ -17,7 +17,7 @@ from tests.waiting import wait_until
 
 
 def run(*arguments, **variables):
-    environment = {"PATH": os.environ["PATH"], "COLUMNS": "200", **variables}
+    environment = {"PATH": os.environ["PATH"], "COLUMNS": "1000", **variables}
     return subprocess.run(
         [sys.executable, "-m", "oxidicom", *arguments], env=environment, capture_output=True, text=True, timeout=60
     )

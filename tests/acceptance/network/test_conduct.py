@@ -188,7 +188,7 @@ def test_probes_of_a_load_balancer_leave_nothing_behind(gateway, long_drill):
     probe(gateway, 1000)
     held, memory = descriptors(processes), own_bytes(processes)
     probe(gateway, probes)
-    wait_until(lambda: descriptors(processes) == held, "all descriptors are closed")
+    wait_until(lambda: descriptors(processes) <= held, "all descriptors are closed")
     assert own_bytes(processes) - memory < 2 << 20
     assert not gateway.lines("no_association")
     assert gateway.children() == processes
