@@ -155,7 +155,7 @@ def test_a_row_that_is_refused_is_set_aside_and_the_others_are_registered(gatewa
     (odd,) = make_series(tmp_path / "odd", 1, PatientID="odd")
     assert {status.Status for status in send(gateway.port, [*good, odd])} == {0}
     wait_until(lambda: len(rows()) == 3 and gateway.lines("row_rejected"), "the rows of the others")
-    rejected = wait_until(lambda: list(gateway.files_root.glob(".oxidicom/rejected/*/*.json")), "the reason")
+    rejected = wait_until(lambda: gateway.find(".oxidicom/rejected/*/*.json"), "the reason")
     assert all("SQLSTATE 23514" in path.read_text() for path in rejected)
     wait_until(lambda: not gateway.spooled(), "nothing is left in the spool")
 
@@ -218,7 +218,7 @@ def test_a_signal_lets_a_running_association_finish_and_exits_0(number, gateway,
     assert len(rows()) == 4
     assert len(rows(metadata=True)) == 2
     assert not any(map(is_alive, children))
-    assert not list(gateway.files_root.glob(".oxidicom/0*"))
+    assert not gateway.find(".oxidicom/0*")
 
 
 def test_an_association_that_does_not_end_is_aborted_after_the_drain(make_gateway, rows, tmp_path):

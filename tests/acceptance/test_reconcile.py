@@ -178,7 +178,7 @@ def test_a_name_that_is_no_text_is_told(filled):
 def test_what_waits_in_a_spool_is_no_difference(running, make_gateway, database, rows, tmp_path):
     gateway = make_gateway(db="host=127.0.0.1 port=1 dbname=nowhere")
     send(gateway.port, make_series(tmp_path / "in", 3))
-    wait_until(lambda: len(list(gateway.files_root.glob("SERVICES/PACS/**/*=*"))) == 2, "both metadata files")
+    wait_until(lambda: len(gateway.find("SERVICES/PACS/**/*=*")) == 2, "both metadata files")
     if not running:
         gateway.kill()
     gateway.environment["CHRIS_DB_CONNECTION"] = database

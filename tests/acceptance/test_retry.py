@@ -33,7 +33,7 @@ def send_series(gateway, tmp_path, count=3):
 
 
 def set_aside(gateway):
-    return sorted(str(path) for path in gateway.files_root.glob(".oxidicom/rejected/**/*") if path.is_file())
+    return sorted(str(path) for path in gateway.find(".oxidicom/rejected/**/*") if path.is_file())
 
 
 def everything_is_right(gateway, rows, sent, expected="unknown"):
@@ -41,8 +41,8 @@ def everything_is_right(gateway, rows, sent, expected="unknown"):
     nothing_lost(gateway, rows, sent)
     found = sorted((row["ProtocolName"], row["SeriesDescription"]) for row in rows(metadata=True))
     assert found == [("NumberOfSeriesRelatedInstances", expected), ("OxidicomAttemptedPushCount", str(len(sent)))]
-    assert not list(gateway.files_root.glob(".oxidicom/rejected/*"))
-    assert not list(gateway.files_root.glob(".oxidicom/0*/spool/*"))
+    assert not gateway.find(".oxidicom/rejected/*")
+    assert not gateway.find(".oxidicom/0*/spool/*")
 
 
 REFUSED = [
@@ -147,7 +147,7 @@ def test_retry_says_what_it_leaves_and_why(make_gateway, database, tmp_path):
     with refusing(database, REFUSED[0]):
         send_series(gateway, tmp_path)
         wait_until(lambda: set_aside(gateway) and not gateway.spooled(), "one is set aside")
-    (path,) = gateway.files_root.glob(".oxidicom/rejected/*/*.stored")
+    (path,) = gateway.find(".oxidicom/rejected/*/*.stored")
     path.write_bytes(b"cut")
     done = gateway.run("retry")
     assert done.returncode == 1

@@ -25,7 +25,7 @@ def nothing_lost(gateway, rows, acknowledged):
 
 def nothing_temporary(gateway):
     """Below SERVICES stand only files of their final names, and metadata files, which are empty."""
-    for path in gateway.files_root.glob("SERVICES/**/*"):
+    for path in gateway.find("SERVICES/**/*"):
         if path.is_file() and path.suffix != ".dcm":
             assert path.stat().st_size == 0
             assert path.name.split("=")[0] in ("NumberOfSeriesRelatedInstances", "OxidicomAttemptedPushCount")

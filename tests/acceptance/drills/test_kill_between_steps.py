@@ -5,7 +5,6 @@ COMMIT → unlink*: at the entry of each system call, with a successor and with 
 import contextlib
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -137,7 +136,7 @@ def test_dead_at_the_end_of_an_association_both_metadata_rows_come(
     role, calls, when, aftermath, gateway, association, paths, rows, inject
 ):
     wait_until(lambda: len(rows(metadata=True)) == 1, "the answer of inquiry")
-    wait_until(lambda: not list(Path(gateway.files_root).glob(".oxidicom/0*/spool/*/*.stored")), "all of it is cleared")
+    wait_until(lambda: not gateway.find(".oxidicom/0*/spool/*/*.stored"), "all of it is cleared")
     victim = doom(inject, gateway, role, calls, when, aftermath)
     association.release()
     await_death(gateway, victim, aftermath)

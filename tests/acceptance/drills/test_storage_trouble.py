@@ -37,7 +37,7 @@ def test_an_error_of_the_spool_costs_one_instance_and_is_transient(calls, error,
     refused = association.send_c_store(os.fspath(paths[1]))
     assert refused.Status == OUT_OF_RESOURCES
     assert os.strerror(getattr(errno, error)) in refused.ErrorComment
-    assert not list(gateway.files_root.glob(".oxidicom/0*/spool/*/*.part")), "its space is given back"
+    assert not gateway.find(".oxidicom/0*/spool/*/*.part"), "its space is given back"
     assert association.send_c_store(os.fspath(paths[2])).Status == 0, "the association goes on"
     association.release()
     settled(gateway)
@@ -174,7 +174,7 @@ def test_an_obstacle_at_the_final_path_is_waited_for(obstacle, final_path, make_
     settled(gateway)
     assert len(rows()) >= 2
     assert gateway.stored()[0] == final_path
-    assert not list(gateway.files_root.glob(".oxidicom/rejected/*"))
+    assert not gateway.find(".oxidicom/rejected/*")
 
 
 @pytest.mark.timeout(300)
@@ -188,7 +188,7 @@ def test_an_obstacle_that_stays_ends_in_rejected(long_drill, final_path, make_ga
     assert statuses_of(gateway, paths) == [0, 0, 0]
     wait_until(lambda: gateway.lines("instance_rejected"), "it is given up and set aside", 200)
     settled(gateway)
-    (reason,) = gateway.files_root.glob(".oxidicom/rejected/*/*.json")
+    (reason,) = gateway.find(".oxidicom/rejected/*/*.json")
     assert "cannot be stored" in reason.read_text()
     assert metadata_is_right(rows(metadata=True)) == 1 + 3, (
         "three were acknowledged, beside the one of the other gateway"
