@@ -31,7 +31,7 @@ def _megabytes(value: float) -> str:
     return f"{value / 1e6:.1f}"
 
 
-_COLUMNS: Sequence[Column] = (
+WORKLOAD_COLUMNS: Sequence[Column] = (
     ("inst/s", Figure.INSTANCES_PER_SECOND, _count),
     ("MB/s", Figure.MEGABYTES_PER_SECOND, _count),
     ("p50 ms", Figure.LATENCY_P50_SECONDS, _milliseconds),
@@ -41,7 +41,7 @@ _COLUMNS: Sequence[Column] = (
     ("sender µs", Figure.SENDER_CPU_SECONDS, _microseconds),
     ("USS MB", Figure.PEAK_USS_BYTES, _megabytes),
 )
-_REGISTRATION: Sequence[Column] = (
+REGISTRATION_COLUMNS: Sequence[Column] = (
     ("rows/s", Figure.ROWS_PER_SECOND, _count),
     ("lag p50 ms", Figure.LAG_P50_SECONDS, _milliseconds),
     ("lag p99 ms", Figure.LAG_P99_SECONDS, _milliseconds),
@@ -70,12 +70,12 @@ def print_report(results: Results, titles: Mapping[str, str], skipped: Mapping[s
 def _workload_table(results: Results, titles: Mapping[str, str]) -> Table:
     table = Table(title=f"Medians of {results.rounds} rounds; CPU per instance, of all processes of the server")
     table.add_column("")
-    for name in [*(name for name, _, _ in _COLUMNS), "rate: ours ÷ its"]:
+    for name in [*(name for name, _, _ in WORKLOAD_COLUMNS), "rate: ours ÷ its"]:
         table.add_column(name, justify="right")
     for workload, servers in _by_workload(results):
         table.add_row(f"[bold]{_TITLES[workload]}[/]")
         for server in servers:
-            cells = [_cell(results.spread_of(workload, server, figure), show) for _, figure, show in _COLUMNS]
+            cells = [cell(results.spread_of(workload, server, figure), show) for _, figure, show in WORKLOAD_COLUMNS]
             ratio = "" if server == GATEWAY else _show_ratio(ratio_to(results, workload, server))
             table.add_row(f"  {titles[server]}", *cells, ratio)
         table.add_section()
@@ -86,12 +86,14 @@ def _registration_table(results: Results, titles: Mapping[str, str]) -> Table:
     table = Table(title="Registration: lag from Success to the visible row")
     for name in ("workload", "server"):
         table.add_column(name)
-    for name, _, _ in _REGISTRATION:
+    for name, _, _ in REGISTRATION_COLUMNS:
         table.add_column(name, justify="right")
     for workload, servers in _by_workload(results):
         for server in servers:
             if server in (GATEWAY, BASELINE):
-                cells = [_cell(results.spread_of(workload, server, figure), show) for _, figure, show in _REGISTRATION]
+                cells = [
+                    cell(results.spread_of(workload, server, figure), show) for _, figure, show in REGISTRATION_COLUMNS
+                ]
                 table.add_row(_TITLES[workload], titles[server], *cells)
     return table
 
@@ -140,7 +142,8 @@ def ratio_to(results: Results, workload: str, server: str) -> Spread | None:
     return spread(ours[number] / theirs[number] for number in ours.keys() & theirs.keys())
 
 
-def _cell(seen: Spread | None, show: Callable[[float], str]) -> str:
+def cell(seen: Spread | None, show: Callable[[float], str]) -> str:
+    """Return the median as it stands in a table; nothing if it was not measured."""
     return show(seen.median) if seen else ""
 
 
@@ -150,31 +153,32 @@ def _show_ratio(ratio: Spread | None) -> str:
 
 def write_json(results: Results, machine: Mapping[str, str], skipped: Mapping[str, str], path: str) -> None:
     """Write machine, goals and every single measurement."""
-    document: dict[str, Any] = {
-        "machine": dict(machine),
-        "skipped": dict(skipped),
-        "goals": [
-            {
-                "goal": verdict.goal.title,
-                "wanted": verdict.goal.bound,
-                "measured": list(verdict.values),
-                "median": verdict.median,
-                "met": verdict.is_met,
-            }
-            for verdict in verdicts_of(results)
-        ],
-        "measurements": [
-            {
-                "round": one.round_number,
-                "workload": one.workload,
-                "server": one.server,
-                "figures": {str(figure): value for figure, value in one.figures.items()},
-                "peak_uss_bytes": dict(one.uss_bytes),
-            }
-            for one in results.measurements
-        ],
-    }
+    goals = [
+        {
+            "goal": verdict.goal.title,
+            "wanted": verdict.goal.bound,
+            "measured": list(verdict.values),
+            "median": verdict.median,
+            "met": verdict.is_met,
+        }
+        for verdict in verdicts_of(results)
+    ]
+    write_document({"machine": dict(machine), "skipped": dict(skipped), "goals": goals}, results, path)
+
+
+def write_document(about: Mapping[str, Any], results: Results, path: str) -> None:
+    """Write what is to be said about the results, and every single measurement."""
+    measurements = [
+        {
+            "round": one.round_number,
+            "workload": one.workload,
+            "server": one.server,
+            "figures": {str(figure): value for figure, value in one.figures.items()},
+            "peak_uss_bytes": dict(one.uss_bytes),
+        }
+        for one in results.measurements
+    ]
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1, ensure_ascii=False)
+        json.dump({**about, "measurements": measurements}, file, indent=1, ensure_ascii=False)
         file.write("\n")

@@ -1,13 +1,11 @@
 """A session: what was chosen on the command line, from the empty directory to the report."""
 
-import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from benchmarks.campaign import Campaign
 from benchmarks.database import DatabaseServer
@@ -15,12 +13,13 @@ from benchmarks.datasets import templates_of
 from benchmarks.directories import workplace
 from benchmarks.disk import filesystem_type
 from benchmarks.errors import BenchmarkError
-from benchmarks.figures import Figure, Measurement, Results
+from benchmarks.figures import Results
 from benchmarks.floors import FLOORS, ROOT
 from benchmarks.gateway import Gateway
 from benchmarks.machine import describe_machine
 from benchmarks.peers import PEERS
 from benchmarks.plot import write_plot
+from benchmarks.progress import audience
 from benchmarks.report import print_report, write_json
 from benchmarks.server import Server
 from benchmarks.workloads import BASELINE, WORKLOADS, Workload, shortened
@@ -54,8 +53,8 @@ class Session:
             servers = _installed(self._servers(database), skipped)
             campaign = Campaign(self._workloads(skipped), servers, self.rounds, self.idle_seconds)
             try:
-                with _audience(console, campaign.measurements) as audience:
-                    campaign.run(own, results, audience)
+                with audience(console, campaign.measurements) as told:
+                    campaign.run(own, results, told)
             finally:
                 titles = {server.name: server.title for server in servers}
                 if results.rounds:
@@ -122,38 +121,3 @@ def _installed(servers: Sequence[Server], skipped: dict[str, str]) -> list[Serve
     """Return the servers that can be started here, and note why the others cannot."""
     skipped.update({server.title: reason for server in servers if (reason := server.why_missing())})
     return [server for server in servers if server.title not in skipped]
-
-
-class _Audience:
-    """Shows the progress: a bar on a terminal, and a line for each measurement."""
-
-    def __init__(self, progress: Progress, measurements: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=measurements)
-        self._what = ""
-
-    def begins(self, what: str) -> None:
-        self._what = what
-        self._progress.update(self._task, description=what, refresh=True)
-
-    def ended(self, measurement: Measurement) -> None:
-        self._progress.console.print(f"{self._what}: {_summary(measurement)}")
-        self._progress.update(self._task, advance=1, refresh=True)
-
-
-@contextlib.contextmanager
-def _audience(console: Console, measurements: int) -> Iterator[_Audience]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    # Refreshed by hand: a thread of its own would take part in the measurement, and this program forks.
-    with Progress(*columns, TimeRemainingColumn(), console=console, auto_refresh=False) as progress:
-        yield _Audience(progress, measurements)
-
-
-def _summary(measurement: Measurement) -> str:
-    figures = measurement.figures
-    if Figure.INSTANCES_PER_SECOND in figures:
-        rate, bytes_ = figures[Figure.INSTANCES_PER_SECOND], figures[Figure.MEGABYTES_PER_SECOND]
-        return f"{rate:,.0f} instances/s, {bytes_:,.0f} MB/s"
-    if Figure.IDLE_CPU_CORES in figures:
-        return f"{figures[Figure.IDLE_CPU_CORES]:.2%} of a core"
-    return f"largest process {figures[Figure.PEAK_USS_BYTES] / 1e6:.1f} MB"

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 
+from benchmarks.backing import fetch_memory
 from benchmarks.directories import empty_files, fresh_directory
 from benchmarks.disk import settle, sync_filesystem
 from benchmarks.errors import BenchmarkError
@@ -39,6 +40,7 @@ class Trial:
 
     def _measure(self, running: RunningServer) -> Measurement:
         settle()
+        fetch_memory()
         running.begin()
         if self.round_number == WARM_UP:
             outcome, peaks = self._run_observed(running)

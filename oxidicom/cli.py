@@ -30,6 +30,7 @@ EX_CONFIG = 78
 _app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="A DICOM gateway for ChRIS: receives instances by C-STORE, stores them, and registers them in CUBE's "
     "database. Without a command it serves. It is configured by environment variables alone; README.md lists them.",
 )
