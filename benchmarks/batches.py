@@ -11,7 +11,7 @@ from benchmarks.disk import settle
 from benchmarks.figures import Figure, Measurement
 from benchmarks.processes import cpu_seconds
 from oxidicom.cube.database import Database
-from oxidicom.records import PacsFile
+from oxidicom.records import PacsFile, SharedColumns
 
 _SECONDS = 1.5
 _MOST_ROWS = 40_000
@@ -55,17 +55,19 @@ def _files(first: int, count: int) -> Sequence[PacsFile]:
 def _file(number: int) -> PacsFile:
     series = f"1.2.826.0.1.3680043.8.498.11.{number // _ROWS_PER_SERIES}"
     return PacsFile(
-        fname=f"SERVICES/PACS/BENCH/PAT1-Batches_of-19500101/Thorax-ACC1-20190102/00002-Abdomen-{series[-7:]}"
+        f"SERVICES/PACS/BENCH/PAT1-Batches_of-19500101/Thorax-ACC1-20190102/00002-Abdomen-{series[-7:]}"
         f"/{number % _ROWS_PER_SERIES:04}-{series}.{number}.dcm",
-        pacs_identifier="BENCH",
-        patient_id="PAT1",
-        study_date=datetime.date(2019, 1, 2),
-        study_instance_uid="1.2.826.0.1.3680043.8.498.12",
-        series_instance_uid=series,
-        patient_name="Batches^of",
-        patient_sex="O",
-        study_description="Thorax",
-        accession_number="ACC1",
-        modality="CT",
-        series_description="Abdomen",
+        SharedColumns(
+            pacs_identifier="BENCH",
+            patient_id="PAT1",
+            study_date=datetime.date(2019, 1, 2),
+            study_instance_uid="1.2.826.0.1.3680043.8.498.12",
+            series_instance_uid=series,
+            patient_name="Batches^of",
+            patient_sex="O",
+            study_description="Thorax",
+            accession_number="ACC1",
+            modality="CT",
+            series_description="Abdomen",
+        ),
     )

@@ -15,11 +15,9 @@ COMMITTED_COUNT_KEY = "OxidicomAttemptedPushCount"
 """Metadata key: how many instances of the series this association brought. Always the last row of a series."""
 
 
-class PacsFile(msgspec.Struct, frozen=True, array_like=True):
-    """One row of CUBE's table of PACS files."""
+class SharedColumns(msgspec.Struct, frozen=True, array_like=True):
+    """What rows of CUBE's table of PACS files have in common: those of a series differ in nothing but their names."""
 
-    fname: str
-    """Path relative to CHRIS_FILES_ROOT; unique in the database, at most 512 characters."""
     pacs_identifier: str
     """The calling AE title without surrounding blanks, or METADATA_PACS_IDENTIFIER."""
     patient_id: str
@@ -36,6 +34,14 @@ class PacsFile(msgspec.Struct, frozen=True, array_like=True):
     modality: str = ""
     protocol_name: str = ""
     series_description: str = ""
+
+
+class PacsFile(msgspec.Struct, frozen=True, array_like=True):
+    """One row of CUBE's table of PACS files."""
+
+    fname: str
+    """Path relative to CHRIS_FILES_ROOT; unique in the database, at most 512 characters."""
+    columns: SharedColumns
 
 
 class Series(msgspec.Struct, frozen=True, array_like=True):

@@ -7,13 +7,13 @@ import collections
 import os
 import sys
 import time
-from collections.abc import Callable
 
 from loguru import logger
 
 from oxidicom.association.acceptor import Acceptor
 from oxidicom.association.commands import StoreRequest
 from oxidicom.association.statuses import Status
+from oxidicom.dataset.describer import Describer
 from oxidicom.dataset.part10 import build_file_meta
 from oxidicom.errors import DatasetError
 from oxidicom.records import Description
@@ -29,8 +29,8 @@ from workers.scoreboard import Counter, Histogram, Phase, Slot, State
 from workers.shared import Shared
 
 _WAIT_SECONDS = 1.0
-_RESERVE_CHECK_BYTES = 16 << 20
-"""A large instance may use up the free space while it comes: it is looked at again each time so much was written."""
+_LEAST_INSTANCE_BYTES = 64 * 1024
+"""What the smallest instance is counted as in the account of the free space: its inode is scarce too."""
 _MOST_MOMENTS = 50
 """So many refusals and mended values are told to the observer."""
 _MOST_REFUSALS_LOGGED = 10
@@ -53,8 +53,7 @@ class Intake:
         self._started = started
         self._reception: Reception | None = None
         self._reserve = Reserve(shared.directory.spool, shared.settings.storage_reserve_bytes)
-        self._reserve_due_bytes = 0
-        self._dataset_bytes = 0
+        self._describer = Describer(started.calling_ae_title)
         self._most_dataset_bytes = shared.settings.max_instance_bytes or sys.maxsize
         self._incoming: IncomingInstance | None = None
         self._refusal: DatasetError | None = None
@@ -85,10 +84,8 @@ class Intake:
         self.received += 1
         self._began_ns = time.monotonic_ns()
         self._refusal = None
-        self._reserve_due_bytes = _RESERVE_CHECK_BYTES
-        self._dataset_bytes = 0
         try:
-            self._reserve.check()
+            self._reserve.use(_LEAST_INSTANCE_BYTES)
             file_meta = build_file_meta(
                 sop_class_uid=request.affected_sop_class_uid,
                 sop_instance_uid=request.affected_sop_instance_uid,
@@ -96,45 +93,45 @@ class Intake:
                 calling_ae_title=self._started.calling_ae_title,
                 our_ae_title=self._shared.settings.ae_title,
             )
-            self._incoming = IncomingInstance(self._open_reception(), file_meta, request.transfer_syntax_uid)
+            reception = self._reception or self._open_reception()
+            self._incoming = IncomingInstance(reception, self._describer, file_meta, request.transfer_syntax_uid)
         except DatasetError as error:
             self._refusal = error
         except OSError as error:
             self._give_up(_refusal_by_spool(error))
 
     def _open_reception(self) -> Reception:
-        if self._reception is None:
-            self._reception = Reception(
-                self._shared.directory.spool, self._started, durable=self._shared.settings.sync_before_success
-            )
+        self._reception = Reception(
+            self._shared.directory.spool, self._started, durable=self._shared.settings.sync_before_success
+        )
         return self._reception
 
     def take(self, piece: memoryview) -> None:
-        """Bytes of the dataset have come. They must stay as they are until `flush`."""
-        if self._incoming:
-            self._write(lambda incoming: incoming.write(piece))
-            self._dataset_bytes += len(piece)
-            if self._dataset_bytes > self._most_dataset_bytes:
-                # No A700: senders come again after that, and this one would be too long each time.
-                self._give_up(DatasetError("Dataset is longer than is accepted here", Status.CANNOT_UNDERSTAND))
+        """Bytes of the dataset have come. They must stay as they are until `flush`.
 
-    def flush(self) -> None:
-        """Write out what was taken."""
-        if self._incoming:
-            self._write(IncomingInstance.flush)
-
-    def _write(self, write: Callable[[IncomingInstance], None]) -> None:
-        """Without room on the disk the instance is given up at once; what still comes of it is read and dropped."""
+        Without room on the disk the instance is given up at once; what still comes of it is read and dropped.
+        """
+        incoming = self._incoming
+        if incoming is None:
+            return
         try:
-            if self._incoming:
-                write(self._incoming)
-                if self._incoming.size_bytes > self._reserve_due_bytes:
-                    self._reserve_due_bytes += _RESERVE_CHECK_BYTES
-                    self._reserve.check()
+            incoming.write(piece)
+            self._reserve.use(len(piece))
+            if incoming.dataset_bytes > self._most_dataset_bytes:
+                # No A700: senders come again after that, and this one would be too long each time.
+                raise DatasetError("Dataset is longer than is accepted here", Status.CANNOT_UNDERSTAND)
         except DatasetError as error:
             self._give_up(error)
         except OSError as error:
             self._give_up(_refusal_by_spool(error))
+
+    def flush(self) -> None:
+        """Write out what was taken."""
+        if self._incoming:
+            try:
+                self._incoming.flush()
+            except OSError as error:
+                self._give_up(_refusal_by_spool(error))
 
     def finish(self, request: StoreRequest) -> None:
         """The dataset is complete. Commit → queue → respond: the order that makes Success mean safe.
@@ -167,9 +164,7 @@ class Intake:
         if self._shared.settings.sync_before_success:
             self._slot.beat(State.SYNCING)
         try:
-            name, description = incoming.commit(
-                self._started.calling_ae_title, request.affected_sop_class_uid, request.affected_sop_instance_uid
-            )
+            name, description = incoming.commit(request.affected_sop_class_uid, request.affected_sop_instance_uid)
         except DatasetError as error:
             self._give_up(error)
             return None

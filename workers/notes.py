@@ -64,17 +64,16 @@ class SeriesNotes:
         """Note that an instance came; the first one of a series makes a question."""
         key = (message.association, message.series_hash)
         if key not in self._series:
-            file = message.file
-            directory = file.fname.rpartition("/")[0]
+            columns = message.file.columns
             self._open(
                 key,
                 Series(
-                    file.pacs_identifier,
-                    directory,
-                    file.patient_id,
-                    file.study_date,
-                    file.study_instance_uid,
-                    file.series_instance_uid,
+                    columns.pacs_identifier,
+                    message.file.fname.rpartition("/")[0],
+                    columns.patient_id,
+                    columns.study_date,
+                    columns.study_instance_uid,
+                    columns.series_instance_uid,
                 ),
             )
 

@@ -1,11 +1,11 @@
 """The flat generation of CUBE's schema (CUBE 3.5 to 5.2): one table of PACS, one of files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 
-from oxidicom.records import PacsFile, SeriesIdentity
+from oxidicom.records import PacsFile, SeriesIdentity, SharedColumns
 
 _KNOWN_PACS = "SELECT identifier, id FROM pacsfiles_pacs WHERE identifier = ANY (%s)"
 
@@ -13,21 +13,30 @@ _ADD_PACS = """
 INSERT INTO pacsfiles_pacs (identifier) SELECT unnest(%s::text[]) ON CONFLICT (identifier) DO NOTHING
 """
 
-# One array for each column, so that the statement is the same for every batch and is prepared once. They are sent in
-# the binary format: to quote the values of the other one costs as much again as all the rest (9 µs a row instead of 4).
+# One array for each column, so that the statement is the same for every batch and is prepared once. What rows share is
+# sent and parsed once: for 500 rows of a series that halves the CPU of the client and saves a quarter of the server's.
+# The binary format, since to quote the values of the other one costs as much again as all the rest.
 _ADD_FILES = """
 INSERT INTO pacsfiles_pacsfile (
     creation_date, fname, pacs_id, "PatientID", "PatientName", "StudyInstanceUID", "StudyDescription",
     "SeriesInstanceUID", "SeriesDescription", "PatientAge", "PatientBirthDate", "PatientSex", "Modality",
     "ProtocolName", "StudyDate", "AccessionNumber")
-SELECT now(), * FROM unnest(
-    %b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[],
+SELECT now(), fname, pacs_id, patient_id, patient_name, study_instance_uid, study_description,
+    series_instance_uid, series_description, patient_age, patient_birth_date, patient_sex, modality,
+    protocol_name, study_date, accession_number
+FROM unnest(%b::text[], %b::integer[]) AS file (fname, shared)
+JOIN unnest(
+    %b::integer[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[],
     %b::text[], %b::text[], %b::integer[], %b::date[], %b::text[], %b::text[],
-    %b::text[], %b::date[], %b::text[])
+    %b::text[], %b::date[], %b::text[]) AS shared (
+    number, pacs_id, patient_id, patient_name, study_instance_uid, study_description,
+    series_instance_uid, series_description, patient_age, patient_birth_date, patient_sex, modality,
+    protocol_name, study_date, accession_number)
+ON shared.number = file.shared
+ORDER BY fname COLLATE "C"
 ON CONFLICT (fname) DO NOTHING
 RETURNING fname
 """
-
 
 # The operators between tildes compare byte by byte, whatever the locale of the database, as its index for LIKE does.
 _NAMES = """
@@ -55,11 +64,11 @@ class FlatRegistrar:
     def insert(self, connection: psycopg.Connection[Any], files: Sequence[PacsFile]) -> list[str]:
         """Insert `files`. Return the names of those that are new.
 
-        They are sorted by `fname`: writers that add the same rows in different orders deadlock.
+        They are inserted in the order of the bytes of `fname`: writers that add the same rows in different orders
+        deadlock.
         """
-        ordered = sorted(files, key=lambda file: file.fname)
-        pacs = self._pacs_ids(connection, {file.pacs_identifier for file in files})
-        added = connection.execute(_ADD_FILES, _columns(ordered, pacs), prepare=True)
+        pacs = self._pacs_ids(connection, {file.columns.pacs_identifier for file in files})
+        added = connection.execute(_ADD_FILES, _arrays(files, pacs), prepare=True)
         return [name for (name,) in added]
 
     def _pacs_ids(self, connection: psycopg.Connection[Any], identifiers: set[str]) -> dict[str, int]:
@@ -103,25 +112,28 @@ def _range(directory: str) -> tuple[str, str]:
     return f"{directory}/", f"{directory}0"
 
 
-def _columns(files: Iterable[PacsFile], pacs: dict[str, int]) -> list[list[Any]]:
+def _arrays(files: Sequence[PacsFile], pacs: dict[str, int]) -> list[list[Any]]:
+    """Return names, and for each the number of what it shares with others; then all that is shared, by its number."""
+    shared: dict[SharedColumns, int] = {}
+    numbers = [shared.setdefault(file.columns, len(shared)) for file in files]
     rows = [
         (
-            file.fname,
-            pacs[file.pacs_identifier],
-            file.patient_id,
-            file.patient_name,
-            file.study_instance_uid,
-            file.study_description,
-            file.series_instance_uid,
-            file.series_description,
-            file.patient_age_days,
-            file.patient_birth_date,
-            file.patient_sex,
-            file.modality,
-            file.protocol_name,
-            file.study_date,
-            file.accession_number,
+            number,
+            pacs[columns.pacs_identifier],
+            columns.patient_id,
+            columns.patient_name,
+            columns.study_instance_uid,
+            columns.study_description,
+            columns.series_instance_uid,
+            columns.series_description,
+            columns.patient_age_days,
+            columns.patient_birth_date,
+            columns.patient_sex,
+            columns.modality,
+            columns.protocol_name,
+            columns.study_date,
+            columns.accession_number,
         )
-        for file in files
+        for columns, number in shared.items()
     ]
-    return [list(column) for column in zip(*rows, strict=True)]
+    return [[file.fname for file in files], numbers, *(list(column) for column in zip(*rows, strict=True))]

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from oxidicom.dataset.header import Header
+from oxidicom.dataset.stencil import InstanceValues
 from oxidicom.dataset.text import clean, decode_text, parse_character_set
 from oxidicom.dataset.values import is_strict_uid, is_uid, parse_age_days, parse_date
 from oxidicom.dataset.wanted_tags import (
@@ -33,7 +34,7 @@ from oxidicom.dataset.wanted_tags import (
     STUDY_INSTANCE_UID,
 )
 from oxidicom.errors import DatasetError
-from oxidicom.records import Description, PacsFile, Series
+from oxidicom.records import Description, PacsFile, Series, SharedColumns
 from oxidicom.storage.paths import SeriesValues, file_name, series_directory
 
 _CANNOT_UNDERSTAND = 0xC000
@@ -53,14 +54,29 @@ _MOST_CHARACTERS = {
 """What the columns of CUBE's table have room for."""
 
 
-class _SeriesPart(NamedTuple):
+class SeriesDescription(NamedTuple):
     """What a description has from the values that the instances of a series share."""
 
     series: Series
-    file: PacsFile
-    """The row, with the series directory for a path."""
+    columns: SharedColumns
     sop_class_uid: str
     warnings: tuple[str, ...]
+
+    def describe(self, instance: InstanceValues) -> Description:
+        """Return the description of one instance. Raise DatasetError."""
+        warnings = self.warnings
+        sop_instance_uid = _ascii(instance.sop_instance_uid)
+        if not is_strict_uid(sop_instance_uid):
+            _require_uid(SOP_INSTANCE_UID, sop_instance_uid)
+            warnings = (*warnings, _breaks_rules(SOP_INSTANCE_UID))
+        name = file_name(_ascii(instance.instance_number), sop_instance_uid)
+        return Description(
+            PacsFile(f"{self.series.directory}/{name}", self.columns),
+            self.series,
+            self.sop_class_uid,
+            sop_instance_uid,
+            warnings,
+        )
 
 
 def describe(header: Header, calling_ae_title: str) -> Description:
@@ -70,42 +86,19 @@ def describe(header: Header, calling_ae_title: str) -> Description:
     order: raise DatasetError that names the first that is missing or unusable, or what is too long for a
     path.
     """
-    values = header.values
-    instance = _Values({tag: values[tag] for tag in (SOP_INSTANCE_UID, INSTANCE_NUMBER) if tag in values})
-    sop_instance_uid = instance.required_uid(SOP_INSTANCE_UID)
-    part = _describe_series(tuple([values.get(tag) for tag in _SERIES_TAGS]), calling_ae_title)
-    name = file_name(instance.ascii(INSTANCE_NUMBER), sop_instance_uid)
-    return Description(
-        _with_name(part.file, name),
-        part.series,
-        part.sop_class_uid,
-        sop_instance_uid,
-        (*header.warnings, *part.warnings, *instance.warnings),
-    )
+    instance = InstanceValues.of(header.values)
+    _require_uid(SOP_INSTANCE_UID, _ascii(instance.sop_instance_uid))
+    return describe_series(header, calling_ae_title).describe(instance)
 
 
-def _with_name(file: PacsFile, name: str) -> PacsFile:
-    return PacsFile(
-        f"{file.fname}/{name}",
-        file.pacs_identifier,
-        file.patient_id,
-        file.study_date,
-        file.study_instance_uid,
-        file.series_instance_uid,
-        file.patient_name,
-        file.patient_birth_date,
-        file.patient_age_days,
-        file.patient_sex,
-        file.study_description,
-        file.accession_number,
-        file.modality,
-        file.protocol_name,
-        file.series_description,
-    )
+def describe_series(header: Header, calling_ae_title: str) -> SeriesDescription:
+    """Return what the instance with this header shares with its series. Raise DatasetError as `describe` does."""
+    described = _describe_series(tuple([header.values.get(tag) for tag in _SERIES_TAGS]), calling_ae_title)
+    return described._replace(warnings=header.warnings + described.warnings) if header.warnings else described
 
 
 @lru_cache(maxsize=_MOST_SERIES)
-def _describe_series(raw_values: tuple[bytes | None, ...], calling_ae_title: str) -> _SeriesPart:
+def _describe_series(raw_values: tuple[bytes | None, ...], calling_ae_title: str) -> SeriesDescription:
     """Describe what the instances of a series share, from the raw values of _SERIES_TAGS."""
     values = _Values({tag: raw for tag, raw in zip(_SERIES_TAGS, raw_values, strict=True) if raw is not None})
     calling_ae_title = calling_ae_title.replace("\0", "").strip()
@@ -129,10 +122,9 @@ def _describe_series(raw_values: tuple[bytes | None, ...], calling_ae_title: str
         )
     )
     columns = {tag: values.cut(tag, text) for tag, text in texts.items()}
-    return _SeriesPart(
+    return SeriesDescription(
         Series(calling_ae_title, directory, patient_id, study_date, study_instance_uid, series_instance_uid),
-        PacsFile(
-            fname=directory,
+        SharedColumns(
             pacs_identifier=calling_ae_title,
             patient_id=patient_id,
             study_date=study_date,
@@ -165,8 +157,7 @@ class _Values:
 
     def ascii(self, tag: int) -> str:
         """Return the first value of an attribute that has no character set; '' where missing."""
-        raw = self._raw_values.get(tag)
-        return clean(raw.decode("latin-1")) if raw else ""
+        return _ascii(self._raw_values.get(tag))
 
     def text(self, tag: int) -> str:
         """Return the first value of a text; '' where missing."""
@@ -191,10 +182,9 @@ class _Values:
     def required_uid(self, tag: int) -> str:
         """Return a UID, or raise DatasetError."""
         uid = self.ascii(tag)
-        if not is_uid(uid):
-            raise _refused(tag, "unusable" if uid else "missing")
+        _require_uid(tag, uid)
         if not is_strict_uid(uid):
-            self.warnings.append(f"{KEYWORDS[tag]} breaks the rules of UIDs")
+            self.warnings.append(_breaks_rules(tag))
         return uid
 
     def patient_id(self) -> str:
@@ -238,6 +228,20 @@ class _Values:
     def _warn_unless(self, usable: bool, tag: int) -> None:
         if not usable:
             self.warnings.append(f"{KEYWORDS[tag]} is unusable")
+
+
+def _ascii(raw: bytes | None) -> str:
+    """Return the first value of an attribute that has no character set; '' where missing."""
+    return clean(raw.decode("latin-1")) if raw else ""
+
+
+def _require_uid(tag: int, uid: str) -> None:
+    if not is_uid(uid):
+        raise _refused(tag, "unusable" if uid else "missing")
+
+
+def _breaks_rules(tag: int) -> str:
+    return f"{KEYWORDS[tag]} breaks the rules of UIDs"
 
 
 def _refused(tag: int, why: str) -> DatasetError:

@@ -13,11 +13,12 @@ What pydicom cannot read either is refused: a file that nobody can read is not w
 
 import mmap
 import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from oxidicom.dataset.odd_dataset import read_odd_dataset
 from oxidicom.dataset.part10 import FileMeta, read_file_meta
-from oxidicom.dataset.scanner import Buffer, OddDatasetError, looks_implicit, scan
+from oxidicom.dataset.scanner import Buffer, OddDatasetError, Scan, looks_implicit, scan
 from oxidicom.errors import DatasetError
 
 MOST_INFLATED_BYTES = 64 * 1024 * 1024
@@ -44,6 +45,8 @@ class Header(NamedTuple):
     values: dict[int, bytes]
     """By tag. At most 4,096 bytes of each."""
     warnings: tuple[str, ...] = ()
+    places: Sequence[tuple[int, int, int]] = ()
+    """Where the elements of the dataset are, if the scanner found them in the bytes in place (`scanner.Scan`)."""
 
 
 def read_header(head: Buffer, transfer_syntax_uid: str, *, complete: bool) -> Header | None:
@@ -89,16 +92,17 @@ def _read_little_endian(buffer: Buffer, start: int, negotiated: bool, *, complet
     """Read a dataset in implicit VR if `negotiated`, else in explicit VR, unless it shows otherwise."""
     implicit = looks_implicit(buffer, start, expected=negotiated)
     try:
-        values = scan(buffer, start, implicit=implicit, complete=complete)
+        found = scan(buffer, start, implicit=implicit, complete=complete)
     except OddDatasetError:
         if not complete:
             return None
-        values = read_odd_dataset(buffer, start, implicit=implicit, little_endian=True)
-    if values is None:
+        found = Scan(read_odd_dataset(buffer, start, implicit=implicit, little_endian=True), [])
+    if found is None:
         return None
-    if implicit == negotiated:
-        return Header(values)
-    return Header(values, (f"dataset is in {'implicit' if implicit else 'explicit'} VR, which was not negotiated",))
+    warnings: tuple[str, ...] = ()
+    if implicit != negotiated:
+        warnings = (f"dataset is in {'implicit' if implicit else 'explicit'} VR, which was not negotiated",)
+    return Header(found.values, warnings, found.places)
 
 
 def _read_deflated(buffer: Buffer, start: int, *, complete: bool) -> Header | None:
@@ -112,8 +116,10 @@ def _read_deflated(buffer: Buffer, start: int, *, complete: bool) -> Header | No
         ended = inflation.extend(most)
         whole = inflation.reached_end or (ended and complete)
         header = _read(bytes(inflation.inflated), 0, _EXPLICIT_VR_LITTLE_ENDIAN, complete=whole)
-        if header is not None or ended:
-            return header
+        if header is not None:
+            return header._replace(places=())  # they are those of the inflated bytes
+        if ended:
+            return None
         most *= 2
     raise DatasetError("deflated dataset is too large to find its header", _CANNOT_UNDERSTAND)
 

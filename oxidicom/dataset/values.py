@@ -10,6 +10,7 @@ _DATE = re.compile(r"([0-9]{4})([-.]?)([0-9]{2})\2([0-9]{2})")
 _AGE = re.compile(r"0*([0-9]{1,10})([DWMY])")
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.24}
 _UID = re.compile(r"[0-9.]{1,64}")
+_MOST_UID_CHARACTERS = 64
 _STRICT_UID = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*")
 
 
@@ -40,4 +41,4 @@ def is_uid(text: str) -> bool:
 
 def is_strict_uid(text: str) -> bool:
     """Tell whether `text` keeps all rules for UIDs (PS3.5, 9.1), which real devices break."""
-    return _STRICT_UID.fullmatch(text) is not None
+    return len(text) <= _MOST_UID_CHARACTERS and _STRICT_UID.fullmatch(text) is not None

@@ -94,7 +94,7 @@ def _series_of_files(files_root: str, directory: str) -> set[SeriesIdentity]:
         return found
     for name in names:
         try:
-            row = dicom_row(files_root, f"{directory}/{name}")
+            row = dicom_row(files_root, f"{directory}/{name}").columns
         except NoRowError:
             continue
         found.add(SeriesIdentity(row.patient_id, row.study_date, row.study_instance_uid, row.series_instance_uid))

@@ -8,6 +8,7 @@ from oxidicom.records import (
     METADATA_PACS_IDENTIFIER,
     PacsFile,
     Series,
+    SharedColumns,
 )
 from oxidicom.storage.names import NoteName
 from oxidicom.storage.paths import metadata_path
@@ -29,14 +30,16 @@ def committed_count_note(series_hash: str, count: int) -> NoteName:
 def metadata_row(association: str, series: Series, note: NoteName) -> PacsFile:
     """Return the row of a note: identifying values of the series, the key as protocol, the value as description."""
     return PacsFile(
-        fname=metadata_path(series.directory, association, note.key, note.value),
-        pacs_identifier=METADATA_PACS_IDENTIFIER,
-        patient_id=series.patient_id,
-        study_date=series.study_date,
-        study_instance_uid=series.study_instance_uid,
-        series_instance_uid=series.series_instance_uid,
-        protocol_name=note.key,
-        series_description=note.value,
+        metadata_path(series.directory, association, note.key, note.value),
+        SharedColumns(
+            pacs_identifier=METADATA_PACS_IDENTIFIER,
+            patient_id=series.patient_id,
+            study_date=series.study_date,
+            study_instance_uid=series.study_instance_uid,
+            series_instance_uid=series.series_instance_uid,
+            protocol_name=note.key,
+            series_description=note.value,
+        ),
     )
 
 

@@ -4,7 +4,7 @@ import os
 import time
 
 from oxidicom.association.statuses import Status
-from oxidicom.dataset.description import describe
+from oxidicom.dataset.describer import Describer
 from oxidicom.dataset.header import Header, read_header, read_header_of_file
 from oxidicom.errors import DatasetError
 from oxidicom.records import Description
@@ -12,7 +12,7 @@ from oxidicom.storage.names import EntryName, part_name
 from oxidicom.storage.spool import Reception
 
 HEAD_BYTES = 64 * 1024
-"""So much of the dataset is kept for the header scanner; it holds the wanted tags of nearly every instance."""
+"""So much of a dataset is kept for the header scanner; it holds the wanted tags of nearly every instance."""
 
 _MOST_PIECES = 512  # half of IOV_MAX
 
@@ -20,14 +20,18 @@ _MOST_PIECES = 512  # half of IOV_MAX
 class IncomingInstance:
     """A spool entry that is being written."""
 
-    def __init__(self, reception: Reception, file_meta: bytes, transfer_syntax_uid: str) -> None:
+    def __init__(self, reception: Reception, describer: Describer, file_meta: bytes, transfer_syntax_uid: str) -> None:
         """Create its file, which will begin with `file_meta` (preamble included). Raise OSError."""
         self._reception = reception
+        self._describer = describer
         self._transfer_syntax_uid = transfer_syntax_uid
+        self._description: Description | None = None
+        """What its first piece told already."""
         self._head: list[bytes] = []
         self._missing_head_bytes = HEAD_BYTES
         self._pieces: list[bytes | memoryview] = [file_meta]
-        self._file_meta_bytes = len(file_meta)
+        self.dataset_bytes = 0
+        """Bytes of the dataset that have come."""
         self.size_bytes = 0
         """Bytes written so far."""
         self.committed_ns = 0
@@ -35,14 +39,26 @@ class IncomingInstance:
         self.number, self._descriptor = reception.open_part()
 
     def write(self, piece: memoryview) -> None:
-        """Take the next bytes of the dataset. They are referred to, not copied, until `flush`. Raise OSError."""
-        if self._missing_head_bytes:
-            copy = bytes(piece[: self._missing_head_bytes])
-            self._head.append(copy)
-            self._missing_head_bytes -= len(copy)
+        """Take the next bytes of the dataset. They are referred to, not copied, until `flush`.
+
+        Raise DatasetError when they show that the dataset cannot be taken, or OSError.
+        """
+        if self._missing_head_bytes and self._description is None:
+            self._look_at(piece)
+        self.dataset_bytes += len(piece)
         self._pieces.append(piece)
         if len(self._pieces) >= _MOST_PIECES:
             self.flush()
+
+    def _look_at(self, piece: memoryview) -> None:
+        """Describe the dataset by its first piece, if it is like others; else keep its head for the scanner."""
+        if not self._head:
+            self._description = self._describer.recognize(piece, self._transfer_syntax_uid)
+            if self._description is not None:
+                return
+        copy = bytes(piece[: self._missing_head_bytes])
+        self._head.append(copy)
+        self._missing_head_bytes -= len(copy)
 
     def flush(self) -> None:
         """Write what was taken. Raise OSError."""
@@ -52,14 +68,14 @@ class IncomingInstance:
             self.size_bytes += written
             pieces = _after(pieces, written)
 
-    def commit(self, calling_ae_title: str, sop_class_uid: str, sop_instance_uid: str) -> tuple[EntryName, Description]:
+    def commit(self, sop_class_uid: str, sop_instance_uid: str) -> tuple[EntryName, Description]:
         """Finish the file, describe its dataset, and commit it to the spool.
 
         The UIDs are those of the command. Raise DatasetError when the dataset cannot be taken, OSError when the disk
         cannot; in both cases call `discard`.
         """
         self.flush()
-        description = describe(self._read_header(), calling_ae_title)
+        description = self._description or self._describe()
         _require_same_uids(description, sop_class_uid, sop_instance_uid)
         # Of two versions of a file that with the later mtime stays: the moment of the commit decides.
         self.committed_ns = time.time_ns()
@@ -68,13 +84,18 @@ class IncomingInstance:
         self._close()
         return self._reception.commit(self.number, self.size_bytes, description), description
 
-    def _read_header(self) -> Header:
+    def _describe(self) -> Description:
         head = b"".join(self._head)
-        whole = self.size_bytes - self._file_meta_bytes == len(head)
-        header = read_header(head, self._transfer_syntax_uid, complete=whole)
+        return self._describer.recognize(head, self._transfer_syntax_uid) or self._describer.describe(
+            self._read_header(head), head, self._transfer_syntax_uid
+        )
+
+    def _read_header(self, head: bytes) -> Header:
+        header = read_header(head, self._transfer_syntax_uid, complete=len(head) == self.dataset_bytes)
         if header is None:
             path = os.path.join(self._reception.directory, part_name(self.number))
             _, header = read_header_of_file(path)
+            header = header._replace(places=())  # they are those of the file
         return header
 
     def discard(self) -> None:
