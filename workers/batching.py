@@ -72,6 +72,11 @@ class Pending:
             list(itertools.islice(self._notes.values(), MOST_IN_BATCH)),
         )
 
+    @property
+    def has_ends(self) -> bool:
+        """Counts wait to be registered."""
+        return bool(self._ends)
+
     def ends(self) -> list[NoteStored]:
         """Return the counts that are to be registered once nothing else of their series is left."""
         return list(self._ends.values())

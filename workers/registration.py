@@ -23,6 +23,7 @@ from oxidicom.errors import DatabaseUnavailableError, DatasetError
 from oxidicom.records import COMMITTED_COUNT_KEY
 from oxidicom.storage.custom_metadata import metadata_row
 from oxidicom.storage.names import REGISTERED, STORED, EntryName, NoteName
+from oxidicom.storage.open_directories import OpenDirectories
 from oxidicom.storage.spool import (
     associations,
     contents,
@@ -150,6 +151,8 @@ class RegistrationWorker:
         The directory alone decides, so that it holds after every crash: OxidicomAttemptedPushCount is the last row.
         """
         ready: list[NoteStored] = []
+        if not self._pending.has_ends:
+            return ready
         in_batch = {(m.association, _name(m).at(STORED)) for m in batch.entries}
         by_association = itertools.groupby(
             sorted(self._pending.ends(), key=lambda end: end.association), key=lambda end: end.association
@@ -197,17 +200,18 @@ class RegistrationWorker:
         self._measure(batch, outcome)
         refused = {file.fname: error for file, error in outcome.refused}
         new = set(outcome.new)
-        for message in batch.entries:
-            error = refused.get(message.file.fname)
-            if error:
-                self._asides.set_aside(
-                    message.association, _name(message), STORED, f"its row was refused: {error}", message.file.fname
-                )
-                continue
-            if isinstance(message, Instance) and message.file.fname not in new:
-                self._accounts.known(message)
-            new.discard(message.file.fname)
-            self._registered(message)
+        with OpenDirectories(self._spool) as directories:
+            for message in batch.entries:
+                fname = message.file.fname
+                if refused and (error := refused.get(fname)):
+                    reason = f"its row was refused: {error}"
+                    self._asides.set_aside(message.association, _name(message), STORED, reason, fname)
+                    continue
+                if fname in new:
+                    new.remove(fname)
+                elif isinstance(message, Instance):
+                    self._accounts.known(message)
+                self._registered(message, directories)
         self._pending.done(batch)
         self._slot.add(Counter.ROWS_REGISTERED, len(outcome.new))
         self._slot.add(Counter.ROWS_KNOWN, outcome.known)
@@ -232,13 +236,14 @@ class RegistrationWorker:
             part = shares[start : start + _MOST_SHARES]
             self._shared.facts.tell(self._slot, BatchRegistered(began_ns, now_ns, len(batch.entries), part))
 
-    def _registered(self, message: _Entry) -> None:
-        stored = self._path(message, STORED)
+    def _registered(self, message: _Entry, directories: OpenDirectories) -> None:
+        name = _name(message)
         try:
+            beside = directories[message.association]
             if isinstance(message, Instance):
-                os.unlink(stored)
+                os.unlink(name.at(STORED), dir_fd=beside)
             else:
-                os.rename(stored, self._path(message, REGISTERED))
+                os.rename(name.at(STORED), name.at(REGISTERED), src_dir_fd=beside, dst_dir_fd=beside)
         except FileNotFoundError:
             pass  # registered twice, by a message and by a rescan
         except OSError as error:
@@ -340,9 +345,6 @@ class RegistrationWorker:
             )
         except DatasetError as error:
             self._asides.set_aside(association, name, STORED, f"not readable: {error}")
-
-    def _path(self, message: _Entry, state: str) -> str:
-        return os.path.join(self._spool, message.association, _name(message).at(state))
 
 
 def _name(message: _Entry) -> EntryName | NoteName:

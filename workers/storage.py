@@ -18,6 +18,7 @@ from oxidicom.storage.final_tree import FinalTree, links_work
 from oxidicom.storage.group_sync import GroupSync
 from oxidicom.storage.ledger import Ledger
 from oxidicom.storage.names import RECEIVED, STORED, EntryName, NoteName
+from oxidicom.storage.open_directories import OpenDirectories
 from oxidicom.storage.paths import storage_worker_of
 from oxidicom.storage.spool import associations, close_dead, contents, describe_entry, ledger_mtime_ns, ledger_of
 from workers.asides import Asides
@@ -126,39 +127,48 @@ class StorageWorker:
 
     def _store(self, group: list[Instance]) -> None:
         """Place, sync, rename to `.stored`, tell registration: in this order, a group at a time."""
-        placed = [message for message in group if self._place(message)]
-        if not placed:
+        if not group:
             return
+        self._slot.beat(State.SYNCING)  # a copy, where the storage has no links, may take its time too
+        with OpenDirectories(self._spool) as directories:
+            placed = [message for message in group if self._place(message, directories)]
+            if self._make_durable(placed):
+                self._tell_registration([message for message in placed if self._mark_stored(message, directories)])
+
+    def _make_durable(self, placed: list[Instance]) -> bool:
+        """Sync files and directories. Return whether they are safe: if not, none of them may be trusted."""
+        if not placed:
+            return False
         try:
-            self._slot.beat(State.SYNCING)
-            self._sync.sync([self._path(message, RECEIVED) for message in placed])
+            self._sync.sync([self._path(message) for message in placed])
             self._tree.sync_directories()
-            self._synced = time.monotonic()
         except OSError as error:
             self._untrusted.update(placed)
             for message in placed:
                 self._fail(message, error)
-            return
-        self._tell_registration([message for message in placed if self._mark_stored(message)])
+            return False
+        self._synced = time.monotonic()
+        return True
 
-    def _place(self, message: Instance) -> bool:
+    def _place(self, message: Instance, directories: OpenDirectories) -> bool:
         self._notes.see(message)
-        self._slot.beat(State.SYNCING)  # a copy, where the storage has no links, may take its time
-        source = self._path(message, RECEIVED)
         try:
-            if message in self._untrusted:
-                self._tree.write_anew(source)
+            if self._untrusted and message in self._untrusted:
+                self._tree.write_anew(self._path(message))
                 self._untrusted.discard(message)
-            self._tree.place(source, message.file.fname)
+            self._tree.place(_name(message).at(RECEIVED), message.file.fname, beside=directories[message.association])
         except OSError as error:
-            if os.path.exists(source):  # else it was taken up already: a message and a rescan may both tell of it
+            if os.path.exists(
+                self._path(message)
+            ):  # else it was taken up already: a message and a rescan told of it
                 self._fail(message, error)
             return False
         return True
 
-    def _mark_stored(self, message: Instance) -> bool:
+    def _mark_stored(self, message: Instance, directories: OpenDirectories) -> bool:
+        name, beside = _name(message), directories[message.association]
         try:
-            os.rename(self._path(message, RECEIVED), self._path(message, STORED))
+            os.rename(name.at(RECEIVED), name.at(STORED), src_dir_fd=beside, dst_dir_fd=beside)
         except FileNotFoundError:
             return False  # the same entry twice in one group
         except OSError as error:
@@ -192,8 +202,8 @@ class StorageWorker:
     def _store_again(self) -> None:
         self._store(self._retries.take_due())
 
-    def _path(self, message: Instance, state: str) -> str:
-        return os.path.join(self._spool, message.association, _name(message).at(state))
+    def _path(self, message: Instance) -> str:
+        return os.path.join(self._spool, message.association, _name(message).at(RECEIVED))
 
     # -- rescan ------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 from collections import OrderedDict
+from typing import NamedTuple
 
 from oxidicom.errors import BootError
 
@@ -21,6 +22,18 @@ _OPEN_DIRECTORIES = 256
 # What a filesystem answers that has no hard links: EXDEV (SERVICES is a mount of its own), EPERM and EOPNOTSUPP
 # (VFAT, some SMB and FUSE mounts), EMLINK (too many links).
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+
+
+class _Source(NamedTuple):
+    """A finished file of the spool."""
+
+    name: str
+    """A path, or a name in a directory."""
+    beside: int | None = None
+    """A descriptor of that directory."""
+
+    def open(self) -> int:
+        return os.open(self.name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.beside)
 
 
 class FinalTree:
@@ -43,20 +56,21 @@ class FinalTree:
                 "give this user write permission on CHRIS_FILES_ROOT"
             ) from error
 
-    def place(self, source: str, path: str) -> None:
+    def place(self, source: str, path: str, *, beside: int | None = None) -> None:
         """Make the finished file `source` appear at `path` (relative to the files root), whole, over any older one.
 
+        `beside` is a descriptor of the directory of `source`, if that is a name in it.
         Of two versions the one that was committed last stays, in whatever order they come here: two listeners
         may be overtaken by each other, and a crash makes old entries come again. Raise OSError.
         """
         try:
-            self._place(source, path)
+            self._place(_Source(source, beside), path)
         except FileNotFoundError:
             # CUBE may have deleted a directory that is open here; what is opened anew is there.
             self._forget(os.path.dirname(path))
-            self._place(source, path)
+            self._place(_Source(source, beside), path)
 
-    def _place(self, source: str, path: str) -> None:
+    def _place(self, source: _Source, path: str) -> None:
         directory, _, name = path.rpartition("/")
         descriptor = self._directory(directory)
         try:
@@ -69,9 +83,9 @@ class FinalTree:
                 copy(source, name, descriptor)
         self._changed[directory] = descriptor
 
-    def _link(self, source: str, name: str, descriptor: int) -> None:
+    def _link(self, source: _Source, name: str, descriptor: int) -> None:
         try:
-            os.link(source, name, dst_dir_fd=descriptor)
+            os.link(source.name, name, src_dir_fd=source.beside, dst_dir_fd=descriptor)
         except FileExistsError:
             if not _was_committed_later(name, descriptor, source):
                 self._replace(source, name, descriptor)
@@ -83,7 +97,7 @@ class FinalTree:
         """
         private = os.path.join(self._tmp, str(os.getpid()))
         try:
-            copy_durably(entry, os.open(private, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666))
+            _copy_durably(_Source(entry), os.open(private, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666))
             os.rename(private, entry)
         finally:
             with contextlib.suppress(FileNotFoundError):
@@ -104,7 +118,7 @@ class FinalTree:
             os.fsync(descriptor)
         self._trim()
 
-    def _replace(self, source: str, name: str, descriptor: int) -> None:
+    def _replace(self, source: _Source, name: str, descriptor: int) -> None:
         """Link to a private name, then rename over the final path: readers see the old file or the new one.
 
         A rename between two links of one inode does nothing (rename(2)), so the private name may be left: unlink it.
@@ -112,24 +126,24 @@ class FinalTree:
         private = os.path.join(self._tmp, str(os.getpid()))
         with contextlib.suppress(FileNotFoundError):
             os.unlink(private)
-        os.link(source, private)
+        os.link(source.name, private, src_dir_fd=source.beside)
         try:
             os.rename(private, name, dst_dir_fd=descriptor)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(private)
 
-    def _copy(self, source: str, name: str, descriptor: int) -> None:
+    def _copy(self, source: _Source, name: str, descriptor: int) -> None:
         """Without hard links: copy to a private name, rename."""
         private = os.path.join(self._tmp, str(os.getpid()))
         try:
-            copy_durably(source, os.open(private, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666))
+            _copy_durably(source, os.open(private, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666))
             os.rename(private, name, dst_dir_fd=descriptor)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(private)
 
-    def _copy_across(self, source: str, name: str, descriptor: int) -> None:
+    def _copy_across(self, source: _Source, name: str, descriptor: int) -> None:
         """To another filesystem: copy to a file without a name, then give it its name.
 
         A private name would have to stand below SERVICES, where CUBE would see it. So an older version is
@@ -138,7 +152,7 @@ class FinalTree:
         nameless = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=descriptor)
         keeper = os.dup(nameless)  # the file is gone with its last descriptor
         try:
-            copy_durably(source, nameless)
+            _copy_durably(source, nameless)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=descriptor)
             os.link(f"/proc/self/fd/{keeper}", name, dst_dir_fd=descriptor, follow_symlinks=True)
@@ -196,9 +210,9 @@ def links_work(source: str, files_root: str) -> bool:
     return True
 
 
-def copy_durably(source: str, target: int) -> None:
+def _copy_durably(source: _Source, target: int) -> None:
     """Copy the file `source`, with its mtime, to the descriptor `target`, sync and close that. Raise OSError."""
-    with open(target, "wb") as copy, open(source, "rb") as original:
+    with open(target, "wb") as copy, open(source.open(), "rb") as original:
         shutil.copyfileobj(original, copy, 1 << 20)
         copy.flush()
         committed_ns = os.fstat(original.fileno()).st_mtime_ns
@@ -206,7 +220,7 @@ def copy_durably(source: str, target: int) -> None:
         os.fsync(target)
 
 
-def _was_committed_later(name: str, descriptor: int, source: str) -> bool:
+def _was_committed_later(name: str, descriptor: int, source: _Source) -> bool:
     """Tell whether the file that is there was committed after `source`: the moment of the commit is its mtime.
 
     A file "of the future" was written before somebody set the clock back: it must not win for ever.
@@ -215,4 +229,4 @@ def _was_committed_later(name: str, descriptor: int, source: str) -> bool:
         there = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
     except FileNotFoundError:
         return False
-    return os.stat(source).st_mtime_ns < there.st_mtime_ns <= time.time_ns()
+    return os.stat(source.name, dir_fd=source.beside).st_mtime_ns < there.st_mtime_ns <= time.time_ns()

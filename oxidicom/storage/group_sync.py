@@ -1,47 +1,46 @@
-"""Group sync: make the data of many files durable at the price of few waits for the disk.
+"""Group sync: make the data of many files durable at the price of one wait for the disk.
 
-A small group is synced file by file in parallel threads; a large one by one `syncfs`, which flushes the whole
-filesystem. Measured on ext4 with files of 10 KB: 16 threads 10,000 a second; one `syncfs` for 1,000 48,000-87,000.
+`syncfs` writes out all that is dirty on the filesystem and flushes the disk once, where `fdatasync` flushes it for each
+file. Measured on ext4: 48 files of 10 KB 1.3 ms against 7.7 (4.0 with eight threads, at twenty times the CPU), of
+512 KB 13 ms against 22, and already for two files it is not slower. It also makes their directory entries durable.
+What others have written to the same filesystem is waited for too.
 """
 
 import ctypes
 import os
+import platform
+import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from oxidicom.errors import BootError
 
-LARGE_GROUP = 48
-"""From this many files on one `syncfs` is cheaper."""
-
-_THREADS = 8
+_SINCE = (5, 8)
+"""The version of Linux since which `syncfs` reports write errors (syncfs(2))."""
 
 
 class GroupSync:
-    """Syncs groups of files on one filesystem. Made after the fork: it owns threads."""
+    """Syncs groups of files on one filesystem."""
 
-    def __init__(self, directory: str) -> None:
-        """`directory` is any directory on the filesystem of the files.
+    def __init__(self, directory: str, kernel: str = "") -> None:
+        """`directory` is any directory on the filesystem of the files, `kernel` the version of Linux if not this one.
 
-        Its descriptor is opened before anything is written: `syncfs` reports write errors only since then
-        (syncfs(2), since Linux 5.8). Raise BootError.
+        Its descriptor is opened before anything is written: `syncfs` reports write errors only since then.
+        Raise BootError.
         """
         try:
             self._filesystem = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise BootError(f"{directory} cannot be opened: {error.strerror}") from error
         self._syncfs = ctypes.CDLL(None, use_errno=True).syncfs
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sync")
+        self._reports_errors = _version(kernel or platform.release()) >= _SINCE
 
     def sync(self, paths: Sequence[str]) -> None:
         """Return when the data of all `paths` is durable. Raise OSError; then none of them may be trusted."""
-        if len(paths) >= LARGE_GROUP:
+        if len(paths) > 1 and self._reports_errors:
             self._sync_filesystem()
-        elif len(paths) == 1:
-            sync_file(paths[0])
-        else:
-            for _ in self._threads.map(sync_file, paths):
-                pass
+            return
+        for path in paths:
+            sync_file(path)
 
     def _sync_filesystem(self) -> None:
         if self._syncfs(self._filesystem) != 0:
@@ -49,8 +48,7 @@ class GroupSync:
             raise OSError(code, os.strerror(code))
 
     def close(self) -> None:
-        """End the threads and close the descriptor."""
-        self._threads.shutdown()
+        """Close the descriptor."""
         os.close(self._filesystem)
 
 
@@ -61,3 +59,8 @@ def sync_file(path: str) -> None:
         os.fdatasync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _version(release: str) -> tuple[int, int]:
+    match = re.match(r"(\d+)\.(\d+)", release)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
