@@ -42,6 +42,8 @@ from workers.scoreboard import Counter, Phase, Slot
 from workers.scoreboard import State as WorkerState
 from workers.shared import Shared
 
+_LOOK_SECONDS = 0.5
+"""How often a listener with much to do gives a sign of life and sees whether it is to stop."""
 _CLOSE_SECONDS = 1.0
 """How long the peer has to close the connection after the release (ARTIM, PS3.8, 9.1.5): it only costs a listener."""
 
@@ -93,6 +95,7 @@ class Association:
         """The version of TLS, if there is TLS."""
         self._began = time.monotonic()
         self._began_ns = time.time_ns()
+        self._look_due = 0.0
         self._contexts: Sequence[AnsweredContext] = ()
         self._rejection = ""
         self._log = logger.bind(association=self._ulid)
@@ -165,10 +168,13 @@ class Association:
     def _receive(self) -> int:
         """Put the next bytes into the acceptor's buffer; return how many, 0 at the end of file."""
         while True:
-            if self._is_told_to_stop():
-                self._acceptor.abort()
-                raise _Over("gateway stopped")
-            began, count = time.monotonic(), None
+            began = time.monotonic()
+            if began >= self._look_due:
+                self._look_due = began + _LOOK_SECONDS
+                if self._is_told_to_stop():
+                    self._acceptor.abort()
+                    raise _Over("gateway stopped")
+            count = None
             try:
                 count = self._connection.recv_into(self._acceptor.writable())
             except (TimeoutError, BlockingIOError):
@@ -192,18 +198,16 @@ class Association:
 
     def _send(self, data: bytes) -> None:
         """Send all of `data`. `sendall` with a timeout loses count of what went out, so the offset is kept here."""
-        if not data:
-            return
-        offset = 0
-        view = memoryview(data)
-        deadline = time.monotonic() + self._shared.settings.stall_seconds
-        while offset < len(data):
-            if time.monotonic() > deadline:
-                raise _Over("deadline: the peer takes no answer")
+        deadline = 0.0
+        while data:
             try:
-                offset += self._connection.send(view[offset:])
+                data = data[self._connection.send(data) :]
             except (TimeoutError, BlockingIOError):
                 self._slot.beat(WorkerState.WORKING)
+            if data:  # rare: the answer is short, and the peer waits for it
+                deadline = deadline or time.monotonic() + self._shared.settings.stall_seconds
+                if time.monotonic() > deadline:
+                    raise _Over("deadline: the peer takes no answer")
 
     # -- events ----------------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ Here a `put` that returned True has handed the message to the kernel, and a resp
 The supervisor keeps both ends open for as long as it lives, so there is no end of file.
 """
 
-import contextlib
 import fcntl
 import select
 import socket
@@ -40,6 +39,7 @@ class Queue(Generic[M]):
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(message_type)
         self._buffer = bytearray(MAX_MESSAGE_BYTES + 1)
+        self._view = memoryview(self._buffer)
 
     def put(self, message: M, timeout_seconds: float = 0.0) -> bool:
         """Queue `message`, waiting up to `timeout_seconds` for room. Return whether it is queued.
@@ -49,27 +49,30 @@ class Queue(Generic[M]):
         data = self._encoder.encode(message)
         if len(data) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a message of {len(data)} bytes is larger than {MAX_MESSAGE_BYTES}")
-        with contextlib.suppress(BlockingIOError):
-            self._write_end.send(data)
+        if self._send(data):
             return True
-        if timeout_seconds > 0 and _wait(self._write_end, select.POLLOUT, timeout_seconds):
-            with contextlib.suppress(BlockingIOError):
-                self._write_end.send(data)
-                return True
-        return False
+        return timeout_seconds > 0 and _wait(self._write_end, select.POLLOUT, timeout_seconds) and self._send(data)
+
+    def _send(self, data: bytes) -> bool:
+        try:
+            self._write_end.send(data)
+        except BlockingIOError:
+            return False
+        return True
 
     def get(self, timeout_seconds: float = 0.0) -> M | None:
         """Return the oldest message, or None when there is none within `timeout_seconds`."""
-        with contextlib.suppress(BlockingIOError):
-            return self._receive()
-        if timeout_seconds > 0 and _wait(self._read_end, select.POLLIN, timeout_seconds):
-            with contextlib.suppress(BlockingIOError):
-                return self._receive()
-        return None
+        message = self._receive()
+        if message is None and timeout_seconds > 0 and _wait(self._read_end, select.POLLIN, timeout_seconds):
+            message = self._receive()
+        return message
 
-    def _receive(self) -> M:
-        count = self._read_end.recv_into(self._buffer)
-        return self._decoder.decode(memoryview(self._buffer)[:count])
+    def _receive(self) -> M | None:
+        try:
+            count = self._read_end.recv_into(self._buffer)
+        except BlockingIOError:
+            return None
+        return self._decoder.decode(self._view[:count])
 
     @property
     def waiting_bytes(self) -> int:

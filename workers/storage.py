@@ -158,9 +158,7 @@ class StorageWorker:
                 self._untrusted.discard(message)
             self._tree.place(_name(message).at(RECEIVED), message.file.fname, beside=directories[message.association])
         except OSError as error:
-            if os.path.exists(
-                self._path(message)
-            ):  # else it was taken up already: a message and a rescan told of it
+            if os.path.exists(self._path(message)):  # else it was taken up already: a message and a rescan told of it
                 self._fail(message, error)
             return False
         return True

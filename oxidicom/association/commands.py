@@ -1,12 +1,12 @@
 """Command sets (PS3.7, chapter 6.3 and annex E): requests decoded, responses encoded.
 
 A command set is a small dataset of group 0000 in Implicit VR Little Endian, whatever the presentation context
-says (PS3.7, 6.3.1). Its elements are kept as bytes; what a request needs is taken from them, the rest is
-ignored.
+says (PS3.7, 6.3.1). What a request needs is taken from its elements, the rest is ignored.
 """
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -16,6 +16,7 @@ from oxidicom.association.associate import AnsweredContext
 from oxidicom.association.pdu import invalid_parameter
 from oxidicom.association.statuses import Status
 from oxidicom.association.uids import decode_uid, encode_uid
+from oxidicom.stencil import Span
 
 NO_DATA_SET: Final = 0x0101
 """Command Data Set Type of a message without a dataset; any other value announces one (PS3.7, E.1)."""
@@ -69,38 +70,44 @@ class StoreRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class Command(msgspec.Struct, frozen=True, gc=False):
-    """A command set: what all have in common, and its elements as bytes."""
+    """A command set: what all have in common, and where its elements are."""
 
     field: int
     has_dataset: bool
-    elements: Mapping[int, bytes]
+    encoded: bytes
+    places: Mapping[int, Span]
+    """The value of each element in `encoded`."""
 
     @property
     def message_id(self) -> int:
         return self.unsigned_short(Element.MESSAGE_ID)
 
     def unsigned_short(self, element: Element) -> int:
-        return _decode_unsigned_short(self.elements, element)
+        return _decode_unsigned_short(self.encoded, self.places, element)
 
     def uid(self, element: Element) -> str:
-        try:
-            return decode_uid(self.elements[element])
-        except KeyError:
-            raise invalid_parameter(f"command set has no element (0000,{element:04X})") from None
+        if element not in self.places:
+            raise invalid_parameter(f"command set has no element (0000,{element:04X})")
+        return self.uid_if_any(element)
+
+    def uid_if_any(self, element: Element) -> str:
+        start, end = self.places.get(element, (0, 0))
+        return decode_uid(self.encoded[start:end])
 
 
 def decode_command(command_set: bytes) -> Command:
     """Decode a whole command set. Raises ProtocolError if it is damaged or lacks what all of them have."""
-    elements = _decode_elements(command_set)
+    places = _find_elements(command_set)
     return Command(
-        _decode_unsigned_short(elements, Element.COMMAND_FIELD),
-        _decode_unsigned_short(elements, Element.COMMAND_DATA_SET_TYPE) != NO_DATA_SET,
-        elements,
+        _decode_unsigned_short(command_set, places, Element.COMMAND_FIELD),
+        _decode_unsigned_short(command_set, places, Element.COMMAND_DATA_SET_TYPE) != NO_DATA_SET,
+        command_set,
+        places,
     )
 
 
-def _decode_elements(command_set: bytes) -> dict[int, bytes]:
-    elements: dict[int, bytes] = {}
+def _find_elements(command_set: bytes) -> dict[int, Span]:
+    places: dict[int, Span] = {}
     position = 0
     end = len(command_set)
     while position < end:
@@ -111,15 +118,15 @@ def _decode_elements(command_set: bytes) -> dict[int, bytes]:
         position = value_at + length
         if group != 0x0000 or position > end:
             raise invalid_parameter(f"element ({group:04X},{element:04X}) of {length} bytes in a command set")
-        elements[element] = command_set[value_at:position]
-    return elements
+        places[element] = value_at, position
+    return places
 
 
-def _decode_unsigned_short(elements: Mapping[int, bytes], element: Element) -> int:
-    value = elements.get(element, b"")
-    if len(value) != _SHORT.size:
+def _decode_unsigned_short(command_set: bytes, places: Mapping[int, Span], element: Element) -> int:
+    start, end = places.get(element, (0, 0))
+    if end - start != _SHORT.size:
         raise invalid_parameter(f"command set has no unsigned short in (0000,{element:04X})")
-    return int.from_bytes(value, "little")
+    return int.from_bytes(command_set[start:end], "little")
 
 
 def build_store_request(command: Command, context: AnsweredContext) -> StoreRequest:
@@ -141,20 +148,49 @@ def encode_store_response(
 
     The comment is cut to 64 characters; what is not printable ASCII becomes a question mark.
     """
+    sop_instance = encode_uid(request.affected_sop_instance_uid)
+    if sop_instance and not (comment or offending_tags):
+        return _store_response_template(request.affected_sop_class_uid, len(sop_instance)).fill(
+            request.message_id, status, sop_instance
+        )
     return _encode_response(
         CommandField.C_STORE_RQ,
         request.message_id,
         status,
         sop_class=encode_uid(request.affected_sop_class_uid),
-        details=_encode_details(comment, offending_tags) if comment or offending_tags else b"",
-        sop_instance=encode_uid(request.affected_sop_instance_uid),
+        details=_encode_details(comment, offending_tags),
+        sop_instance=sop_instance,
     )
+
+
+class _Template:
+    """A C-STORE-RSP without details, in which three values are written: one is sent for every instance."""
+
+    def __init__(self, response: bytes) -> None:
+        self._response = response
+        places = _find_elements(response)
+        self._message_id = slice(*places[Element.MESSAGE_ID_BEING_RESPONDED_TO])
+        self._status = slice(*places[Element.STATUS])
+        self._sop_instance = slice(*places[Element.AFFECTED_SOP_INSTANCE_UID])
+
+    def fill(self, message_id: int, status: int, sop_instance: bytes) -> bytes:
+        response = bytearray(self._response)
+        response[self._message_id] = message_id.to_bytes(2, "little")
+        response[self._status] = status.to_bytes(2, "little")
+        response[self._sop_instance] = sop_instance
+        return bytes(response)
+
+
+@lru_cache(maxsize=64)
+def _store_response_template(sop_class_uid: str, sop_instance_length: int) -> _Template:
+    sop_class, sop_instance = encode_uid(sop_class_uid), bytes(sop_instance_length)
+    return _Template(_encode_response(CommandField.C_STORE_RQ, 0, 0, sop_class=sop_class, sop_instance=sop_instance))
 
 
 def encode_plain_response(command: Command, status: Status) -> bytes:
     """Return the command set of a response without details, such as C-ECHO-RSP (PS3.7, 9.3.5.2)."""
-    sop_class = decode_uid(command.elements.get(Element.AFFECTED_SOP_CLASS_UID, b""))
-    return _encode_response(command.field, command.message_id, status, sop_class=encode_uid(sop_class))
+    sop_class = encode_uid(command.uid_if_any(Element.AFFECTED_SOP_CLASS_UID))
+    return _encode_response(command.field, command.message_id, status, sop_class=sop_class)
 
 
 def _encode_response(

@@ -34,6 +34,7 @@ from oxidicom.association.events import (
     StoreRefused,
     StoreRequested,
 )
+from oxidicom.association.familiar_requests import FamiliarRequests
 from oxidicom.association.pdu import AbortReason, encode_command_pdus, invalid_parameter
 from oxidicom.association.pdu_reader import Fragment
 from oxidicom.association.statuses import Status
@@ -66,6 +67,7 @@ class DimseProvider:
         self._context_id = _NONE
         """That of the message which is being received."""
         self._command_set = bytearray()
+        self._familiar = FamiliarRequests()
         self._phase = Phase.COMMAND
         self._request: StoreRequest | None = None
         """The one whose dataset is being received."""
@@ -113,9 +115,12 @@ class DimseProvider:
             raise invalid_parameter(f"command set is longer than {self._max_command_bytes} bytes")
         if not fragment.is_last:
             return ()
-        command = decode_command(bytes(self._command_set))
-        self._command_set.clear()
-        return self._handle_request(command)
+        request = self._familiar.recognize(self._command_set, fragment.context_id)
+        command_set = self._command_set
+        self._command_set = bytearray()
+        if request is not None:
+            return self._begin_dataset(request)
+        return self._handle_request(decode_command(bytes(command_set)))
 
     def _take_dataset(self, fragment: Fragment) -> Sequence[Event]:
         received = (DataReceived(fragment.piece),) if len(fragment.piece) else ()
@@ -147,6 +152,10 @@ class DimseProvider:
             status, comment = refusal
             response = encode_store_response(request, status, comment)
             return self._answer(command, StoreRefused(request, status, comment), response)
+        self._familiar.remember(command, request)
+        return self._begin_dataset(request)
+
+    def _begin_dataset(self, request: StoreRequest) -> Sequence[Event]:
         self._request = request
         self._phase = Phase.DATASET
         return (StoreRequested(request),)

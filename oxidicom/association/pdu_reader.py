@@ -94,67 +94,62 @@ class PduReader:
         if not self._limits:
             self._drop()
             return None
-        if not self._left_in_pdv:
-            if not self._left_in_pdu:
-                pdu_type = self._read_pdu_header()
-                if pdu_type is None:
-                    return None
-                if pdu_type != PduType.P_DATA_TF:
-                    return self._read_control_pdu(PduType(pdu_type))
-            if not self._read_pdv_header():
-                return None
-            if not self._left_in_pdv:
-                return self._take_fragment(0)
-        here = self._end - self._start
-        return self._take_fragment(min(here, self._left_in_pdv)) if here else None
+        if self._left_in_pdv:
+            return self._take_fragment()
+        if self._left_in_pdu:
+            return self._begin_fragment(self._start, self._left_in_pdu)
+        return self._read_pdu()
 
     def _drop(self) -> None:
         self._start = self._end = self._left_in_pdu = self._left_in_pdv = 0
 
-    def _read_pdu_header(self) -> int | None:
-        """Return the PDU type, if it may come now. Only a P-DATA-TF header is consumed."""
-        if self._end - self._start < PDU_HEADER.size:
+    def _read_pdu(self) -> Fragment | ControlPdu | None:
+        """Read the header of a PDU, if it may come now, and what follows."""
+        start = self._start
+        if self._end - start < PDU_HEADER.size:
             return None
-        pdu_type, length = PDU_HEADER.unpack_from(self._buffer, self._start)
+        pdu_type, length = PDU_HEADER.unpack_from(self._buffer, start)
         limit = self._limits.get(pdu_type)
         if limit is None:
             raise _unexpected(pdu_type)
         if length > limit:
             raise invalid_parameter(f"PDU of type {pdu_type:02X}H claims {length} bytes, {limit} are allowed")
         if pdu_type == PduType.P_DATA_TF:
-            self._start += PDU_HEADER.size
-            self._left_in_pdu = length
-        return int(pdu_type)
+            return self._begin_fragment(start + PDU_HEADER.size, length)
+        return self._take_control_pdu(PduType(pdu_type), start + PDU_HEADER.size, length)
 
-    def _read_control_pdu(self, pdu_type: PduType) -> ControlPdu | None:
-        _, length = PDU_HEADER.unpack_from(self._buffer, self._start)
-        body_at = self._start + PDU_HEADER.size
-        if self._end - body_at < length:
+    def _take_control_pdu(self, pdu_type: PduType, at: int, length: int) -> ControlPdu | None:
+        if self._end - at < length:
             return None
-        self._start = body_at + length
-        return ControlPdu(pdu_type, self._buffer[body_at : self._start])
+        self._start = at + length
+        return ControlPdu(pdu_type, self._buffer[at : self._start])
 
-    def _read_pdv_header(self) -> bool:
-        """Begin the next PDV of the current PDU (PS3.8, 9.3.5.1), if its header is here."""
-        if self._left_in_pdu < PDV_HEADER.size:
+    def _begin_fragment(self, at: int, left_in_pdu: int) -> Fragment | None:
+        """Begin the PDV `at` there (PS3.8, 9.3.5.1); nothing is consumed before all of its header is here."""
+        if left_in_pdu < PDV_HEADER.size:
             raise invalid_parameter("P-DATA-TF PDU ends inside a presentation data value item")
-        if self._end - self._start < PDV_HEADER.size:
-            return False
-        item_length, self._context_id, self._control = PDV_HEADER.unpack_from(self._buffer, self._start)
+        if self._end - at < PDV_HEADER.size:
+            return None
+        item_length, self._context_id, self._control = PDV_HEADER.unpack_from(self._buffer, at)
         fragment_length = item_length - PDV_LENGTH_COUNTS_BYTES
-        left_in_pdu = self._left_in_pdu - PDV_HEADER.size - fragment_length
+        left_in_pdu -= PDV_HEADER.size + fragment_length
         if fragment_length < 0 or left_in_pdu < 0:
             raise invalid_parameter(f"presentation data value of {item_length} bytes does not fit its PDU")
-        self._start += PDV_HEADER.size
+        self._start = at + PDV_HEADER.size
         self._left_in_pdv = fragment_length
         self._left_in_pdu = left_in_pdu
-        return True
+        return self._take_fragment()
 
-    def _take_fragment(self, count: int) -> Fragment:
-        """Return the next `count` bytes of the current fragment."""
-        start = self._start
-        self._start = start + count
-        self._left_in_pdv -= count
+    def _take_fragment(self) -> Fragment | None:
+        """Return what is here of the current fragment."""
+        start, left = self._start, self._left_in_pdv
+        here = self._end - start
+        if here < left:
+            if not here:
+                return None
+            left = here
+        self._start = start + left
+        self._left_in_pdv -= left
         control = self._control
         return Fragment(
             self._context_id,

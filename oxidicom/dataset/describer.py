@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from oxidicom.dataset.description import SeriesDescription, describe, describe_series
 from oxidicom.dataset.header import Header
-from oxidicom.dataset.stencil import Bytes, Stencil, cut
+from oxidicom.dataset.header_stencil import HeaderStencil, cut
 from oxidicom.records import Description
 
 _MOST_STENCILS = 6
@@ -16,7 +16,7 @@ _MOST_STENCILS = 6
 
 
 class _Known(NamedTuple):
-    stencil: Stencil
+    stencil: HeaderStencil
     transfer_syntax_uid: str
     series: SeriesDescription
 
@@ -29,7 +29,7 @@ class Describer:
         self._known: list[_Known] = []
         """That which fitted last comes first."""
 
-    def recognize(self, dataset: Bytes, transfer_syntax_uid: str) -> Description | None:
+    def recognize(self, dataset: bytes | memoryview, transfer_syntax_uid: str) -> Description | None:
         """Return the description of a dataset by its beginning, or None if its header has to be read.
 
         Raise DatasetError when the dataset cannot be taken, as `describe` does.

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from oxidicom.dataset.header import Header
-from oxidicom.dataset.stencil import InstanceValues
+from oxidicom.dataset.header_stencil import InstanceValues
 from oxidicom.dataset.text import clean, decode_text, parse_character_set
 from oxidicom.dataset.values import is_strict_uid, is_uid, parse_age_days, parse_date
 from oxidicom.dataset.wanted_tags import (

@@ -14,7 +14,7 @@ What pydicom cannot read either is refused: a file that nobody can read is not w
 import mmap
 import zlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
 
 from oxidicom.dataset.odd_dataset import read_odd_dataset
 from oxidicom.dataset.part10 import FileMeta, read_file_meta
@@ -39,13 +39,14 @@ _DEFLATED = frozenset(
 )
 
 
-class Header(NamedTuple):
+@dataclass(frozen=True)
+class Header:
     """The raw values of the wanted tags that a dataset has, and what was odd about it."""
 
     values: dict[int, bytes]
     """By tag. At most 4,096 bytes of each."""
     warnings: tuple[str, ...] = ()
-    places: Sequence[tuple[int, int, int]] = ()
+    places: Sequence[tuple[int, int, int]] = field(default=(), compare=False)
     """Where the elements of the dataset are, if the scanner found them in the bytes in place (`scanner.Scan`)."""
 
 
@@ -117,7 +118,7 @@ def _read_deflated(buffer: Buffer, start: int, *, complete: bool) -> Header | No
         whole = inflation.reached_end or (ended and complete)
         header = _read(bytes(inflation.inflated), 0, _EXPLICIT_VR_LITTLE_ENDIAN, complete=whole)
         if header is not None:
-            return header._replace(places=())  # they are those of the inflated bytes
+            return replace(header, places=())  # they are those of the inflated bytes
         if ended:
             return None
         most *= 2

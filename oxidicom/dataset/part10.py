@@ -57,25 +57,24 @@ def build_file_meta(
     """
     if max(len(sop_class_uid), len(sop_instance_uid)) > _MOST_UID_CHARACTERS:
         raise DatasetError("a UID has more than 64 characters", _CANNOT_UNDERSTAND)
-    before = _class_element(sop_class_uid)
-    instance = _encode_element(_MEDIA_STORAGE_SOP_INSTANCE_UID, b"UI", sop_instance_uid)
-    after = _association_elements(transfer_syntax_uid, calling_ae_title, our_ae_title)
-    length = len(before) + len(instance) + len(after)
-    group_length = _element.pack(2, 0, b"UL", 4) + length.to_bytes(4, "little")
-    return b"".join((_PREAMBLE, group_length, before, instance, after))
+    instance = _encode_value(b"UI", sop_instance_uid)
+    before, after = _around_instance(sop_class_uid, len(instance), transfer_syntax_uid, calling_ae_title, our_ae_title)
+    return b"".join((before, instance, after))
 
 
 @lru_cache(maxsize=256)
-def _class_element(sop_class_uid: str) -> bytes:
-    """Return FileMetaInformationVersion and MediaStorageSOPClassUID."""
-    version = _element.pack(2, 1, b"OB", 0) + (2).to_bytes(4, "little") + b"\0\1"
-    return version + _encode_element(_MEDIA_STORAGE_SOP_CLASS_UID, b"UI", sop_class_uid)
-
-
-@lru_cache(maxsize=256)
-def _association_elements(transfer_syntax_uid: str, calling_ae_title: str, our_ae_title: str) -> bytes:
-    """Return the elements behind the SOP Instance UID: the same for all of a presentation context."""
-    return b"".join(
+def _around_instance(
+    sop_class_uid: str, instance_bytes: int, transfer_syntax_uid: str, calling_ae_title: str, our_ae_title: str
+) -> tuple[bytes, bytes]:
+    """Return what stands before and behind the value of MediaStorageSOPInstanceUID: the same for many instances."""
+    before = b"".join(
+        (
+            _element.pack(2, 1, b"OB", 0) + (2).to_bytes(4, "little") + b"\0\1",  # FileMetaInformationVersion
+            _encode_element(_MEDIA_STORAGE_SOP_CLASS_UID, b"UI", sop_class_uid),
+            _element.pack(2, _MEDIA_STORAGE_SOP_INSTANCE_UID, b"UI", instance_bytes),
+        )
+    )
+    after = b"".join(
         (
             _encode_element(_TRANSFER_SYNTAX_UID, b"UI", transfer_syntax_uid),
             _encode_element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
@@ -85,13 +84,20 @@ def _association_elements(transfer_syntax_uid: str, calling_ae_title: str, our_a
             _encode_element(_RECEIVING_APPLICATION_ENTITY_TITLE, b"AE", our_ae_title),
         )
     )
+    length = len(before) + instance_bytes + len(after)
+    return _PREAMBLE + _element.pack(2, 0, b"UL", 4) + length.to_bytes(4, "little") + before, after
 
 
 def _encode_element(element: int, vr: bytes, text: str) -> bytes:
+    value = _encode_value(vr, text)
+    return _element.pack(2, element, vr, len(value)) + value
+
+
+def _encode_value(vr: bytes, text: str) -> bytes:
     value = text.encode("latin-1", "replace")
     if len(value) % 2:
         value += b"\0" if vr == b"UI" else b" "
-    return _element.pack(2, element, vr, len(value)) + value
+    return value
 
 
 def read_file_meta(buffer: Buffer) -> FileMeta:

@@ -143,15 +143,16 @@ def _walk_explicit(buffer: Buffer, position: int, steps: Iterator[int]) -> Itera
             if (group := tag & 0xFFFF) >= _LAST_GROUP and (group > _LAST_GROUP or tag >> 16 > _LAST_ELEMENT):
                 yield BEYOND, position + 4, position + 4
                 return
-            position += 8
-            if vr in _LONG_VRS:
-                (length,) = _long_length(buffer, position)
-                position += 4
+            if vr in _SHORT_VRS:
+                position += 8
+            elif vr not in _LONG_VRS:
+                raise OddDatasetError("unknown value representation")
+            else:
+                (length,) = _long_length(buffer, position + 8)
+                position += 12
                 if length == _UNDEFINED:
                     position = yield from _skip_sequence(buffer, position, vr == _UN, steps)
                     continue
-            elif vr not in _SHORT_VRS:
-                raise OddDatasetError("unknown value representation")
             end = position + length
             yield _wanted(tag, 0), position, end
             position = end

@@ -1,5 +1,6 @@
 """One instance on its way into the spool: bytes as received, to disk without being assembled in memory."""
 
+import dataclasses
 import os
 import time
 
@@ -64,8 +65,7 @@ class IncomingInstance:
         """Write what was taken. Raise OSError."""
         pieces, self._pieces = self._pieces, []
         while pieces:
-            written = os.writev(self._descriptor, pieces)
-            self.size_bytes += written
+            self.size_bytes += (written := os.writev(self._descriptor, pieces))
             pieces = _after(pieces, written)
 
     def commit(self, sop_class_uid: str, sop_instance_uid: str) -> tuple[EntryName, Description]:
@@ -95,7 +95,7 @@ class IncomingInstance:
         if header is None:
             path = os.path.join(self._reception.directory, part_name(self.number))
             _, header = read_header_of_file(path)
-            header = header._replace(places=())  # they are those of the file
+            header = dataclasses.replace(header, places=())  # they are those of the file
         return header
 
     def discard(self) -> None:

@@ -71,7 +71,7 @@ class LedgerWriter:
 
     def append(self, *lines: Line) -> None:
         """Append `lines` in one write. Raise OSError, with the ledger as it was, when the disk is full."""
-        data = b"".join(_encoder.encode(line) + b"\n" for line in lines)
+        data = _encoder.encode_lines(lines)
         written = 0
         try:
             written = os.write(self._descriptor, data)

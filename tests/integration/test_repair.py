@@ -8,7 +8,7 @@ import pytest
 
 from oxidicom.cube.database import Database
 from oxidicom.operations.repair import NoRowError, Repair, dicom_row
-from oxidicom.storage import group_sync
+from oxidicom.storage.group_sync import GroupSync
 from tests.fixtures.storage import entry_file
 
 
@@ -40,11 +40,11 @@ def make_file(root, number):
 
 
 def test_without_a_sync_nothing_is_registered(root, repair, rows, monkeypatch):
-    def failing(_):
+    def failing(*_):
         raise OSError(5, "Input/output error")
 
     found = [make_file(root, number) for number in (1, 2)]
-    monkeypatch.setattr(group_sync, "sync_file", failing)
+    monkeypatch.setattr(GroupSync, "sync", failing)
     with pytest.raises(OSError, match="Input/output"):
         list(repair.register(found))
     assert not rows()

@@ -13,17 +13,15 @@ from oxidicom.cube import flat
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import register_isolating
 from oxidicom.errors import DatabaseUnavailableError, RowRefusedError
-from oxidicom.records import PacsFile
+from oxidicom.records import PacsFile, SharedColumns
 from tests.waiting import wait_until
 
 DATE = datetime.date(2020, 2, 29)
 
 
 def file(number=1, **values):
-    return msgspec.structs.replace(
-        PacsFile(f"SERVICES/PACS/A/{number:05}.dcm", "A", "P", DATE, "1.2", "1.2.3"),
-        **values,
-    )
+    fname = values.pop("fname", f"SERVICES/PACS/A/{number:05}.dcm")
+    return PacsFile(fname, msgspec.structs.replace(SharedColumns("A", "P", DATE, "1.2", "1.2.3"), **values))
 
 
 @pytest.fixture

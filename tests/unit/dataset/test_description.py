@@ -11,7 +11,7 @@ from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import Header, read_header
 from oxidicom.dataset.wanted_tags import KEYWORDS
 from oxidicom.errors import DatasetError
-from oxidicom.records import Description, PacsFile, Series
+from oxidicom.records import Description, PacsFile, Series, SharedColumns
 from tests.unit.dataset.dataset_bytes import EXPLICIT, MR_BRAIN, dataset, encode
 
 DIRECTORY = (
@@ -52,21 +52,23 @@ def test_the_example_of_the_formats() -> None:
     series_instance_uid = MR_BRAIN["SeriesInstanceUID"]
     assert describe(read, " MINICHRIS ") == Description(
         file=PacsFile(
-            fname=f"{DIRECTORY}/0001-1.3.12.2.1107.5.2.19.45152.2013030808110258929186035.dcm",
-            pacs_identifier="MINICHRIS",
-            patient_id="1449c1d",
-            study_date=datetime.date(2013, 3, 8),
-            study_instance_uid=study_instance_uid,
-            series_instance_uid=series_instance_uid,
-            patient_name="anonymized",
-            patient_birth_date=datetime.date(2009, 7, 1),
-            patient_age_days=1096,
-            patient_sex="M",
-            study_description="MR-Brain w/o Contrast",
-            accession_number="98edede8b2",
-            modality="MR",
-            protocol_name="SAG MPRAGE 220 FOV",
-            series_description="SAG MPRAGE 220 FOV",
+            f"{DIRECTORY}/0001-1.3.12.2.1107.5.2.19.45152.2013030808110258929186035.dcm",
+            SharedColumns(
+                pacs_identifier="MINICHRIS",
+                patient_id="1449c1d",
+                study_date=datetime.date(2013, 3, 8),
+                study_instance_uid=study_instance_uid,
+                series_instance_uid=series_instance_uid,
+                patient_name="anonymized",
+                patient_birth_date=datetime.date(2009, 7, 1),
+                patient_age_days=1096,
+                patient_sex="M",
+                study_description="MR-Brain w/o Contrast",
+                accession_number="98edede8b2",
+                modality="MR",
+                protocol_name="SAG MPRAGE 220 FOV",
+                series_description="SAG MPRAGE 220 FOV",
+            ),
         ),
         series=Series(
             "MINICHRIS",
@@ -157,15 +159,15 @@ def test_missing_values_have_words_of_their_own_in_the_path() -> None:
         "SERVICES/PACS/MINICHRIS/1449c1d--/StudyDescription-AccessionNumber-20130308"
         f"/SeriesNumber-SeriesDescription-a27cf06/InstanceNumber-{MR_BRAIN['SOPInstanceUID']}.dcm"
     )
-    assert description.file.study_description == description.file.accession_number == ""
-    assert description.file.patient_birth_date is None
+    assert description.file.columns.study_description == description.file.columns.accession_number == ""
+    assert description.file.columns.patient_birth_date is None
     assert description.warnings == ()
 
 
 def test_only_what_is_required_is_enough() -> None:
     description = describe(Header({TAGS[keyword]: MR_BRAIN[keyword].encode() for keyword in REQUIRED}), "A")
     assert description.sop_class_uid == ""
-    assert description.file.patient_sex == ""
+    assert description.file.columns.patient_sex == ""
     assert description.warnings == ()
 
 
@@ -175,15 +177,15 @@ def test_of_several_values_the_first_counts() -> None:
     )
     assert component(description, 4) == "one-98edede8b2-20130308"
     assert component(description, 5).startswith("00007-")
-    assert description.file.study_description == "one"
-    assert description.file.patient_sex == "F"
+    assert description.file.columns.study_description == "one"
+    assert description.file.columns.patient_sex == "F"
 
 
 def test_dates_stand_in_the_path_as_in_the_dataset() -> None:
     description = described(StudyDate="2013-03-08", PatientBirthDate="2009.07.01")
     assert component(description, 3) == "1449c1d-anonymized-2009.07.01"
     assert component(description, 4).endswith("-2013-03-08")
-    assert description.file.patient_birth_date == datetime.date(2009, 7, 1)
+    assert description.file.columns.patient_birth_date == datetime.date(2009, 7, 1)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ def test_what_is_mended_is_reported(keyword: str, value: str | bytes, warning: s
 
 
 def test_unusable_values_are_null_or_empty() -> None:
-    file = described(PatientBirthDate="x", PatientAge="x", PatientSex="x").file
+    file = described(PatientBirthDate="x", PatientAge="x", PatientSex="x").file.columns
     assert (file.patient_birth_date, file.patient_age_days, file.patient_sex) == (None, None, "")
 
 
@@ -219,13 +221,13 @@ def test_the_warnings_of_the_header_are_kept() -> None:
 
 def test_text_is_decoded_for_row_and_path() -> None:
     description = described(SpecificCharacterSet="ISO_IR 192", PatientName="Äneas^Rüdiger=x")
-    assert description.file.patient_name == "Äneas^Rüdiger=x"
+    assert description.file.columns.patient_name == "Äneas^Rüdiger=x"
     assert component(description, 3) == "1449c1d-_neas_R_diger_x-20090701"
 
 
 def test_a_text_is_cut_in_the_row_but_not_in_the_path() -> None:
     description = described(ProtocolName="x" * 100, AccessionNumber="1" * 120)
-    assert description.file.accession_number == "1" * 100
+    assert description.file.columns.accession_number == "1" * 100
     assert f"-{'1' * 120}-" in description.file.fname
 
 
@@ -257,7 +259,7 @@ def test_no_value_leaves_the_tree_or_its_limits(changes: dict[str, bytes | None]
     assert len(directory) <= 400
     assert len(file.fname) <= 512
     assert file.fname.isascii()
-    assert len(file.patient_name) <= 150
-    assert len(file.accession_number) <= 100
-    assert len(file.protocol_name) <= 64
+    assert len(file.columns.patient_name) <= 150
+    assert len(file.columns.accession_number) <= 100
+    assert len(file.columns.protocol_name) <= 64
     assert "\0" not in repr(file).replace("\\x00", "\0")

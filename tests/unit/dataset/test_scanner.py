@@ -9,8 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from oxidicom.dataset import scanner
-from oxidicom.dataset.scanner import MOST_DEPTH, MOST_STEPS, MOST_VALUE_BYTES, OddDatasetError, scan
+from oxidicom.dataset.scanner import (
+    BEYOND,
+    MOST_DEPTH,
+    MOST_PLACES,
+    MOST_STEPS,
+    MOST_VALUE_BYTES,
+    OddDatasetError,
+    scan,
+)
 from oxidicom.dataset.wanted_tags import INSTANCE_NUMBER, PATIENT_ID, STUDY_INSTANCE_UID
 from oxidicom.errors import DatasetError
 from tests.unit.dataset.dataset_bytes import EXPLICIT, IMPLICIT, datasets, element, encode, not_empty, read_by_pydicom
@@ -24,15 +31,22 @@ OPEN_SEQUENCE = element(0x00091010, b"SQ", b"", UNDEFINED)
 AFTER = element(PATIENT_ID, b"LO", b"1449c1d ")
 
 
+def scan_values(
+    encoded: bytes | mmap.mmap, *, implicit: bool = False, complete: bool = True
+) -> dict[int, bytes] | None:
+    found = scan(encoded, 0, implicit=implicit, complete=complete)
+    return None if found is None else found.values
+
+
 def scan_explicit(encoded: bytes) -> dict[int, bytes] | None:
-    return scan(encoded, 0, implicit=False, complete=True)
+    return scan_values(encoded)
 
 
 @settings(deadline=None)
 @given(datasets(), st.booleans())
 def test_random_datasets_are_read_as_by_pydicom(source: Dataset, implicit: bool) -> None:
     encoded = encode(source, IMPLICIT if implicit else EXPLICIT)
-    values = scan(encoded, 0, implicit=implicit, complete=True)
+    values = scan_values(encoded, implicit=implicit, complete=True)
     assert values is not None
     assert not_empty(values) == read_by_pydicom(encoded, implicit=implicit)
 
@@ -41,20 +55,20 @@ def test_random_datasets_are_read_as_by_pydicom(source: Dataset, implicit: bool)
 @given(datasets(), st.booleans())
 def test_each_beginning_of_a_dataset_needs_more_or_is_enough(source: Dataset, implicit: bool) -> None:
     encoded = encode(source, IMPLICIT if implicit else EXPLICIT)
-    whole = scan(encoded, 0, implicit=implicit, complete=True)
+    whole = scan_values(encoded, implicit=implicit, complete=True)
     for size in range(len(encoded)):
-        assert scan(encoded[:size], 0, implicit=implicit, complete=False) in (None, whole)
+        assert scan_values(encoded[:size], implicit=implicit, complete=False) in (None, whole)
 
 
 @settings(deadline=None)
 @given(datasets(), st.booleans())
 def test_each_truncated_dataset_is_refused_or_ends_between_elements(source: Dataset, implicit: bool) -> None:
     encoded = encode(source, IMPLICIT if implicit else EXPLICIT)
-    whole = scan(encoded, 0, implicit=implicit, complete=True)
+    whole = scan_values(encoded, implicit=implicit, complete=True)
     assert whole is not None
     for size in range(len(encoded)):
         try:
-            values = scan(encoded[:size], 0, implicit=implicit, complete=True)
+            values = scan_values(encoded[:size], implicit=implicit, complete=True)
         except DatasetError as error:
             assert error.status == 0xC000
         else:
@@ -65,7 +79,7 @@ def test_each_truncated_dataset_is_refused_or_ends_between_elements(source: Data
 @given(st.binary(max_size=400), st.booleans(), st.booleans())
 def test_any_bytes_are_read_or_refused(encoded: bytes, implicit: bool, complete: bool) -> None:
     with contextlib.suppress(DatasetError, OddDatasetError):
-        scan(encoded, 0, implicit=implicit, complete=complete)
+        scan_values(encoded, implicit=implicit, complete=complete)
 
 
 @given(
@@ -77,41 +91,46 @@ def test_any_bytes_are_read_or_refused(encoded: bytes, implicit: bool, complete:
 )
 def test_any_order_of_delimiters_is_read_or_refused(pieces: list[bytes], implicit: bool) -> None:
     with contextlib.suppress(DatasetError, OddDatasetError):
-        scan(b"".join(pieces), 0, implicit=implicit, complete=True)
+        scan_values(b"".join(pieces), implicit=implicit)
 
 
 def test_a_mapped_file_is_read_as_its_bytes_are() -> None:
     encoded = AFTER + element(0x7FE00010, b"OW", b"", 0)
     with mmap.mmap(-1, len(encoded)) as mapped:
         mapped[:] = encoded
-        values = scan(mapped, 0, implicit=False, complete=False)
+        values = scan_values(mapped, implicit=False, complete=False)
     assert values == {PATIENT_ID: b"1449c1d "}
     assert type(values[PATIENT_ID]) is bytes
 
 
-@pytest.mark.parametrize("implicit", [False, True])
-def test_a_known_header_leads_as_far_in_the_next_dataset(implicit: bool) -> None:
-    source = Dataset()
-    source.ImageComments = source.PatientComments = source.StudyComments = "as long as in all of them"
-    source.AcquisitionNumber = "7"
-    values = []
-    for source.PatientID in ("one", "another and longer"):
-        values.append(scan(encode(source, IMPLICIT if implicit else EXPLICIT), 0, implicit=implicit, complete=True))
-    assert [value[PATIENT_ID] for value in values if value] == [b"one ", b"another and longer"]
+@settings(deadline=None)
+@given(datasets(), st.booleans())
+def test_places_are_where_the_values_are_and_headers_fill_what_is_between(source: Dataset, implicit: bool) -> None:
+    encoded = encode(source, IMPLICIT if implicit else EXPLICIT)
+    found = scan(encoded, 0, implicit=implicit, complete=True)
+    assert found is not None
+    position = 0
+    for tag, start, end in found.places:
+        header_bytes = start - position
+        assert header_bytes >= (4 if tag == BEYOND else 8)
+        if tag > 0:
+            assert found.values[tag] == encoded[start:end]
+        position = end
+    assert found.places[-1][0] == BEYOND, "the dataset has an element past the wanted ones"
+    assert found.places[-1][1] == position
 
 
-@pytest.mark.parametrize("steps", [scanner._explicit_steps, scanner._implicit_steps])
-def test_what_is_remembered_of_headers_is_bounded(steps: scanner._Steps) -> None:
-    for number in range(3 * scanner._MOST_REMEMBERED):
-        steps.learn(number.to_bytes(8, "little"), 8)
-    assert 0 < len(steps) <= scanner._MOST_REMEMBERED
-    steps.clear()
+def test_of_a_flood_of_elements_the_first_places_are_kept() -> None:
+    found = scan(element(0x00090010, b"LO", b"ab") * 1000 + AFTER, 0, implicit=False, complete=True)
+    assert found is not None
+    assert len(found.places) == MOST_PLACES
+    assert found.values == {PATIENT_ID: b"1449c1d "}
 
 
 def test_an_unwanted_value_beyond_the_wanted_tags_is_not_looked_at() -> None:
     pixels = element(0x7FE00010, b"OB", b"", 0xFFFFFFF0)
     assert scan_explicit(AFTER + pixels) == {PATIENT_ID: b"1449c1d "}
-    assert scan(AFTER + pixels, 0, implicit=False, complete=False) == {PATIENT_ID: b"1449c1d "}
+    assert scan_values(AFTER + pixels, implicit=False, complete=False) == {PATIENT_ID: b"1449c1d "}
 
 
 def test_tags_in_a_sequence_are_not_those_of_the_dataset() -> None:
@@ -164,7 +183,7 @@ def test_a_few_bytes_of_filling_at_the_end_are_ignored() -> None:
 @pytest.mark.parametrize("size", range(8, 16))
 def test_an_element_that_is_cut_in_its_head_or_value_is_no_filling(size: int) -> None:
     cut = element(0x00181000, b"UT", b"text")[:size]
-    assert scan(AFTER + cut, 0, implicit=False, complete=False) is None
+    assert scan_values(AFTER + cut, implicit=False, complete=False) is None
     with pytest.raises(DatasetError, match="ends inside an element"):
         scan_explicit(AFTER + cut)
 

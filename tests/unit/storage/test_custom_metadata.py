@@ -19,8 +19,10 @@ def test_a_row_identifies_its_series_and_has_key_and_value():
     assert row.fname == (
         f"SERVICES/PACS/org.fnndsc.oxidicom/{DIRECTORY}/01HZ7TF03EZD364005NP332RBQ/OxidicomAttemptedPushCount=192"
     )
-    assert (row.pacs_identifier, row.protocol_name) == ("org.fnndsc.oxidicom", "OxidicomAttemptedPushCount")
-    assert (row.series_description, row.patient_id, row.patient_name, row.modality) == ("192", "1", "", "")
+    columns = row.columns
+    assert (columns.pacs_identifier, columns.protocol_name) == ("org.fnndsc.oxidicom", "OxidicomAttemptedPushCount")
+    assert (columns.series_description, columns.patient_id, columns.patient_name) == ("192", "1", "")
+    assert columns.modality == ""
 
 
 def test_no_number_is_unknown():

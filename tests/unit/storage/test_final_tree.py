@@ -9,7 +9,6 @@ import time
 import pytest
 
 from oxidicom.storage.final_tree import FinalTree, links_work
-from oxidicom.storage.group_sync import LARGE_GROUP, GroupSync
 
 PATH = "SERVICES/PACS/A/p/s/r/1.dcm"
 
@@ -149,14 +148,3 @@ def test_many_directories_do_not_keep_many_descriptors(tree, root):
         tree.place_empty(f"SERVICES/PACS/A/{number}/x")
         tree.sync_directories()
     assert len(os.listdir("/proc/self/fd")) < before + 300
-
-
-@pytest.mark.parametrize("count", [1, 3, LARGE_GROUP])
-def test_a_group_is_synced_or_fails_as_a_whole(root, count):
-    sync = GroupSync(str(root))
-    paths = [source(root, name=str(number)) for number in range(count)]
-    sync.sync(paths)
-    if count < LARGE_GROUP:
-        with pytest.raises(FileNotFoundError):
-            sync.sync([*paths[1:], str(root / "missing")])
-    sync.close()
