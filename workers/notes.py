@@ -6,7 +6,6 @@ A note goes `.due` → file at its final path, synced → `.stored` → hint to 
 comes first, so that a value that was decided once is never decided otherwise after a crash.
 """
 
-import contextlib
 import dataclasses
 import os
 
@@ -198,9 +197,15 @@ class SeriesNotes:
     def _mark_stored(self, due: _Due) -> None:
         association, series, note = due
         directory = os.path.join(self._shared.directory.spool, association)
-        self._retries.forget(due)
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.rename(os.path.join(directory, note.at(DUE)), os.path.join(directory, note.at(STORED)))
-            stored = NoteStored(association, *note, metadata_row(association, series, note))
-            if not self._shared.registration_queue.put(stored):
-                self._slot.add(Counter.HINTS_DROPPED)
+        except FileNotFoundError:
+            self._retries.forget(due)  # it is stored already, or the association is finished
+            return
+        except OSError as error:
+            self._retries.failed(due, error)
+            return
+        self._retries.forget(due)
+        stored = NoteStored(association, *note, metadata_row(association, series, note))
+        if not self._shared.registration_queue.put(stored):
+            self._slot.add(Counter.HINTS_DROPPED)

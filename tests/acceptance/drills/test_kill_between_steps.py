@@ -34,7 +34,7 @@ AFTER_THE_COMMIT = [
     ("registration", "sendto", 1),  # BEGIN and INSERT
     ("registration", "sendto", 2),
     ("registration", "sendto", 3),  # COMMIT
-    ("registration", "unlink", 1),
+    ("registration", "/^unlink", 1),
 ]
 AT_THE_END = [
     ("storage", "openat", 1),  # the metadata files of the series
@@ -44,7 +44,7 @@ AT_THE_END = [
     ("registration", "sendto", 1),
     ("registration", "sendto", 3),
     ("registration", "/^rename", 1),  # the note is registered
-    ("registration", "unlink", 1),  # the ledger, then the rest
+    ("registration", "/^unlink", 1),  # the ledger, then the rest
     ("registration", "rmdir", 1),
 ]
 

@@ -241,6 +241,6 @@ def test_on_request_success_is_answered_after_the_sync(make_gateway, trace, rows
     assert association.send_c_store(os.fspath(paths[1])).Status == 0
     tracer.detach()
     association.release()
-    assert tracer.calls() == ["fdatasync", "rename", "fsync", "sendto", "sendto"]
+    assert tracer.calls() == ["fdatasync", "renameat", "fsync", "sendto", "sendto"]
     settled(gateway)
     nothing_lost(gateway, rows, {"1.2.3.1": paths[0], "1.2.3.2": paths[1]})
