@@ -80,7 +80,7 @@ class Intake:
     # -- one instance --------------------------------------------------------------------------------------------
 
     def begin(self, request: StoreRequest) -> None:
-        """A C-STORE-RQ has come: open the entry that its dataset goes to."""
+        """A C-STORE-RQ has come: get ready for its dataset."""
         self.received += 1
         self._began_ns = time.monotonic_ns()
         self._refusal = None
@@ -136,7 +136,7 @@ class Intake:
     def finish(self, request: StoreRequest) -> None:
         """The dataset is complete. Commit → queue → respond: the order that makes Success mean safe.
 
-        1. Commit: the complete file takes its committed name in the spool, and the ledger counts it. From here on
+        1. Commit: the complete file has its committed name in the spool, and the ledger counts it. From here on
            nothing that happens to any process loses it: every restart finds it by its name.
         2. Queue: its storage worker is told. This wait for room is the one place where a slow disk slows the peer.
            To die between 1 and 2 is safe: the dead listener's entries are taken up from the directory.

@@ -250,14 +250,14 @@ class StorageWorker:
         ledger = ledger_of(directory)
         if ledger:
             self._take_up_notes(directory, ledger)
-        self._store_received(directory)
+        self._store_received(directory, dead)
         if ledger and dead:
             self._close(directory, ledger)
 
-    def _store_received(self, directory: str) -> None:
+    def _store_received(self, directory: str, dead: bool) -> None:
         names = self._received_in(directory)
         for start in range(0, len(names), _MOST_IN_GROUP):
-            group = [self._describe(directory, name) for name in names[start : start + _MOST_IN_GROUP]]
+            group = [self._describe(directory, name, dead) for name in names[start : start + _MOST_IN_GROUP]]
             self._store([message for message in group if message and not self._retries.knows(message)])
 
     def _take_up_notes(self, directory: str, ledger: Ledger) -> None:
@@ -290,7 +290,7 @@ class StorageWorker:
             and not self._asides.leaves_alone(association, name, state)
         )
 
-    def _describe(self, directory: str, name: EntryName) -> Instance | None:
+    def _describe(self, directory: str, name: EntryName, dead: bool) -> Instance | None:
         """Return what the message about an entry would have said; set it aside if it is damaged. Raise OSError."""
         self._slot.beat(State.WORKING)
         path = os.path.join(directory, name.at(RECEIVED))
@@ -300,6 +300,8 @@ class StorageWorker:
             if status.st_size == name.size_bytes:
                 file = describe_entry(path).file
                 return Instance(os.path.basename(directory), *name, status.st_mtime_ns, file)
+            if not dead:
+                return None  # its listener is about to write it
         except FileNotFoundError:
             return None  # it went on while we looked
         except DatasetError as error:

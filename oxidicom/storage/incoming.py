@@ -9,7 +9,7 @@ from oxidicom.dataset.describer import Describer
 from oxidicom.dataset.header import Header, read_header, read_header_of_file
 from oxidicom.errors import DatasetError
 from oxidicom.records import Description
-from oxidicom.storage.names import EntryName, part_name
+from oxidicom.storage.names import RECEIVED, EntryName, part_name
 from oxidicom.storage.spool import Reception
 
 HEAD_BYTES = 64 * 1024
@@ -19,10 +19,15 @@ _MOST_PIECES = 512  # half of IOV_MAX
 
 
 class IncomingInstance:
-    """A spool entry that is being written."""
+    """An instance that is being received.
+
+    One that has come whole before it must be written is created under its committed name; any other is a part file
+    that takes that name at the end, which costs a rename more. Either way a file under a committed name is complete
+    when its size is that of its name.
+    """
 
     def __init__(self, reception: Reception, describer: Describer, file_meta: bytes, transfer_syntax_uid: str) -> None:
-        """Create its file, which will begin with `file_meta` (preamble included). Raise OSError."""
+        """Its file will begin with `file_meta`, preamble included."""
         self._reception = reception
         self._describer = describer
         self._transfer_syntax_uid = transfer_syntax_uid
@@ -31,13 +36,14 @@ class IncomingInstance:
         self._head: list[bytes] = []
         self._missing_head_bytes = HEAD_BYTES
         self._pieces: list[bytes | memoryview] = [file_meta]
+        self._file_meta_bytes = len(file_meta)
+        self._number = reception.next_number()
+        self._file_name = part_name(self._number)
+        self._descriptor = -1
         self.dataset_bytes = 0
         """Bytes of the dataset that have come."""
-        self.size_bytes = 0
-        """Bytes written so far."""
         self.committed_ns = 0
         """Moment of the commit, since the epoch."""
-        self.number, self._descriptor = reception.open_part()
 
     def write(self, piece: memoryview) -> None:
         """Take the next bytes of the dataset. They are referred to, not copied, until `flush`.
@@ -62,27 +68,38 @@ class IncomingInstance:
         self._missing_head_bytes -= len(copy)
 
     def flush(self) -> None:
-        """Write what was taken. Raise OSError."""
+        """Write what was taken: it is not all. Raise OSError."""
+        if self._descriptor < 0:
+            self._descriptor = self._reception.create(self._file_name)
         pieces, self._pieces = self._pieces, []
         while pieces:
-            self.size_bytes += (written := os.writev(self._descriptor, pieces))
-            pieces = _after(pieces, written)
+            pieces = _after(pieces, os.writev(self._descriptor, pieces))
 
     def commit(self, sop_class_uid: str, sop_instance_uid: str) -> tuple[EntryName, Description]:
-        """Finish the file, describe its dataset, and commit it to the spool.
+        """Describe the dataset, finish the file, and commit it to the spool.
 
         The UIDs are those of the command. Raise DatasetError when the dataset cannot be taken, OSError when the disk
         cannot; in both cases call `discard`.
         """
-        self.flush()
         description = self._description or self._describe()
         _require_same_uids(description, sop_class_uid, sop_instance_uid)
+        name = self._reception.name_of(self._number, self._file_meta_bytes + self.dataset_bytes, description)
+        if self._descriptor < 0:
+            self._file_name = name.at(RECEIVED)
+            self._finish_file()
+        else:
+            self._finish_file()
+            self._file_name = self._reception.rename(self._file_name, name.at(RECEIVED))
+        self._reception.note(name, description)
+        return name, description
+
+    def _finish_file(self) -> None:
+        self.flush()
         # Of two versions of a file that with the later mtime stays: the moment of the commit decides.
         self.committed_ns = time.time_ns()
         os.utime(self._descriptor, ns=(self.committed_ns, self.committed_ns))
         self._reception.sync_data(self._descriptor)
         self._close()
-        return self._reception.commit(self.number, self.size_bytes, description), description
 
     def _describe(self) -> Description:
         head = b"".join(self._head)
@@ -93,21 +110,21 @@ class IncomingInstance:
     def _read_header(self, head: bytes) -> Header:
         header = read_header(head, self._transfer_syntax_uid, complete=len(head) == self.dataset_bytes)
         if header is None:
-            path = os.path.join(self._reception.directory, part_name(self.number))
-            _, header = read_header_of_file(path)
+            self.flush()
+            _, header = read_header_of_file(os.path.join(self._reception.directory, self._file_name))
             header = dataclasses.replace(header, places=())  # they are those of the file
         return header
 
     def discard(self) -> None:
         """Remove the file and give its space back."""
-        self._close()
         self._pieces.clear()
-        self._reception.discard_part(self.number)
+        if self._descriptor >= 0:
+            self._close()
+        self._reception.remove(self._file_name)
 
     def _close(self) -> None:
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
 
 
 def _after(pieces: list[bytes | memoryview], written: int) -> list[bytes | memoryview]:

@@ -1,13 +1,14 @@
 """The names in the directory of an association: they alone say how far each thing has come.
 
     000001.part                                        being received
-    000001-{series hash}-{bytes}.received              committed; not yet at its final path
+    000001-{series hash}-{bytes}.received              committed, if it has so many bytes; not yet at its final path
     000001-{series hash}-{bytes}.stored                at its final path and synced; its row is not yet committed
     {series hash}-{KEY}={VALUE}.due                    a metadata value is known; its file is not yet synced
     {series hash}-{KEY}={VALUE}.stored                 its file is synced; its row is not yet committed
     {series hash}-{KEY}={VALUE}.registered             its row is committed
 
-Every step is one `rename`, so a crash leaves a thing at one step or at the next, never between.
+Every step is one `rename` (or the last byte of a file that was created under its committed name), so a crash leaves a
+thing at one step or at the next, never between.
 """
 
 import datetime

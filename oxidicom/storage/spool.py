@@ -24,7 +24,7 @@ from oxidicom.storage.ledger import (
     committed_numbers,
     read_ledger,
 )
-from oxidicom.storage.names import PART, RECEIVED, EntryName, NoteName, parse_name, part_name
+from oxidicom.storage.names import PART, RECEIVED, EntryName, NoteName, parse_name
 from oxidicom.storage.paths import series_hash
 
 _WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -58,48 +58,51 @@ class Reception:
         self._series: dict[Series, str] = {}
         self._number = 0
 
-    def open_part(self) -> tuple[int, int]:
-        """Create the file of the next instance. Return its number and a descriptor to write it. Raise OSError.
+    def next_number(self) -> int:
+        """Return the number of the next instance."""
+        self._number += 1
+        return self._number
+
+    def create(self, file_name: str) -> int:
+        """Create a file and return a descriptor to write it. Raise OSError.
 
         The inode becomes the file at the final path, so it has the mode of that one: 0666 less the umask.
         """
-        self._number += 1
-        return self._number, os.open(part_name(self._number), _WRITE_NEW, 0o666, dir_fd=self._descriptor)
+        return os.open(file_name, _WRITE_NEW, 0o666, dir_fd=self._descriptor)
 
-    def discard_part(self, number: int) -> None:
-        """Remove an instance that will not be committed, and give its space back."""
+    def rename(self, file_name: str, to: str) -> str:
+        """Rename a file and return its new name. Raise OSError."""
+        os.rename(file_name, to, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        return to
+
+    def remove(self, file_name: str) -> None:
+        """Remove a file that will not be committed, if it is there, and give its space back."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(part_name(number), dir_fd=self._descriptor)
+            os.unlink(file_name, dir_fd=self._descriptor)
 
     def sync_data(self, descriptor: int) -> None:
-        """Make the data of a part file durable, if the reception is `durable`. Raise OSError."""
+        """Make the data of a file durable, if the reception is `durable`. Raise OSError."""
         if self._durable:
             os.fdatasync(descriptor)
 
-    def commit(self, number: int, size_bytes: int, description: Description) -> EntryName:
-        """Make the finished file of `number` a committed entry, then note it in the ledger.
+    def name_of(self, number: int, size_bytes: int, description: Description) -> EntryName:
+        """Return the committed name of an instance."""
+        return EntryName(number, self._series.get(description.series) or series_hash(description.series), size_bytes)
 
-        The rename is the commit: whoever finds the new name finds a complete file. The ledger comes second, since
-        a count without a file would be a lie that no restart can mend, while a file without a count is found and
-        counted. When the ledger cannot be written the commit is undone. Raise OSError.
+    def note(self, name: EntryName, description: Description) -> None:
+        """Note in the ledger that the complete file is there under its committed name.
+
+        The file comes first, since a count without a file would be a lie that no restart can mend, while a file
+        without a count is found and counted. Raise OSError when the ledger cannot be written; then remove the file.
         """
-        known = self._series.get(description.series)
-        name = EntryName(number, known or series_hash(description.series), size_bytes)
-        received = name.at(RECEIVED)
-        os.rename(part_name(number), received, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
-        line = Committed(number, name.series_hash, size_bytes, description.file.fname)
-        try:
-            if known:
-                self._ledger.append(line)
-            else:
-                self._ledger.append(SeriesOpened(name.series_hash, description.series), line)
-            if self._durable:
-                os.fsync(self._descriptor)
-        except OSError:
-            os.unlink(received, dir_fd=self._descriptor)
-            raise
+        line = Committed(name.number, name.series_hash, name.size_bytes, description.file.fname)
+        if description.series in self._series:
+            self._ledger.append(line)
+        else:
+            self._ledger.append(SeriesOpened(name.series_hash, description.series), line)
+        if self._durable:
+            os.fsync(self._descriptor)
         self._series[description.series] = name.series_hash
-        return name
 
     def series_hashes(self) -> Sequence[str]:
         """Return the hashes of all series that have a committed instance."""
@@ -174,7 +177,7 @@ def describe_entry(path: str) -> Description:
 def close_dead(directory: str, how: str = "listener died") -> bool:
     """Complete and end the ledger of an association whose listener is dead. Return False while the listener lives.
 
-    A crash between the rename and the ledger leaves a committed entry without a line: it gets one here, so that
+    A crash between the file and the ledger leaves a committed entry without a line: it gets one here, so that
     the count of the series is that of its committed instances. What was still being received is removed: it
     was never answered with Success.
     """
@@ -202,16 +205,19 @@ def _complete(writer: LedgerWriter, directory: str, how: str) -> None:
     noted = committed_numbers(path)
     for name, _ in contents(directory):
         if isinstance(name, EntryName) and name.number not in noted:
-            _add_line(writer, directory, name)
+            _add_line(writer, os.path.join(directory, name.at(RECEIVED)), name)
     for file_name in os.listdir(directory):
         if file_name.endswith(f".{PART}"):
             os.unlink(os.path.join(directory, file_name))
     writer.append(Ended(how))
 
 
-def _add_line(writer: LedgerWriter, directory: str, name: EntryName) -> None:
+def _add_line(writer: LedgerWriter, path: str, name: EntryName) -> None:
     try:
-        description = describe_entry(os.path.join(directory, name.at(RECEIVED)))
+        if os.path.getsize(path) != name.size_bytes:
+            os.unlink(path)
+            return
+        description = describe_entry(path)
     except (DatasetError, FileNotFoundError):
         return  # not readable: the storage worker sets it aside; or just taken up by it, and then it has a line
     writer.append(

@@ -11,7 +11,7 @@ from oxidicom.storage.ledger import Started
 from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, NoteName
 from oxidicom.storage.paths import series_hash
 from oxidicom.storage.spool import Reception
-from tests.fixtures.storage import describe_file, entry_file
+from tests.fixtures.storage import begin_part, commit, describe_file, entry_file
 
 STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")
 
@@ -27,10 +27,7 @@ def reception(gateway_directory):
 
 
 def receive(reception, number, data=b"data"):
-    part, descriptor = reception.open_part()
-    os.write(descriptor, data)
-    os.close(descriptor)
-    return reception.commit(part, len(data), describe_file(number))
+    return commit(reception, describe_file(number), data)
 
 
 def move(reception, name, before, after):
@@ -50,9 +47,7 @@ def test_nothing_was_ever_received(tmp_path):
 def test_everything_is_counted_by_its_step(root, gateway_directory, reception):
     receive(reception, 1)
     move(reception, receive(reception, 2, b"stored"), RECEIVED, STORED)
-    _, descriptor = reception.open_part()
-    os.write(descriptor, b"part")
-    os.close(descriptor)
+    begin_part(reception, b"part")
     touch(reception, NoteName("0" * 20, EXPECTED_COUNT_KEY, "2"), REGISTERED)
     touch(reception, NoteName("0" * 20, COMMITTED_COUNT_KEY, "2"), DUE)
     (gateway,) = backlog_of(root)

@@ -8,16 +8,14 @@ from oxidicom.errors import BootError
 from oxidicom.storage.gateway_directory import GatewayDirectory, gateway_paths, is_running
 from oxidicom.storage.ledger import Started
 from oxidicom.storage.spool import Reception, associations, ledger_of
-from tests.fixtures.storage import describe_file
+from tests.fixtures.storage import commit, describe_file
 
 STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")
 
 
 def receive(gateway_directory):
     reception = Reception(gateway_directory.spool, STARTED)
-    number, descriptor = reception.open_part()
-    os.close(descriptor)
-    reception.commit(number, 0, describe_file())
+    commit(reception, describe_file())
     reception._ledger.close()
     return reception
 

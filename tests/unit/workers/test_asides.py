@@ -9,7 +9,7 @@ from oxidicom.storage.ledger import Started
 from oxidicom.storage.names import RECEIVED, STORED
 from oxidicom.storage.rejected import rejected_of
 from oxidicom.storage.spool import Reception
-from tests.fixtures.storage import describe_file
+from tests.fixtures.storage import commit, describe_file
 from workers import asides
 from workers.asides import Asides
 from workers.scoreboard import Counter, Scoreboard
@@ -20,9 +20,7 @@ ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
 @pytest.fixture
 def entry(gateway_directory):
     reception = Reception(gateway_directory.spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
-    number, descriptor = reception.open_part()
-    os.close(descriptor)
-    name = reception.commit(number, 0, describe_file())
+    name = commit(reception, describe_file())
     reception.end("released", 0)
     return name
 

@@ -80,7 +80,7 @@ def test_a_successor_begins_anew(slot, clock):
 def test_a_process_that_sleeps_or_is_stopped_does_not_wait_for_the_disk():
     process = subprocess.Popen(["sleep", "60"])
     try:
-        assert not waits_for_disk(process.pid)
+        wait_until(lambda: not waits_for_disk(process.pid), "the program is loaded, for which the disk is read")
         process.send_signal(signal.SIGSTOP)
         assert not waits_for_disk(process.pid)
     finally:
