@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +31,8 @@ _Connection = psycopg.Connection[Any]
 
 _TRIES = 5
 _POOL_SECONDS = 6.0
+_TRUSTED_SECONDS = 1.0
+"""A connection that worked so recently is not asked whether it still does."""
 _DEFAULTS = {
     "application_name": "oxidicom",
     "connect_timeout": 5,
@@ -64,6 +67,8 @@ class Database:
         self._pool: ConnectionPool[_Connection] | None = None
         self._registrar: Registrar | None = None
         self._in_use: _Connection | None = None
+        self._worked = -_TRUSTED_SECONDS
+        """When a connection worked last, on the monotonic clock."""
 
     def register(self, files: Sequence[PacsFile], metadata: Sequence[PacsFile] = ()) -> Registered:
         """Insert `files`, then `metadata` in the order given, and COMMIT: all or nothing.
@@ -71,17 +76,17 @@ class Database:
         Raise DatabaseUnavailableError when the database cannot be used at present, RowRefusedError when a row is
         refused for what it holds. In both cases nothing was registered, or it may be registered again.
         """
-        for _ in range(_TRIES - 1):
+        for tries_left in reversed(range(_TRIES)):
+            unchecked = self._worked_just_now
             try:
                 return self._register(files, metadata)
             except psycopg.Error as error:
                 self._forget()
-                if not (can_be_tried_again(error) or is_foreign_key(error)):
+                passing = can_be_tried_again(error) or is_foreign_key(error)
+                lost = unchecked and isinstance(error, psycopg.OperationalError)
+                if not (tries_left and (passing or lost)):
                     raise self._judged(error) from error
-        try:
-            return self._register(files, metadata)
-        except psycopg.Error as error:
-            raise self._judged(error) from error
+        raise AssertionError("the last try returns or raises")
 
     def generation(self) -> str:
         """Return the name of the generation of the schema. Raise DatabaseUnavailableError."""
@@ -114,7 +119,7 @@ class Database:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[tuple[Registrar, _Connection]]:
         try:
-            with self._connection() as connection:
+            with self._connection() as connection, connection.transaction():
                 yield self._registrar_for(connection), connection
         except psycopg.Error as error:
             raise DatabaseUnavailableError(outage_reason(error)) from error
@@ -140,18 +145,18 @@ class Database:
             pool.close(timeout=1.0)
 
     def _register(self, files: Sequence[PacsFile], metadata: Sequence[PacsFile]) -> Registered:
-        new: list[str] = []
         try:
-            with self._connection() as connection:
+            # All statements go out together and one answer comes back: to wait for each costs as much as what they do.
+            with self._connection() as connection, connection.pipeline(), connection.transaction():
                 registrar = self._registrar_for(connection)
-                for rows in (files, *([row] for row in metadata)):
-                    if rows:
-                        new += registrar.insert(connection, rows)
+                batches = [files, *([row] for row in metadata)]
+                added = [registrar.insert(connection, rows) for rows in batches if rows]
         except (
             ValueError,
             OverflowError,
         ) as error:  # UnicodeError among them: the client library refuses a value
             raise RowRefusedError(refusal_reason(error)) from error
+        new = [name for cursor in added for (name,) in cursor]
         return Registered(new, len(files) + len(metadata) - len(new))
 
     def _judged(self, error: psycopg.Error) -> DatabaseUnavailableError | RowRefusedError:
@@ -167,10 +172,15 @@ class Database:
     def _forget(self) -> None:
         """After any error the database may be another one, or migrated meanwhile: look anew."""
         self._registrar = None
+        self._worked = -_TRUSTED_SECONDS
+
+    @property
+    def _worked_just_now(self) -> bool:
+        return time.monotonic() - self._worked < _TRUSTED_SECONDS
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[_Connection]:
-        """Give a connection inside a transaction that is committed at the end; one that failed is not kept."""
+        """Give a connection that works; one that failed is not kept."""
         pool = self._open_pool()
         try:
             connection = pool.getconn(timeout=_POOL_SECONDS)
@@ -178,8 +188,8 @@ class Database:
             raise DatabaseUnavailableError(self._reason_of_silence()) from None
         self._in_use = connection
         try:
-            with connection.transaction():
-                yield connection
+            yield connection
+            self._worked = time.monotonic()
         except psycopg.Error:
             connection.close()  # the next one finds the new primary, if this one failed over
             raise
@@ -200,9 +210,13 @@ class Database:
         return self._pool
 
     def _check(self, connection: _Connection) -> None:
-        """Make sure that a connection works before it is used; it may hang, so it can be interrupted here too."""
+        """Make sure that a connection works before it is used; it may hang, so it can be interrupted here too.
+
+        Not under load: if one that worked a moment ago does not any more, `register` tries again.
+        """
         self._in_use = connection
-        ConnectionPool.check_connection(connection)
+        if not self._worked_just_now:
+            ConnectionPool.check_connection(connection)
 
     def _reason_of_silence(self) -> str:
         """The pool says only that time is over; a connection of its own learns why."""

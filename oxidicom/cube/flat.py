@@ -1,6 +1,6 @@
 """The flat generation of CUBE's schema (CUBE 3.5 to 5.2): one table of PACS, one of files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -61,15 +61,14 @@ class FlatRegistrar:
     def __init__(self) -> None:
         self._pacs: dict[str, int] = {}
 
-    def insert(self, connection: psycopg.Connection[Any], files: Sequence[PacsFile]) -> list[str]:
-        """Insert `files`. Return the names of those that are new.
+    def insert(self, connection: psycopg.Connection[Any], files: Sequence[PacsFile]) -> Iterable[tuple[str]]:
+        """Insert `files`. The names of those that are new can be taken when the transaction is over.
 
         They are inserted in the order of the bytes of `fname`: writers that add the same rows in different orders
         deadlock.
         """
         pacs = self._pacs_ids(connection, {file.columns.pacs_identifier for file in files})
-        added = connection.execute(_ADD_FILES, _arrays(files, pacs), prepare=True)
-        return [name for (name,) in added]
+        return connection.execute(_ADD_FILES, _arrays(files, pacs), prepare=True)
 
     def _pacs_ids(self, connection: psycopg.Connection[Any], identifiers: set[str]) -> dict[str, int]:
         """Return the ids of `identifiers`, adding those that are missing. Only ids seen before a COMMIT are kept."""

@@ -1,6 +1,6 @@
 """How rows are written and found: an interface, and its implementation for each generation of the schema."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import psycopg
@@ -17,8 +17,12 @@ class Registrar(Protocol):
 
     generation: str
 
-    def insert(self, connection: Connection, files: Sequence[PacsFile]) -> list[str]:
-        """Insert `files`, of which any may be there already. Return the names of the new ones. Raise psycopg.Error."""
+    def insert(self, connection: Connection, files: Sequence[PacsFile]) -> Iterable[tuple[str]]:
+        """Insert `files`, of which any may be there already. Raise psycopg.Error.
+
+        What is returned holds the names of the new ones when the transaction is over, not before: the connection may
+        be in pipeline mode.
+        """
 
     def names_below(self, connection: Connection, directory: str, after: str, most: int) -> list[str]:
         """Return up to `most` names below `directory` that come after `after`, in the order of their bytes."""

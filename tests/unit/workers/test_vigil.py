@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.waiting import wait_until
 from workers.scoreboard import Role, Scoreboard, State
 from workers.vigil import Vigil, waits_for_disk
 
