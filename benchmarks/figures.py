@@ -36,6 +36,8 @@ class Figure(StrEnum):
     LAST_ROW_SECONDS = "last_row_seconds"
     """From the last Success to the last visible row: the backlog, as time."""
     WAL_BYTES_PER_ROW = "wal_bytes_per_row"
+    USED_LISTENER_USS_BYTES = "used_listener_uss_bytes"
+    """Private memory of the largest listener right after its association."""
     LISTENER_USS_BYTES = "listener_uss_bytes"
     """Private memory of the largest listener that has had one association and is idle."""
     IDLE_CPU_CORES = "idle_cpu_cores"

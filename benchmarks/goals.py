@@ -120,7 +120,7 @@ GOALS: Sequence[Goal] = (
     _own("10 KB, 8 associations saturated: last row after the end", "10k-8", Figure.LAST_ROW_SECONDS, 1, "s"),
     _own("512 KB, 8 associations saturated: last row after the end", "512k-8", Figure.LAST_ROW_SECONDS, 1, "s"),
     _own("1 GiB instance: more private memory in any process", "1g", Figure.USS_RISE_BYTES, 16, "MB", _MB),
-    _own("idle: private memory of a listener", IDLE, Figure.LISTENER_USS_BYTES, 2, "MB", _MB),
+    _own("idle: private memory of a listener that was used", IDLE, Figure.LISTENER_USS_BYTES, 2, "MB", _MB),
     _own("idle: CPU of all processes, in a core", IDLE, Figure.IDLE_CPU_CORES, 0.5, "%", _PERCENT),
     _rise("1,000 → 1,000,000 rows: CPU per row, with PostgreSQL", Figure.TOTAL_CPU_SECONDS),
     _rise("1,000 → 1,000,000 rows: write-ahead log per row", Figure.WAL_BYTES_PER_ROW),

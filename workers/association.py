@@ -100,6 +100,11 @@ class Association:
         self._rejection = ""
         self._log = logger.bind(association=self._ulid)
 
+    @property
+    def was_accepted(self) -> bool:
+        """Whether there was an association at all."""
+        return self._intake is not None
+
     def serve(self) -> None:
         """Serve the association to its end. Never raises for anything that the peer does."""
         how = "listener failed"

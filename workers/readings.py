@@ -184,7 +184,7 @@ def _condition(shared: Shared) -> list[Reading]:
     space = os.statvfs(shared.directory.spool)
     respawns: collections.Counter[str] = collections.Counter()
     for slot in board.slots[1:]:
-        respawns[slot.role.name.lower()] += max(0, slot.generation - 2)  # the supervisor's, and the first process
+        respawns[slot.role.name.lower()] += slot[Counter.RESPAWNS]
     up = max(slot[Counter.DATABASE_UP] for slot in board.of_role(Role.REGISTRATION))
     return [
         Reading("oxidicom.storage.free", Kind.GAUGE, "By", "Free bytes of the storage",

@@ -73,8 +73,9 @@ class RegistrationWorker:
         self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
 
     def boot(self) -> None:
-        """Make the connection pool, which opens nothing yet, and the thread that uses it."""
+        """Make the connection pool, which nobody waits for, and the thread that uses it."""
         self._database = Database(self._shared.db_connection, max_connections=self._shared.settings.db_pool)
+        self._database.open()
         self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="register")
         self._landed = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._storage_slots = self._shared.scoreboard.of_role(Role.STORAGE)

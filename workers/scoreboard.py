@@ -59,7 +59,7 @@ class Phase(enum.IntEnum):
 
 
 class Counter(enum.IntEnum):
-    """What is counted, each in the slots of the role that counts it."""
+    """What is counted, each in the slots of the role that counts it; respawns by the supervisor, for the dead."""
 
     PHASE = 0
     ASSOCIATIONS_ACCEPTED = 1

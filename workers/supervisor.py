@@ -204,7 +204,8 @@ class Supervisor:
     def _reap(self) -> None:
         """Take note of every process that ended. Only our own pids are waited for: others belong to others."""
         for post, status in self._ended():
-            self._bury(post, status)
+            if status or post.role is not Role.LISTENER:
+                self._bury(post, status)  # a listener may end in order, to be replaced by a fresh one
 
     def _ended(self) -> Iterable[tuple[_Post, int]]:
         """Yield every post whose process has ended, with its exit status (negative: the signal that killed it)."""
@@ -223,6 +224,7 @@ class Supervisor:
         if status == EXIT_CANNOT_BOOT and post.role in _VITAL:
             self._failure = f"{post.name} cannot boot"
             return
+        post.slot.add(Counter.RESPAWNS)
         seconds = 0.0
         if time.monotonic() - post.born > _LONG_LIFE_SECONDS:
             post.backoff.succeeded()
@@ -242,7 +244,6 @@ class Supervisor:
     def _respawn(self) -> None:
         for post in self._posts:
             if not post.pid and not post.finished and not self._failure and not post.backoff.due_seconds:
-                self._shared.scoreboard.slots[0].add(Counter.RESPAWNS)
                 self._spawn(post)
 
     # -- the end -----------------------------------------------------------------------------------------------

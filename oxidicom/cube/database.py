@@ -53,7 +53,7 @@ class Registered(NamedTuple):
 
 
 class Database:
-    """Registers files. Nothing is opened before the first use."""
+    """Registers files. Nothing is opened before `open` or the first use."""
 
     def __init__(self, conninfo: str, *, max_connections: int) -> None:
         """`conninfo` is a libpq connection string or URL. Raise DatabaseUnavailableError when it cannot be parsed."""
@@ -69,6 +69,10 @@ class Database:
         self._in_use: _Connection | None = None
         self._worked = -_TRUSTED_SECONDS
         """When a connection worked last, on the monotonic clock."""
+
+    def open(self) -> None:
+        """Begin to connect, in the background and as often as it takes: so the first rows need not wait for it."""
+        self._open_pool()
 
     def register(self, files: Sequence[PacsFile], metadata: Sequence[PacsFile] = ()) -> Registered:
         """Insert `files`, then `metadata` in the order given, and COMMIT: all or nothing.

@@ -40,6 +40,17 @@ def test_every_process_shows_its_role(gateway):
     assert names == [f"oxidicom: {role}" for role in roles]
 
 
+def test_a_listener_that_was_used_is_replaced_by_a_fresh_one_when_it_is_idle(gateway, tmp_path):
+    (path,) = make_series(tmp_path / "in", 1, "1.2.3")
+    before = set(gateway.pids_of("listener"))
+    send(gateway.port, [path])
+    wait_until(lambda: len(set(gateway.pids_of("listener")) - before) == 1, "a fresh listener", 60)
+    assert len(before & set(gateway.pids_of("listener"))) == 3, "the others stay"
+    assert not gateway.lines("process_died")
+    for _ in range(5):  # with it or with another
+        send(gateway.port, [path])
+
+
 def test_a_bad_configuration_is_refused_with_all_its_faults_and_exit_78():
     done = run(PORT="abc", CHRIS_VERBOSE="maybe")
     assert done.returncode == 78
