@@ -20,11 +20,6 @@ from workers.shared import Shared
 EXIT_CANNOT_BOOT = 3
 """Exit status of a process that could not begin its work: spawning it again would not help."""
 
-_FACES_PEERS = (Role.LISTENER, Role.DOORMAN)
-_NICE = 5
-"""Of all others: where processors are short a PACS is served first, and what is safe already comes a moment later.
-Measured with two processors and two associations: a tenth more instances of 10 KB, a quarter more of 512 KB."""
-
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -49,7 +44,7 @@ def spawn(shared: Shared, slot: Slot, role: Role, index: int, make: Callable[[],
     status = 1
     try:
         slot.begin(role, os.getpid())
-        _settle_in(shared, role, f"{role.name.lower()}-{index}", supervisor)
+        _settle_in(shared, f"{role.name.lower()}-{index}", supervisor)
         forward_logs(shared, slot)
         status = _work(slot, make)
     finally:
@@ -57,7 +52,7 @@ def spawn(shared: Shared, slot: Slot, role: Role, index: int, make: Callable[[],
         os._exit(status)  # no exit handlers: they belong to the supervisor
 
 
-def _settle_in(shared: Shared, role: Role, name: str, supervisor: int) -> None:
+def _settle_in(shared: Shared, name: str, supervisor: int) -> None:
     # Children end with the supervisor, however it ends; what they leave undone is in the spool.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:
@@ -67,8 +62,6 @@ def _settle_in(shared: Shared, role: Role, name: str, supervisor: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.umask(shared.settings.umask)
-    if role not in _FACES_PEERS:
-        os.nice(_NICE)
     setproctitle(f"oxidicom: {name}")
     rename_role(name)
 
