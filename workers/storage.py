@@ -52,6 +52,9 @@ class StorageWorker:
         self._settled: dict[str, int] = {}
         """Directories of ended associations in which nothing is left to do for this worker, with the mtime of their
         ledgers: one that was finished and put back since is not settled."""
+        self._in_order: set[str] = set()
+        """Directories of associations that go on, which were looked into since the last death: all that comes to them
+        is told by messages. Their ledgers may be long."""
         self._synced = 0.0
         self._rescan_due = 0.0
         self._adopt_due = time.monotonic() + _ADOPT_SECONDS
@@ -116,6 +119,7 @@ class StorageWorker:
                 case AssociationEnded():
                     ended.append(message.association)
                 case ProcessDied():
+                    self._in_order.clear()
                     self._rescan_due = 0.0
             worked = True
         self._store(group)
@@ -229,16 +233,20 @@ class StorageWorker:
         directories = associations(self._spool)
         self._settled = {one: self._settled[one] for one in directories if one in self._settled}
         self._notes.keep_only({os.path.basename(directory) for directory in directories})
+        self._in_order = {one for one in directories if one in self._in_order and self._has_listener(one)}
         for directory in directories:
             self._slot.beat(State.WORKING)
             try:
-                if directory not in self._settled or self._settled[directory] != ledger_mtime_ns(directory):
+                if directory not in self._in_order and not self._is_settled(directory):
                     self._take_up(directory)
             except OSError as error:
                 # A full or failing disk: this association waits for the next rescan, the others need not.
                 logger.bind(association=os.path.basename(directory)).warning(
                     "An association cannot be taken up: {reason}", reason=error.strerror, action="take_up_failed"
                 )
+
+    def _is_settled(self, directory: str) -> bool:
+        return directory in self._settled and self._settled[directory] == ledger_mtime_ns(directory)
 
     def _take_up(self, directory: str) -> None:
         # First the ledger: an entry that it does not count must not be registered and gone before it is counted.
@@ -253,6 +261,8 @@ class StorageWorker:
         self._store_received(directory, dead)
         if ledger and dead:
             self._close(directory, ledger)
+        elif not dead:
+            self._in_order.add(directory)
 
     def _store_received(self, directory: str, dead: bool) -> None:
         names = self._received_in(directory)
