@@ -134,6 +134,19 @@ def test_a_value_that_differed_once_may_differ_again_and_one_that_never_did_is_l
     assert take(describer, encode(third), EXPLICIT)[1]
 
 
+def test_other_elements_in_the_same_places_are_another_kind() -> None:
+    describer = Describer(AE_TITLE)
+    recognized = []
+    for number, one in enumerate(slices(8)):
+        one.ContentTime = one.InstanceCreationTime = "121314"
+        del one.SourceImageSequence
+        setattr(one, ("AcquisitionDate", "ContentDate")[number % 2], "20130308")
+        outcome, was_recognized = take(describer, encode(one), EXPLICIT)
+        assert_same(outcome, read(encode(one), EXPLICIT))
+        recognized.append(was_recognized)
+    assert recognized == [False, False, *[True] * 6]
+
+
 def test_another_transfer_syntax_is_another_dataset() -> None:
     """Bytes that are a good dataset in explicit VR are none when they are said to be deflated."""
     describer = Describer(AE_TITLE)

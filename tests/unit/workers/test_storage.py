@@ -10,8 +10,8 @@ from oxidicom.settings import Settings
 from oxidicom.storage.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, NoteName
 from oxidicom.storage.paths import series_hash
-from oxidicom.storage.spool import contents, remove_finished
-from tests.fixtures.storage import entry_file
+from oxidicom.storage.spool import Reception, contents, remove_finished
+from tests.fixtures.storage import describe_file, entry_file
 from workers.messages import SeriesCounted, ToInquiry, ToRegistration, ToStorage
 from workers.queues import Queue
 from workers.scoreboard import Role, Scoreboard
@@ -100,3 +100,15 @@ def test_what_cannot_be_set_aside_is_left_alone_and_the_rest_goes_on(worker, spo
     there = set(contents(directory))
     assert {(name, STORED), (damaged, RECEIVED)} <= there
     assert worker._received_in(directory) == []
+
+
+def test_an_entry_that_its_living_listener_is_about_to_write_is_left_alone(worker, spool):
+    reception = Reception(spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
+    worker._shared.scoreboard.slots[1].begin(Role.LISTENER, 1)
+    worker._shared.scoreboard.slots[1].hold(ASSOCIATION, "TEST")
+    name = reception.name_of(reception.next_number(), 1000, describe_file())
+    os.close(reception.create(name.at(RECEIVED)))
+    worker._rescan()
+    assert dict(contents(reception.directory)) == {name: RECEIVED}
+    assert os.listdir(worker._shared.directory.rejected) == []
+    reception.end("released", 0)
