@@ -10,7 +10,9 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["oxidicom.association", "oxidicom.dataset", "oxidicom.storage.paths"]):
+with atheris.instrument_imports(
+    include=["oxidicom.association", "oxidicom.dataset", "oxidicom.stencil", "oxidicom.storage.paths"]
+):
     from fuzzing import conversations, datasets
 
 _MOST_INPUT_BYTES = 4096

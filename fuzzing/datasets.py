@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pydicom.data
 
+from oxidicom.dataset.describer import Describer
 from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import read_header
 from oxidicom.dataset.part10 import read_file_meta
 from oxidicom.errors import DatasetError
+from oxidicom.records import Description
 
 TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2",  # Implicit VR Little Endian
@@ -17,9 +19,12 @@ TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.2",  # Explicit VR Big Endian
     "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
 )
-SYNTAX, COMPLETE, DEFLATE, FILE_META = 0x03, 0x04, 0x08, 0x10
+SYNTAX, COMPLETE, DEFLATE, FILE_META, SERIES = 0x03, 0x04, 0x08, 0x10, 0x20
 """The bits of the first byte of an input: its transfer syntax, whether it is all of the dataset, whether it is to be
-deflated first, whether it is a Part 10 file."""
+deflated first, whether it is a Part 10 file, whether it is to become a series."""
+
+_CHANGES = 3
+_CHANGE_BYTES = 3
 
 _MOST_SEED_BYTES = 4000
 _IMPLICIT, _EXPLICIT, _BIG_ENDIAN, _DEFLATED = range(4)
@@ -47,7 +52,12 @@ def _seeds_of(file: bytes) -> list[bytes]:
     first = TRANSFER_SYNTAXES.index(syntax) if syntax in TRANSFER_SYNTAXES else _EXPLICIT
     dataset = file[meta.dataset_offset :]
     complete = COMPLETE if len(dataset) <= _MOST_SEED_BYTES else 0
-    return [whole, bytes([first | complete]) + dataset[:_MOST_SEED_BYTES]]
+    inputs = [whole, bytes([first | complete]) + dataset[:_MOST_SEED_BYTES]]
+    if first in (_IMPLICIT, _EXPLICIT):
+        # Changed are a byte of the SOPInstanceUID, one anywhere, and one of a header.
+        changes = b"".join(at.to_bytes(2, "big") + b"1" for at in (dataset.find(b"\x08\0\x18\0") + 12, 700, 4))
+        inputs.append(bytes([first | SERIES]) + changes + dataset[:_MOST_SEED_BYTES])
+    return inputs
 
 
 def judge_bytes(data: bytes) -> None:
@@ -57,6 +67,9 @@ def judge_bytes(data: bytes) -> None:
         judge_file_meta(content)
         return
     syntax = TRANSFER_SYNTAXES[first & SYNTAX]
+    if first & SERIES:
+        judge_series(content, syntax)
+        return
     if first & DEFLATE:
         deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         content, syntax = deflater.compress(content) + deflater.flush(), TRANSFER_SYNTAXES[_DEFLATED]
@@ -83,6 +96,33 @@ def judge_dataset(content: bytes, transfer_syntax_uid: str) -> int:
     assert description.file.fname.isascii()
     assert all("\0" not in str(value) for value in (description.file, description.series))
     return 0x0000
+
+
+def judge_series(content: bytes, transfer_syntax_uid: str) -> None:
+    """Take datasets that differ from the first in a byte each: what is recognized is what would have been read."""
+    changes, dataset = content[: _CHANGES * _CHANGE_BYTES], content[_CHANGES * _CHANGE_BYTES :]
+    describer = Describer("PACS")
+    changed = bytearray(dataset)
+    for start in range(0, len(changes) + _CHANGE_BYTES, _CHANGE_BYTES):
+        one = bytes(changed)
+        assert _described(one, transfer_syntax_uid, describer) == _described(
+            one, transfer_syntax_uid, Describer("PACS")
+        )
+        at = int.from_bytes(changes[start : start + 2], "big")
+        changed[at : at + 1] = changes[start + 2 : start + 3] if at < len(changed) else b""
+
+
+def _described(content: bytes, transfer_syntax_uid: str, describer: Describer) -> Description | str:
+    """Describe a dataset as the listener does; one that is refused, by its reason."""
+    try:
+        description = describer.recognize(content, transfer_syntax_uid)
+        if description is None:
+            header = read_header(content, transfer_syntax_uid, complete=True)
+            assert header is not None
+            description = describer.describe(header, content, transfer_syntax_uid)
+    except DatasetError as error:
+        return str(error)
+    return description
 
 
 def judge_head(content: bytes, transfer_syntax_uid: str) -> None:

@@ -65,7 +65,7 @@ def test_whatever_claims_to_be_a_dataset_is_described_or_refused(data: bytes) ->
 def test_the_seeds_reach_what_they_are_meant_to() -> None:
     reached = {type(event) for seed in conversations.seeds() for event in conversations.judge_conversation(seed)}
     assert {AssociationAccepted, DataEnded, Echoed, ProtocolViolated, ReleaseRequested} <= reached
-    stored = [seed for seed in datasets.seeds() if not seed[0] & datasets.FILE_META]
+    stored = [seed for seed in datasets.seeds() if not seed[0] & (datasets.FILE_META | datasets.SERIES)]
     syntaxes = [datasets.TRANSFER_SYNTAXES[seed[0] & datasets.SYNTAX] for seed in stored]
     statuses = {datasets.judge_dataset(seed[1:], syntax) for seed, syntax in zip(stored, syntaxes, strict=True)}
     assert statuses == {0x0000, 0xC000}
@@ -78,6 +78,14 @@ def test_the_judge_finds_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fuzzing.datasets.describe", fail)
     with pytest.raises(RecursionError):
         conversations.judge_conversation(next(seed for seed in conversations.seeds() if b"OW" in seed))
+
+
+def test_the_judge_finds_a_dataset_that_is_taken_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oxidicom.stencil.Stencil.fits", lambda *_: True)
+    with pytest.raises(AssertionError):
+        for seed in datasets.seeds():
+            if seed[0] & datasets.SERIES:
+                datasets.judge_bytes(seed)
 
 
 def test_the_judge_finds_an_answer_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
