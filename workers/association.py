@@ -95,6 +95,7 @@ class Association:
         """The version of TLS, if there is TLS."""
         self._began = time.monotonic()
         self._began_ns = time.time_ns()
+        self._keep_pieces = False
         self._look_due = 0.0
         self._contexts: Sequence[AnsweredContext] = ()
         self._rejection = ""
@@ -124,8 +125,8 @@ class Association:
                 count = self._receive()
                 for event in self._acceptor.received(count):
                     self._handle(event)
-                if self._intake:
-                    self._intake.flush()  # its pieces lie in the buffer that is filled next
+                if self._intake:  # its pieces lie in the buffer that is filled next
+                    self._keep_pieces = self._intake.settle(self._acceptor.has_room)
                 self._send(self._acceptor.bytes_to_send())
         except _Over as over:
             # Its place is free before the peer can know: it may come again at once.
@@ -181,7 +182,7 @@ class Association:
                     raise _Over("gateway stopped")
             count = None
             try:
-                count = self._connection.recv_into(self._acceptor.writable())
+                count = self._connection.recv_into(self._acceptor.writable(keep_pieces=self._keep_pieces))
             except (TimeoutError, BlockingIOError):
                 pass
             except ConnectionError:

@@ -107,7 +107,7 @@ class Intake:
         return self._reception
 
     def take(self, piece: memoryview) -> None:
-        """Bytes of the dataset have come. They must stay as they are until `flush`.
+        """Bytes of the dataset have come. They must stay as they are until `settle` says that they need not.
 
         Without room on the disk the instance is given up at once; what still comes of it is read and dropped.
         """
@@ -125,13 +125,18 @@ class Intake:
         except OSError as error:
             self._give_up(_refusal_by_spool(error))
 
-    def flush(self) -> None:
-        """Write out what was taken."""
-        if self._incoming:
-            try:
-                self._incoming.flush()
-            except OSError as error:
-                self._give_up(_refusal_by_spool(error))
+    def settle(self, has_room: bool) -> bool:
+        """Write out what was taken, unless it is little and there is room for more. Return whether it is kept."""
+        incoming = self._incoming
+        if incoming is None:
+            return False
+        if has_room and incoming.may_wait:
+            return incoming.dataset_bytes > 0
+        try:
+            incoming.flush()
+        except OSError as error:
+            self._give_up(_refusal_by_spool(error))
+        return False
 
     def finish(self, request: StoreRequest) -> None:
         """The dataset is complete. Commit → queue → respond: the order that makes Success mean safe.

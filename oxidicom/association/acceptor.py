@@ -8,9 +8,9 @@ Theory of operation. The owner of the connection drives it, whatever kind of con
     connection.send(acceptor.bytes_to_send())
 
 All events have to be taken before `writable` is called again: it ends the life of the pieces of
-`DataReceived`, and nothing is decoded before its event is asked for. Deadlines are the owner's: `state` and
-`inside_pdu` tell which one applies. The peer's mistakes are events too (`ProtocolViolated`); no exception
-leaves this class because of bytes.
+`DataReceived`, unless there is room and they are kept, and nothing is decoded before its event is asked
+for. Deadlines are the owner's: `state` and `inside_pdu` tell which one applies. The peer's mistakes are
+events too (`ProtocolViolated`); no exception leaves this class because of bytes.
 
 States and what may come in them; the names of PS3.8, table 9-10 stand beside ours:
 
@@ -109,9 +109,14 @@ class Acceptor:
         """Whether the peer owes the rest of something that it has begun: of a PDU, a command set or a dataset."""
         return self._reader.inside_pdu or self._dimse.inside_message
 
-    def writable(self) -> memoryview:
-        """Return where the next bytes are to be put. Pieces of earlier events become invalid."""
-        return self._reader.writable()
+    @property
+    def has_room(self) -> bool:
+        """Whether pieces of earlier events may be kept when `writable` is called next."""
+        return self._reader.has_room
+
+    def writable(self, *, keep_pieces: bool = False) -> memoryview:
+        """Return where the next bytes are to be put. Pieces of earlier events become invalid, unless they are kept."""
+        return self._reader.writable(keep_pieces=keep_pieces)
 
     def received(self, count: int) -> Iterator[Event]:
         """Yield what follows from the `count` bytes that were put into `writable()`; 0 is the end of file."""

@@ -45,7 +45,7 @@ class DataReceived(msgspec.Struct, frozen=True, gc=False):
     """The next bytes of the dataset."""
 
     piece: memoryview
-    """Never empty. A part of the receive buffer: valid until `Acceptor.writable` is called again."""
+    """Never empty. A part of the receive buffer: valid until `Acceptor.writable` is called and does not keep it."""
 
 
 class DataEnded(msgspec.Struct, frozen=True, gc=False):

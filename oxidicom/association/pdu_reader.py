@@ -29,6 +29,8 @@ from oxidicom.errors import ProtocolError
 
 BUFFER_BYTES: Final = 1024 * 1024
 
+_LEAST_ROOM_BYTES: Final = 64 * 1024
+
 MAX_REQUEST_BYTES: Final = BUFFER_BYTES
 """Longest PDU other than P-DATA-TF, header included: it has to fit into the buffer."""
 
@@ -41,7 +43,7 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
     is_last: bool
     """With it the command set or dataset ends."""
     piece: memoryview
-    """Valid until `PduReader.writable` is called again; empty only if the fragment is."""
+    """Valid until `PduReader.writable` is called again and does not keep it; empty only if the fragment is."""
 
 
 class ControlPdu(msgspec.Struct, frozen=True, gc=False):
@@ -77,9 +79,17 @@ class PduReader:
         """Whether a part of a PDU has come and the rest has not."""
         return bool(self._left_in_pdu or self._left_in_pdv or self._start != self._end)
 
-    def writable(self) -> memoryview:
-        """Return the free space; some is left if `read` was exhausted. Ends the life of all pieces."""
-        if self._start:
+    @property
+    def has_room(self) -> bool:
+        """Whether enough of the buffer is free to go on behind what is there."""
+        return BUFFER_BYTES - self._end >= _LEAST_ROOM_BYTES
+
+    def writable(self, *, keep_pieces: bool = False) -> memoryview:
+        """Return the free space; some is left if `read` was exhausted.
+
+        Ends the life of all pieces, unless they are to be kept, for which there must be room.
+        """
+        if self._start and not keep_pieces:
             unread = self._end - self._start
             self._buffer[:unread] = self._buffer[self._start : self._end]
             self._start, self._end = 0, unread

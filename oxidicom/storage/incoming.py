@@ -15,6 +15,7 @@ from oxidicom.storage.spool import Reception
 HEAD_BYTES = 64 * 1024
 """So much of a dataset is kept for the header scanner; it holds the wanted tags of nearly every instance."""
 
+_LITTLE_BYTES = 64 * 1024
 _MOST_PIECES = 512  # half of IOV_MAX
 
 
@@ -44,6 +45,11 @@ class IncomingInstance:
         """Bytes of the dataset that have come."""
         self.committed_ns = 0
         """Moment of the commit, since the epoch."""
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether it has so little yet that the rest had better be waited for: it may come whole."""
+        return self._descriptor < 0 and self.dataset_bytes <= _LITTLE_BYTES
 
     def write(self, piece: memoryview) -> None:
         """Take the next bytes of the dataset. They are referred to, not copied, until `flush`.

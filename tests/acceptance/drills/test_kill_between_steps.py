@@ -1,4 +1,4 @@
-"""To die exactly between two steps of *write → rename → ledger → queue → respond → link → sync → rename → insert →
+"""To die exactly between two steps of *write → commit → ledger → queue → respond → link → sync → rename → insert →
 COMMIT → unlink*: at the entry of each system call, with a successor and with a restart of everything.
 """
 
@@ -21,6 +21,15 @@ BEFORE_THE_COMMIT = [
     ("listener", "writev", 1),
     ("listener", "utimensat", 1),
     ("listener", "/^rename", 1),  # the commit
+]
+BEFORE_THE_COMMIT_IN_ONE_PIECE = [
+    ("listener", "openat", 1),  # under its committed name
+    ("listener", "writev", 1),  # the commit
+]
+AFTER_THE_COMMIT_IN_ONE_PIECE = [
+    ("listener", "utimensat", 1),
+    ("listener", "write", 1),  # the ledger
+    ("listener", "sendto", 1),  # the queue
 ]
 AFTER_THE_COMMIT = [
     ("listener", "write", 1),  # the ledger
@@ -63,9 +72,14 @@ def gateway(make_gateway):
     return make_gateway(CHRIS_LISTENER_THREADS="1", TOKIO_WORKER_THREADS="1")
 
 
-@pytest.fixture
-def paths(tmp_path):
-    return make_series(tmp_path / "in", 2, "1.2.3")
+@pytest.fixture(params=["large"])
+def paths(request, tmp_path):
+    """Two instances: small ones are written when they have come whole; large ones do not fit the receive buffer."""
+    large = {"Rows": 1024, "Columns": 1024, "PixelData": bytes(2 * 1024 * 1024)}
+    return make_series(tmp_path / "in", 2, "1.2.3", **(large if request.param == "large" else {}))
+
+
+in_one_piece = pytest.mark.parametrize("paths", ["small"], indirect=True)
 
 
 @pytest.fixture
@@ -113,6 +127,22 @@ def test_dead_before_the_commit_the_instance_was_never_acknowledged(
     settled(gateway)
     assert len(nothing_lost(gateway, rows, {"1.2.3.1": paths[0]})) == 1
     assert metadata_is_right(rows(metadata=True)) == 1
+
+
+@in_one_piece
+@pytest.mark.parametrize(("role", "calls", "when"), named(BEFORE_THE_COMMIT_IN_ONE_PIECE))
+def test_dead_before_the_commit_in_one_piece(role, calls, when, aftermath, gateway, association, paths, rows, inject):
+    test_dead_before_the_commit_the_instance_was_never_acknowledged(
+        role, calls, when, aftermath, gateway, association, paths, rows, inject
+    )
+
+
+@in_one_piece
+@pytest.mark.parametrize(("role", "calls", "when"), named(AFTER_THE_COMMIT_IN_ONE_PIECE))
+def test_dead_after_the_commit_in_one_piece(role, calls, when, aftermath, gateway, association, paths, rows, inject):
+    test_dead_after_the_commit_the_instance_is_registered(
+        role, calls, when, aftermath, gateway, association, paths, rows, inject
+    )
 
 
 @pytest.mark.parametrize(("role", "calls", "when"), named(AFTER_THE_COMMIT))

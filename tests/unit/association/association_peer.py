@@ -164,8 +164,11 @@ def decode_responses(stream: bytes) -> Iterator[tuple[int, Dataset]]:
 class Listener:
     """Drives an acceptor as a listener does, and answers each instance with Success."""
 
-    def __init__(self, acceptor: Acceptor, refusal: Rejected | None = None) -> None:
+    def __init__(self, acceptor: Acceptor, refusal: Rejected | None = None, *, keeps_pieces: bool = False) -> None:
         self.acceptor = acceptor
+        self.keeps_pieces = keeps_pieces
+        """Whether it keeps pieces where they are for as long as there is room."""
+        self.kept: list[memoryview] = []
         self.refusal = refusal
         """How every request is rejected that could be accepted."""
         self.events: list[Event] = []
@@ -175,18 +178,22 @@ class Listener:
 
     def receive(self, *chunks: bytes) -> "Listener":
         for chunk in chunks:
-            free = self.acceptor.writable()
+            if not (self.keeps_pieces and self.acceptor.has_room):
+                self._copy_kept()
+            free = self.acceptor.writable(keep_pieces=bool(self.kept))
             assert len(free) >= len(chunk)
             free[: len(chunk)] = chunk
             for event in self.acceptor.received(len(chunk)):
                 self._handle(event)
             self.sent += self.acceptor.bytes_to_send()
+        if not self.keeps_pieces:
+            self._copy_kept()
         return self
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, DataReceived):
             assert len(event.piece)
-            self.datasets[-1] += event.piece
+            self.kept.append(event.piece)
             return
         if isinstance(event, AssociationRequested):
             assert event.request is self.acceptor.request
@@ -197,7 +204,13 @@ class Listener:
         if isinstance(event, StoreRequested):
             self.datasets.append(b"")
         elif isinstance(event, DataEnded):
+            self._copy_kept()
             self.acceptor.respond(event.request, 0x0000)
+
+    def _copy_kept(self) -> None:
+        for piece in self.kept:
+            self.datasets[-1] += piece
+        self.kept.clear()
 
     def take_sent(self) -> bytes:
         sent, self.sent = self.sent, b""

@@ -171,11 +171,24 @@ def test_where_the_stream_is_cut_makes_no_difference(data: st.DataObject) -> Non
     stream = associate_rq() + store_rq(DATASET, max_pdu_length=4096) + find_rq() + echo_rq() + RELEASE_RQ
     cuts = sorted(data.draw(st.lists(st.integers(1, len(stream) - 1), max_size=20, unique=True)))
     chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    cut_up = new_listener().receive(*chunks)
+    cut_up = Listener(Acceptor(AcceptancePolicy()), keeps_pieces=data.draw(st.booleans())).receive(*chunks)
     at_once = new_listener().receive(stream)
     assert cut_up.events == at_once.events
     assert cut_up.datasets == at_once.datasets == [DATASET]
     assert cut_up.sent == at_once.sent
+
+
+@pytest.mark.parametrize("size", [1000, 50_000, 65_536])
+def test_pieces_that_are_kept_stay_as_they_are_for_as_long_as_there_is_room(size: int) -> None:
+    large = bytes(range(256)) * 10_000
+    stream = associate_rq() + store_rq(DATASET) + store_rq(large, max_pdu_length=30_000) + store_rq(DATASET)
+    listener = Listener(Acceptor(AcceptancePolicy()), keeps_pieces=True)
+    longest = 0
+    for at in range(0, len(stream), size):
+        listener.receive(stream[at : at + size])
+        longest = max(longest, len(listener.kept))
+    assert listener.datasets == [DATASET, large, DATASET]
+    assert longest > 1
 
 
 def test_echo_is_answered_with_its_own_message_id(cut: Cut) -> None:
