@@ -14,6 +14,11 @@ _config.STORE_SEND_CHUNKED_DATASET = True  # the bytes of a file are sent as the
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
+SMALL = {}
+"""Attributes of an instance that is written when it has come whole."""
+LARGE = {"Rows": 1024, "Columns": 1024, "PixelData": bytes(2 * 1024 * 1024)}
+"""Attributes of one that does not fit the receive buffer, so that it is written piece by piece."""
+
 
 def make_instance(path, number=1, series_uid="1.2.3", **attributes):
     """Write a small CT instance to `path` and return it."""

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
-from tests.dicom import contexts_of, make_series, open_association
+from tests.dicom import LARGE, SMALL, contexts_of, make_series, open_association
 from tests.fixtures.gateway import is_alive
 from tests.waiting import wait_until
 
@@ -74,9 +74,7 @@ def gateway(make_gateway):
 
 @pytest.fixture(params=["large"])
 def paths(request, tmp_path):
-    """Two instances: small ones are written when they have come whole; large ones do not fit the receive buffer."""
-    large = {"Rows": 1024, "Columns": 1024, "PixelData": bytes(2 * 1024 * 1024)}
-    return make_series(tmp_path / "in", 2, "1.2.3", **(large if request.param == "large" else {}))
+    return make_series(tmp_path / "in", 2, "1.2.3", **(LARGE if request.param == "large" else SMALL))
 
 
 in_one_piece = pytest.mark.parametrize("paths", ["small"], indirect=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
-from tests.dicom import contexts_of, make_series, open_association, send
+from tests.dicom import LARGE, SMALL, contexts_of, make_series, open_association, send
 from tests.waiting import wait_until
 
 OUT_OF_RESOURCES = 0xA700
@@ -25,19 +25,28 @@ def free_bytes(path):
 
 @pytest.mark.strace
 @pytest.mark.parametrize(
-    ("calls", "error"),
-    [("openat", "EROFS"), ("writev", "EDQUOT"), ("writev", "EIO"), ("/^rename", "EIO"), ("write", "ENOSPC")],
+    ("size", "calls", "error"),
+    [
+        pytest.param(SMALL, "openat", "EROFS", id="small-openat"),
+        pytest.param(SMALL, "writev", "EIO", id="small-writev"),
+        pytest.param(SMALL, "write", "ENOSPC", id="small-write"),
+        pytest.param(LARGE, "openat", "EROFS", id="large-openat"),
+        pytest.param(LARGE, "writev", "EDQUOT", id="large-writev"),
+        pytest.param(LARGE, "/^rename", "EIO", id="large-rename"),
+    ],
 )
-def test_an_error_of_the_spool_costs_one_instance_and_is_transient(calls, error, make_gateway, inject, rows, tmp_path):
+def test_an_error_of_the_spool_costs_one_instance_and_is_transient(
+    size, calls, error, make_gateway, inject, rows, tmp_path
+):
     gateway = make_gateway(CHRIS_LISTENER_THREADS="1")
-    paths = make_series(tmp_path / "in", 3, "1.2.3")
+    paths = make_series(tmp_path / "in", 3, "1.2.3", **size)
     association = open_association(gateway.port, contexts_of(paths))
     assert association.send_c_store(os.fspath(paths[0])).Status == 0
     inject(gateway.pids_of("listener")[0], calls, f"error={error}:when=1")
     refused = association.send_c_store(os.fspath(paths[1]))
     assert refused.Status == OUT_OF_RESOURCES
     assert os.strerror(getattr(errno, error)) in refused.ErrorComment
-    assert not gateway.find(".oxidicom/0*/spool/*/*.part"), "its space is given back"
+    assert not gateway.find(".oxidicom/0*/spool/*/000002*"), "its space is given back"
     assert association.send_c_store(os.fspath(paths[2])).Status == 0, "the association goes on"
     association.release()
     settled(gateway)
@@ -231,16 +240,21 @@ def test_a_series_directory_on_another_filesystem_gets_copies(final_path, make_g
 
 
 @pytest.mark.strace
-def test_on_request_success_is_answered_after_the_sync(make_gateway, trace, rows, tmp_path):
+@pytest.mark.parametrize(
+    ("size", "calls"),
+    [(SMALL, ["fdatasync", "fsync"]), (LARGE, ["fdatasync", "renameat", "fsync"])],
+    ids=["small", "large"],
+)
+def test_on_request_success_is_answered_after_the_sync(size, calls, make_gateway, trace, rows, tmp_path):
     """CHRIS_SCP_SYNC=yes: data, then name, then directory; only then the answer."""
     gateway = make_gateway(CHRIS_LISTENER_THREADS="1", CHRIS_SCP_SYNC="yes")
-    paths = make_series(tmp_path / "in", 2, "1.2.3")
+    paths = make_series(tmp_path / "in", 2, "1.2.3", **size)
     association = open_association(gateway.port, contexts_of(paths))
     assert association.send_c_store(os.fspath(paths[0])).Status == 0
     tracer = trace(gateway.pids_of("listener")[0], "fdatasync,/^rename,fsync,sendto")
     assert association.send_c_store(os.fspath(paths[1])).Status == 0
     tracer.detach()
     association.release()
-    assert tracer.calls() == ["fdatasync", "renameat", "fsync", "sendto", "sendto"]
+    assert tracer.calls() == [*calls, "sendto", "sendto"]
     settled(gateway)
     nothing_lost(gateway, rows, {"1.2.3.1": paths[0], "1.2.3.2": paths[1]})
