@@ -49,8 +49,9 @@ _C_CANCEL = 0x0FFF
 _MOST_DATASET_BYTES = 64 * 1024
 _CHUNKS = (1 << 20, 1, 7, 100)
 
-STRICT, UNCOMPRESSED_ONLY, ESTABLISHED, NO_ROOM_LEFT, CHUNKS = 0x01, 0x02, 0x04, 0x08, 0x30
-"""The bits of the first byte of an input: the policy, where it begins, and in what chunks it comes."""
+STRICT, UNCOMPRESSED_ONLY, ESTABLISHED, NO_ROOM_LEFT, CHUNKS, KEPT = 0x01, 0x02, 0x04, 0x08, 0x30, 0x40
+"""The bits of the first byte of an input: the policy, where it begins, in what chunks it comes, and whether pieces of
+datasets are kept in the receive buffer for as long as there is room."""
 
 _REQUEST = """
 01 00 <4 00 01 00 00 "ChRIS           PACS            "
@@ -105,12 +106,16 @@ class _Conversation:
         self._acceptor = Acceptor(policy)
         self._sent = bytearray()
         self._dataset = bytearray()
+        self._keeps = bool(first & KEPT)
+        self._pieces: list[memoryview] = []
         self._answers = 0
         self.events: list[Event] = []
 
     def receive(self, chunk: bytes) -> None:
         while chunk:
-            free = self._acceptor.writable()
+            if not (self._keeps and self._acceptor.has_room):
+                self._copy_pieces()
+            free = self._acceptor.writable(keep_pieces=bool(self._pieces))
             assert len(free), "there is always room for more bytes"
             count = min(len(free), len(chunk))
             free[:count], chunk = chunk[:count], chunk[count:]
@@ -137,19 +142,26 @@ class _Conversation:
             case AssociationAccepted():
                 assert self._has_room
             case StoreRequested():
+                self._pieces.clear()
                 self._dataset.clear()
             case DataReceived():
                 assert len(event.piece)
                 self.events.pop()  # its piece is about to become invalid
                 self.events.append(DataReceived(memoryview(b"")))
-                self._dataset += event.piece[: _MOST_DATASET_BYTES - len(self._dataset)]
+                self._pieces.append(event.piece)
             case DataEnded():
+                self._copy_pieces()
                 status = judge_dataset(bytes(self._dataset), event.request.transfer_syntax_uid)
                 self._respond(event.request, status)
             case Echoed() | StoreRefused():
                 self._answers += 1
             case RequestUnrecognized():
                 self._answers += event.command_field != _C_CANCEL
+
+    def _copy_pieces(self) -> None:
+        for piece in self._pieces:
+            self._dataset += piece[: _MOST_DATASET_BYTES - len(self._dataset)]
+        self._pieces.clear()
 
     def _respond(self, request: StoreRequest, status: int) -> None:
         details = ("hostile\\comment\xff", (0x00100020,)) if status else ()
