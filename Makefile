@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run check test fuzz drills benchmark integration-test lint format install-service clean
+.PHONY: help install run check test fuzz drills benchmark curves integration-test lint format install-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ drills: $(STAMP) ## break a gateway in every way we know, at full length; docs/f
 
 benchmark: $(VENV)/.benchmark ## measure this gateway beside its peers (BENCHMARK_ARGS=--quick: 3 minutes); docs/benchmarks.md
 	$(VENV)/bin/python -m benchmarks $(BENCHMARK_ARGS)
+
+curves: $(VENV)/.benchmark ## measure what the settings do to rate, cost and lag; docs/performance.md shows it
+	$(VENV)/bin/python -m benchmarks.curves $(BENCHMARK_ARGS)
 
 $(VENV)/.benchmark: $(STAMP)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[benchmark]'

@@ -35,6 +35,9 @@ _WORKLOADS = {workload.name: workload for workload in WORKLOADS}
 _FEW, _SOME = _WORKLOADS["10k"], _WORKLOADS["10k-8"]
 _LARGE, _SOME_LARGE = _WORKLOADS["512k"], _WORKLOADS["512k-8"]
 _LONGEST_PDU = 4 << 20
+LISTENERS, STORAGE_WORKERS, POOL = "CHRIS_LISTENER_THREADS", "TOKIO_WORKER_THREADS", "CHRIS_DB_POOL"
+PDU_LENGTH, ASSOCIATIONS, ROWS = "CHRIS_SCP_MAX_PDU_LENGTH", "associations", "rows in a transaction"
+PANELS = (ASSOCIATIONS, LISTENERS, STORAGE_WORKERS, POOL, PDU_LENGTH, ROWS)
 _COLUMNS = (*WORKLOAD_COLUMNS, *REGISTRATION_COLUMNS)
 
 
@@ -67,7 +70,7 @@ def _by_setting(database: DatabaseServer, variable: str, values: Sequence[str], 
 
 
 def _by_associations(database: DatabaseServer, workload: Workload, label: str, settings: Mapping[str, str]) -> Curve:
-    panel = "associations"
+    panel = ASSOCIATIONS
     points = [
         Point(
             str(number),
@@ -93,7 +96,7 @@ def _trial(
 
 
 def _by_rows(database: DatabaseServer) -> Curve:
-    panel, label = "rows in a transaction", "registration alone"
+    panel, label = ROWS, "registration alone"
     points = [
         Point(
             str(rows),
@@ -114,11 +117,11 @@ def curves_with(database: DatabaseServer) -> Sequence[Curve]:
         _by_associations(database, _SOME_LARGE, "512 KB", {}),
         _by_associations(database, _SOME, "10 KB, CHRIS_SCP_SYNC=yes", synced),
         _by_associations(database, _SOME_LARGE, "512 KB, CHRIS_SCP_SYNC=yes", synced),
-        _by_setting(database, "CHRIS_LISTENER_THREADS", ["2", "16", "64", "256"], _FEW),
-        _by_setting(database, "TOKIO_WORKER_THREADS", ["1", "2", "3", "4"], _SOME),
-        _by_setting(database, "TOKIO_WORKER_THREADS", ["1", "2", "3", "4"], _SOME_LARGE),
-        _by_setting(database, "CHRIS_DB_POOL", ["1", "2", "10"], _SOME),
-        _by_setting(database, "CHRIS_SCP_MAX_PDU_LENGTH", lengths, any_pdu),
+        _by_setting(database, LISTENERS, ["2", "16", "64", "256"], _FEW),
+        _by_setting(database, STORAGE_WORKERS, ["1", "2", "3", "4"], _SOME),
+        _by_setting(database, STORAGE_WORKERS, ["1", "2", "3", "4"], _SOME_LARGE),
+        _by_setting(database, POOL, ["1", "2", "10"], _SOME),
+        _by_setting(database, PDU_LENGTH, lengths, any_pdu),
         _by_rows(database),
     )
 
@@ -156,18 +159,18 @@ def _tables(curves: Sequence[Curve], results: Results) -> Iterator[Table]:
 
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each point is measured.")] = 3,
-    only: Annotated[str, typer.Option(metavar="PANEL", help="Only what varies this, such as CHRIS_DB_POOL.")] = "",
+    only: Annotated[str, typer.Option(metavar="PANEL", help=f"Only what varies this. {', '.join(PANELS)}.")] = "",
     directory: Annotated[str, typer.Option(metavar="PATH", help="Where everything is written.")] = "/var/tmp",
     name: Annotated[str, typer.Option(help="Of the files with the results.")] = "curves",
 ) -> None:
     """Measure what the settings do: tables here; plot and JSON in benchmarks/results/. A quarter of an hour."""
+    if only not in ("", *PANELS):
+        raise typer.BadParameter(f"nothing varies {only!r}; there are {', '.join(PANELS)}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(highlight=False, width=150)
     try:
         with workplace(directory) as own, DatabaseServer(own) as database:
             curves = [curve for curve in curves_with(database) if only in ("", curve.panel)]
-            if not curves:
-                raise typer.BadParameter(f"nothing varies {only!r}")
             results = measure(curves, rounds, own, console)
     except (BenchmarkError, OxidicomError, OSError) as error:
         print(f"The benchmark cannot go on: {error}", file=sys.stderr)
@@ -189,7 +192,7 @@ def _panels(curves: Sequence[Curve]) -> Sequence[Panel]:
         Panel(
             name,
             {c.label: (c.name, [point.value for point in c.points]) for c in curves if c.panel == name},
-            Figure.INSTANCES_PER_SECOND if name != "rows in a transaction" else Figure.ROWS_PER_SECOND,
+            Figure.INSTANCES_PER_SECOND if name != ROWS else Figure.ROWS_PER_SECOND,
         )
         for name in names
     ]

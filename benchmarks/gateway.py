@@ -15,7 +15,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figure
 from benchmarks.floors import ROOT
 from benchmarks.load import Outcome
-from benchmarks.processes import cpu_seconds, cpu_seconds_of
+from benchmarks.processes import cpu_seconds, cpu_seconds_of, precise_cpu_seconds_by_title
 from benchmarks.registration import Registered, read_registered, watch_snapshots
 from benchmarks.requestor import CALLING_AE_TITLE
 from benchmarks.server import RunningServer, Server, end_of, free_port, process
@@ -24,6 +24,11 @@ from benchmarks.workloads import GATEWAY, Workload
 _READY_SECONDS = 30.0
 _REGISTER_SECONDS = 120.0
 _LEAST_LISTENERS = 16
+_ROLES = {
+    "listener": Figure.LISTENER_CPU_SECONDS,
+    "storage": Figure.STORAGE_CPU_SECONDS,
+    "registration": Figure.REGISTRATION_CPU_SECONDS,
+}
 _READY = '"action": "ready"'
 
 
@@ -89,6 +94,7 @@ class RunningGateway(RunningServer):
         self._database.begin()
         self._observer = self._observers.enter_context(watch_snapshots(self._database.conninfo))
         self._database_cpu_before = self._database_cpu()
+        self._cpu_by_role_before = precise_cpu_seconds_by_title(self.pid)
         super().begin()
 
     def finish(self, outcome: Outcome) -> dict[Figure, float]:
@@ -97,10 +103,16 @@ class RunningGateway(RunningServer):
         figures = super().finish(outcome)
         database_cpu = (self._database_cpu() - self._database_cpu_before) / outcome.instances
         figures[Figure.TOTAL_CPU_SECONDS] = figures[Figure.SERVER_CPU_SECONDS] + database_cpu
+        figures |= self._cpu_by_role(outcome.instances)
         figures[Figure.WAL_BYTES_PER_ROW] = self._database.wal_bytes() / outcome.instances
         snapshots = self._observer.finish()
         self._registered = read_registered(self._database.connection, CALLING_AE_TITLE, snapshots)
         return figures | self._registered.figures(outcome)
+
+    def _cpu_by_role(self, instances: int) -> dict[Figure, float]:
+        after = precise_cpu_seconds_by_title(self.pid)
+        before = self._cpu_by_role_before
+        return {figure: (after.get(role, 0.0) - before.get(role, 0.0)) / instances for role, figure in _ROLES.items()}
 
     def verify(self, outcome: Outcome) -> dict[Figure, float]:
         """Besides number and size: a row for each file, a file for each row, nothing set aside."""

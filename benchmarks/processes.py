@@ -65,6 +65,15 @@ def precise_cpu_seconds(pids: Iterable[int]) -> float:
     return nanoseconds / 1e9
 
 
+def precise_cpu_seconds_by_title(root: int) -> dict[str, float]:
+    """Return the CPU time of `root` and its living descendants by what kind of process they are."""
+    seconds: dict[str, float] = {}
+    for pid in tree_of(root):
+        title = title_of(pid)
+        seconds[title] = seconds.get(title, 0.0) + precise_cpu_seconds([pid])
+    return seconds
+
+
 def title_of(pid: int) -> str:
     """Return what kind of process it is, as `ps` shows it: "listener" for `oxidicom: listener-3`, else its program."""
     with contextlib.suppress(OSError):

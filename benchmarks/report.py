@@ -46,6 +46,9 @@ REGISTRATION_COLUMNS: Sequence[Column] = (
     ("lag p50 ms", Figure.LAG_P50_SECONDS, _milliseconds),
     ("lag p99 ms", Figure.LAG_P99_SECONDS, _milliseconds),
     ("last row ms", Figure.LAST_ROW_SECONDS, _milliseconds),
+    ("listener µs", Figure.LISTENER_CPU_SECONDS, _microseconds),
+    ("storage µs", Figure.STORAGE_CPU_SECONDS, _microseconds),
+    ("registration µs", Figure.REGISTRATION_CPU_SECONDS, _microseconds),
     ("WAL B/row", Figure.WAL_BYTES_PER_ROW, _count),
     ("USS rise MB", Figure.USS_RISE_BYTES, _megabytes),
 )
@@ -83,7 +86,7 @@ def _workload_table(results: Results, titles: Mapping[str, str]) -> Table:
 
 
 def _registration_table(results: Results, titles: Mapping[str, str]) -> Table:
-    table = Table(title="Registration: lag from Success to the visible row")
+    table = Table(title="This gateway: lag from Success to the visible row, and its CPU by kind of process")
     for name in ("workload", "server"):
         table.add_column(name)
     for name, _, _ in REGISTRATION_COLUMNS:
