@@ -68,11 +68,6 @@ class Intake:
         self._began_ns = 0
 
     @property
-    def busy(self) -> bool:
-        """An instance has begun and not ended."""
-        return self._incoming is not None
-
-    @property
     def series(self) -> int:
         """Number of series that have a committed instance."""
         return len(self._reception.series_hashes()) if self._reception else 0
@@ -95,10 +90,8 @@ class Intake:
             )
             reception = self._reception or self._open_reception()
             self._incoming = IncomingInstance(reception, self._describer, file_meta, request.transfer_syntax_uid)
-        except DatasetError as error:
-            self._refusal = error
-        except OSError as error:
-            self._give_up(_refusal_by_spool(error))
+        except Exception as error:  # noqa: BLE001 (see `_fail`)
+            self._fail(error)
 
     def _open_reception(self) -> Reception:
         self._reception = Reception(
@@ -120,22 +113,20 @@ class Intake:
             if incoming.dataset_bytes > self._most_dataset_bytes:
                 # No A700: senders come again after that, and this one would be too long each time.
                 raise DatasetError("Dataset is longer than is accepted here", Status.CANNOT_UNDERSTAND)
-        except DatasetError as error:
-            self._give_up(error)
-        except OSError as error:
-            self._give_up(_refusal_by_spool(error))
+        except Exception as error:  # noqa: BLE001 (see `_fail`)
+            self._fail(error)
 
     def settle(self, has_room: bool) -> bool:
         """Write out what was taken, unless it is little and there is room for more. Return whether it is kept."""
         incoming = self._incoming
-        if incoming is None:
+        if incoming is None or not incoming.dataset_bytes:
             return False
         if has_room and incoming.may_wait:
-            return incoming.dataset_bytes > 0
+            return True
         try:
             incoming.flush()
-        except OSError as error:
-            self._give_up(_refusal_by_spool(error))
+        except Exception as error:  # noqa: BLE001 (see `_fail`)
+            self._fail(error)
         return False
 
     def finish(self, request: StoreRequest) -> None:
@@ -170,17 +161,8 @@ class Intake:
             self._slot.beat(State.SYNCING)
         try:
             name, description = incoming.commit(request.affected_sop_class_uid, request.affected_sop_instance_uid)
-        except DatasetError as error:
-            self._give_up(error)
-            return None
-        except OSError as error:
-            self._give_up(_refusal_by_spool(error))
-            return None
-        except Exception as error:  # noqa: BLE001 (a bug of ours costs this instance, not the association)
-            self._log.error(
-                "Unexpected {kind} while an instance was committed", kind=type(error).__name__, action="commit_failed"
-            )
-            self._give_up(None)
+        except Exception as error:  # noqa: BLE001 (see `_fail`)
+            self._fail(error)
             return None
         self._incoming = None
         self._count(name, description)
@@ -219,6 +201,18 @@ class Intake:
             status=f"{status:04X}",
             action="instance_refused",
         )
+
+    def _fail(self, error: Exception) -> None:
+        """Give the instance up: for what it holds, for the disk, or for a bug of ours, which costs this one only."""
+        match error:
+            case DatasetError():
+                self._give_up(error)
+            case OSError():
+                self._give_up(_refusal_by_spool(error))
+            case _:
+                kind = type(error).__name__
+                self._log.error("Unexpected {kind}; the instance is refused", kind=kind, action="instance_failed")
+                self._give_up(None)
 
     def _give_up(self, refusal: DatasetError | None) -> None:
         self._refusal = refusal

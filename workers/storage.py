@@ -20,7 +20,7 @@ from oxidicom.storage.ledger import Ledger
 from oxidicom.storage.names import RECEIVED, STORED, EntryName, NoteName
 from oxidicom.storage.open_directories import OpenDirectories
 from oxidicom.storage.paths import storage_worker_of
-from oxidicom.storage.spool import associations, close_dead, contents, describe_entry, ledger_mtime_ns, ledger_of
+from oxidicom.storage.spool import associations, contents, describe_entry, end_for_the_dead, ledger_mtime_ns, ledger_of
 from workers.asides import Asides
 from workers.messages import MOST_IN_MESSAGE, AssociationEnded, Instance, InstancesStored, ProcessDied
 from workers.notes import SeriesNotes
@@ -160,7 +160,9 @@ class StorageWorker:
             if self._untrusted and message in self._untrusted:
                 self._tree.write_anew(self._path(message))
                 self._untrusted.discard(message)
-            self._tree.place(_name(message).at(RECEIVED), message.file.fname, beside=directories[message.association])
+            self._tree.place(
+                _name(message).at(RECEIVED), message.file.fname, source_directory=directories[message.association]
+            )
         except OSError as error:
             if os.path.exists(self._path(message)):  # else it was taken up already: a message and a rescan told of it
                 self._fail(message, error)
@@ -250,7 +252,7 @@ class StorageWorker:
 
     def _take_up(self, directory: str) -> None:
         # First the ledger: an entry that it does not count must not be registered and gone before it is counted.
-        dead = close_dead(directory)
+        dead = end_for_the_dead(directory)
         if not dead and not self._has_listener(directory):
             self._rescan_due = 0.0  # another worker is ending it at this moment
             return

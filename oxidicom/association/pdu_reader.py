@@ -30,6 +30,7 @@ from oxidicom.errors import ProtocolError
 BUFFER_BYTES: Final = 1024 * 1024
 
 _LEAST_ROOM_BYTES: Final = 64 * 1024
+"""With less free space pieces are not kept: to receive in small portions costs more than to write them out."""
 
 MAX_REQUEST_BYTES: Final = BUFFER_BYTES
 """Longest PDU other than P-DATA-TF, header included: it has to fit into the buffer."""

@@ -60,7 +60,10 @@ def read_header(head: Buffer, transfer_syntax_uid: str, *, complete: bool) -> He
 
 
 def read_header_of_file(path: str) -> tuple[FileMeta, Header]:
-    """Read file meta and header of a Part 10 file. Raise DatasetError when it cannot be read, or OSError."""
+    """Read file meta and header of a Part 10 file. Raise DatasetError when it cannot be read, or OSError.
+
+    The header has no places, since those in the file are of no use to anybody.
+    """
     with open(path, "rb") as file:
         try:
             contents = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -71,7 +74,7 @@ def read_header_of_file(path: str) -> tuple[FileMeta, Header]:
         header = _read(contents, meta.dataset_offset, meta.transfer_syntax_uid, complete=True)
     if header is None:
         raise DatasetError("dataset cannot be read", _CANNOT_UNDERSTAND)
-    return meta, header
+    return meta, replace(header, places=())
 
 
 def _read(buffer: Buffer, start: int, transfer_syntax_uid: str, *, complete: bool) -> Header | None:

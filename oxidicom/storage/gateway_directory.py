@@ -15,8 +15,8 @@ import os
 from ulid import ULID
 
 from oxidicom.errors import BootError
-from oxidicom.storage.spool import associations, remove_finished, remove_tree, sync_directory
-from oxidicom.storage.spool import close_dead as end_association
+from oxidicom.storage.ledger import LEDGER_NAME
+from oxidicom.storage.spool import associations, end_for_the_dead, remove_finished, remove_tree, sync_directory
 
 PRIVATE_ROOT = ".oxidicom"
 _REJECTED = "rejected"
@@ -75,7 +75,7 @@ class GatewayDirectory:
         taken = 0
         for directory in associations(spool):
             with contextlib.suppress(OSError):  # on a full disk a storage worker ends it when there is room again
-                end_association(directory, "gateway died")
+                end_for_the_dead(directory, "gateway died")
             taken += self._take(directory)
         _remove_hidden(spool)
         remove_tree(os.path.join(orphan, "tmp"))
@@ -95,7 +95,7 @@ class GatewayDirectory:
     def remove_left_overs(self) -> None:
         """Remove directories of associations that are finished but for their removal (they have no ledger)."""
         for directory in associations(self.spool):
-            if not os.path.exists(os.path.join(directory, "ledger.jsonl")):
+            if not os.path.exists(os.path.join(directory, LEDGER_NAME)):
                 remove_finished(directory)
 
     def remove_if_empty(self) -> bool:

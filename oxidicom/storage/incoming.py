@@ -1,12 +1,13 @@
 """One instance on its way into the spool: bytes as received, to disk without being assembled in memory."""
 
-import dataclasses
+import contextlib
 import os
 import time
 
 from oxidicom.association.statuses import Status
 from oxidicom.dataset.describer import Describer
 from oxidicom.dataset.header import Header, read_header, read_header_of_file
+from oxidicom.dataset.wanted_tags import SOP_CLASS_UID, SOP_INSTANCE_UID
 from oxidicom.errors import DatasetError
 from oxidicom.records import Description
 from oxidicom.storage.names import RECEIVED, EntryName, part_name
@@ -16,6 +17,8 @@ HEAD_BYTES = 64 * 1024
 """So much of a dataset is kept for the header scanner; it holds the wanted tags of nearly every instance."""
 
 _LITTLE_BYTES = 64 * 1024
+"""An instance of up to so many bytes is waited for until it has come whole: it stays in the receive buffer so long."""
+
 _MOST_PIECES = 512  # half of IOV_MAX
 
 
@@ -96,7 +99,7 @@ class IncomingInstance:
         else:
             self._finish_file()
             self._file_name = self._reception.rename(self._file_name, name.at(RECEIVED))
-        self._reception.note(name, description)
+        self._reception.enter_in_ledger(name, description)
         return name, description
 
     def _finish_file(self) -> None:
@@ -109,23 +112,24 @@ class IncomingInstance:
 
     def _describe(self) -> Description:
         head = b"".join(self._head)
-        return self._describer.recognize(head, self._transfer_syntax_uid) or self._describer.describe(
-            self._read_header(head), head, self._transfer_syntax_uid
-        )
+        recognized = None
+        if len(self._head) > 1:  # a single piece was looked at already
+            recognized = self._describer.recognize(head, self._transfer_syntax_uid)
+        return recognized or self._describer.describe(self._read_header(head), head, self._transfer_syntax_uid)
 
     def _read_header(self, head: bytes) -> Header:
         header = read_header(head, self._transfer_syntax_uid, complete=len(head) == self.dataset_bytes)
         if header is None:
             self.flush()
             _, header = read_header_of_file(os.path.join(self._reception.directory, self._file_name))
-            header = dataclasses.replace(header, places=())  # they are those of the file
         return header
 
     def discard(self) -> None:
-        """Remove the file and give its space back."""
+        """Remove the file and give its space back, as far as the disk lets it."""
         self._pieces.clear()
-        if self._descriptor >= 0:
-            self._close()
+        with contextlib.suppress(OSError):
+            if self._descriptor >= 0:
+                self._close()
         self._reception.remove(self._file_name)
 
     def _close(self) -> None:
@@ -145,6 +149,6 @@ def _after(pieces: list[bytes | memoryview], written: int) -> list[bytes | memor
 def _require_same_uids(description: Description, sop_class_uid: str, sop_instance_uid: str) -> None:
     """The dataset must be what its command said it is (PS3.4, B.2.3: status A900H)."""
     if description.sop_class_uid and description.sop_class_uid != sop_class_uid:
-        raise DatasetError("SOPClassUID differs from the command", Status.DATA_SET_MISMATCH, (0x00080016,))
+        raise DatasetError("SOPClassUID differs from the command", Status.DATA_SET_MISMATCH, (SOP_CLASS_UID,))
     if description.sop_instance_uid != sop_instance_uid:
-        raise DatasetError("SOPInstanceUID differs from the command", Status.DATA_SET_MISMATCH, (0x00080018,))
+        raise DatasetError("SOPInstanceUID differs from the command", Status.DATA_SET_MISMATCH, (SOP_INSTANCE_UID,))

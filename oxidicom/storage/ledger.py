@@ -1,11 +1,12 @@
 """The ledger of an association: an append-only file of JSON lines that outlives every process.
 
 Its listener alone writes it, and holds an exclusive `flock` on it while the association lasts: a free lock means
-that the association is over or its listener dead. A line is one `write`, so that after a crash only the last line
-can be torn; a torn line is an instance that was never answered with Success.
+that the association is over or its listener dead. A line is one `write`, so that after the death of a process only the
+last line can be torn; a torn line is an instance that was never answered with Success.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -68,20 +69,22 @@ class LedgerWriter:
             os.close(self._descriptor)
             raise
         self._size_bytes = os.fstat(self._descriptor).st_size
+        self._is_torn = False
+        """A part of a line is there that could not be taken back."""
 
     def append(self, *lines: Line) -> None:
-        """Append `lines` in one write. Raise OSError, with the ledger as it was, when the disk is full."""
+        """Append `lines` in one write. Raise OSError when the disk does not take them: then none of them counts."""
         data = _encoder.encode_lines(lines)
-        written = 0
-        try:
-            written = os.write(self._descriptor, data)
-            if written < len(data):
-                raise OSError(28, "No space left on device")  # a short write means a full disk (ENOSPC)
-        except OSError:
-            if written:
-                os.ftruncate(self._descriptor, self._size_bytes)
-            raise
-        self._size_bytes += len(data)
+        if self._is_torn:
+            data = b"\n" + data
+        written = os.write(self._descriptor, data)
+        if written < len(data):
+            self._is_torn = True
+            os.ftruncate(self._descriptor, self._size_bytes)
+            self._is_torn = False
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # what a short write means
+        self._size_bytes += written
+        self._is_torn = False
 
     def mend_tail(self) -> None:
         """Cut off a line that a crash tore, so that the next line begins at the start of one."""

@@ -36,8 +36,9 @@ class Reception:
     def __init__(self, spool: str, started: Started, *, durable: bool = False) -> None:
         """Make the directory under `spool`, with its locked ledger inside from its first visible moment.
 
-        With `durable` an instance is synced before it is committed, and the commit before it is answered; the
-        ledger is not, since `close_dead` completes it from the entries. Raise OSError when the disk does not take it.
+        With `durable` an instance is synced before it is committed, and the commit before it is answered. The
+        ledger is not: `end_for_the_dead` completes it from the entries, and it is synced before they leave. Raise
+        OSError when the disk does not take it.
         """
         self._durable = durable
         self.directory = os.path.join(spool, started.association)
@@ -52,6 +53,7 @@ class Reception:
             undo.callback(os.close, self._descriptor)
             self._ledger.append(started)
             os.rename(hidden, self.directory)
+            undo.callback(remove_tree, self.directory)
             if durable:
                 sync_directory(spool)
             undo.pop_all()
@@ -76,8 +78,11 @@ class Reception:
         return to
 
     def remove(self, file_name: str) -> None:
-        """Remove a file that will not be committed, if it is there, and give its space back."""
-        with contextlib.suppress(FileNotFoundError):
+        """Remove a file that will not be committed, and give its space back, as far as the disk lets it.
+
+        What is left of it goes with the directory: without a line in the ledger it is no instance.
+        """
+        with contextlib.suppress(OSError):
             os.unlink(file_name, dir_fd=self._descriptor)
 
     def sync_data(self, descriptor: int) -> None:
@@ -89,37 +94,37 @@ class Reception:
         """Return the committed name of an instance."""
         return EntryName(number, self._series.get(description.series) or series_hash(description.series), size_bytes)
 
-    def note(self, name: EntryName, description: Description) -> None:
-        """Note in the ledger that the complete file is there under its committed name.
+    def enter_in_ledger(self, name: EntryName, description: Description) -> None:
+        """Say in the ledger that the complete file is there under its committed name.
 
         The file comes first, since a count without a file would be a lie that no restart can mend, while a file
-        without a count is found and counted. Raise OSError when the ledger cannot be written; then remove the file.
+        without a count is found and counted. Raise OSError when that is impossible; then remove the file.
         """
+        if self._durable:
+            os.fsync(self._descriptor)
         line = Committed(name.number, name.series_hash, name.size_bytes, description.file.fname)
         if description.series in self._series:
             self._ledger.append(line)
         else:
             self._ledger.append(SeriesOpened(name.series_hash, description.series), line)
-        if self._durable:
-            os.fsync(self._descriptor)
-        self._series[description.series] = name.series_hash
+            self._series[description.series] = name.series_hash
 
     def series_hashes(self) -> Sequence[str]:
         """Return the hashes of all series that have a committed instance."""
         return list(self._series.values())
 
     def end(self, how: str, refused: int) -> None:
-        """Note in the ledger how the association ended and unlock it; remove the directory if nothing came.
+        """Say in the ledger how the association ended, and unlock it; remove the directory if nothing came.
 
-        When even this line finds no room, the free lock says it instead and `close_dead` adds the line later.
+        When even this finds no room, the free lock says it instead and `end_for_the_dead` does the rest later.
         """
-        os.close(self._descriptor)
-        if not self._series:
-            self._ledger.close()
-            remove_tree(self.directory)
-            return
         with contextlib.suppress(OSError):
-            self._ledger.append(Ended(how, refused))
+            if self._series:
+                self._ledger.append(Ended(how, refused))
+            else:
+                remove_tree(self.directory)
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
         self._ledger.close()
 
 
@@ -174,7 +179,7 @@ def describe_entry(path: str) -> Description:
     return describe(header, meta.calling_ae_title)
 
 
-def close_dead(directory: str, how: str = "listener died") -> bool:
+def end_for_the_dead(directory: str, how: str = "listener died") -> bool:
     """Complete and end the ledger of an association whose listener is dead. Return False while the listener lives.
 
     A crash between the file and the ledger leaves a committed entry without a line: it gets one here, so that
@@ -202,28 +207,30 @@ def _complete(writer: LedgerWriter, directory: str, how: str) -> None:
     path = os.path.join(directory, LEDGER_NAME)
     if read_ledger(path).ended:  # again: another may have ended it meanwhile
         return
-    noted = committed_numbers(path)
-    for name, _ in contents(directory):
-        if isinstance(name, EntryName) and name.number not in noted:
-            _add_line(writer, os.path.join(directory, name.at(RECEIVED)), name)
+    known = committed_numbers(path)
+    for name, state in list(contents(directory)):
+        if isinstance(name, EntryName) and name.number not in known:
+            _complete_entry(writer, os.path.join(directory, name.at(state)), name, state)
     for file_name in os.listdir(directory):
         if file_name.endswith(f".{PART}"):
             os.unlink(os.path.join(directory, file_name))
     writer.append(Ended(how))
 
 
-def _add_line(writer: LedgerWriter, path: str, name: EntryName) -> None:
-    try:
-        if os.path.getsize(path) != name.size_bytes:
+def _complete_entry(writer: LedgerWriter, path: str, name: EntryName, state: str) -> None:
+    """Enter a committed entry that the ledger does not know; remove one that was still being received."""
+    with contextlib.suppress(FileNotFoundError):  # taken up at this moment: it has gone on to the next state
+        if state == RECEIVED and os.path.getsize(path) != name.size_bytes:
             os.unlink(path)
             return
-        description = describe_entry(path)
-    except (DatasetError, FileNotFoundError):
-        return  # not readable: the storage worker sets it aside; or just taken up by it, and then it has a line
-    writer.append(
-        SeriesOpened(name.series_hash, description.series),
-        Committed(name.number, name.series_hash, name.size_bytes, description.file.fname),
-    )
+        try:
+            description = describe_entry(path)
+        except DatasetError:
+            return  # not readable: the storage worker sets it aside
+        writer.append(
+            SeriesOpened(name.series_hash, description.series),
+            Committed(name.number, name.series_hash, name.size_bytes, description.file.fname),
+        )
 
 
 def remove_finished(directory: str) -> None:

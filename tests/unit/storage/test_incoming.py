@@ -97,7 +97,7 @@ def refuse(*_):
 
 
 @pytest.mark.parametrize("flushed", [False, True])
-@pytest.mark.parametrize("fault", ["create", "rename", "sync_data", "note"])
+@pytest.mark.parametrize("fault", ["create", "rename", "sync_data", "enter_in_ledger"])
 def test_what_the_disk_does_not_take_leaves_nothing(reception, describer, encoded, flushed, fault, monkeypatch):
     instance, _ = incoming(reception, describer)
     monkeypatch.setattr(reception, fault, refuse)

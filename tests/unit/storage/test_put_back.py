@@ -15,7 +15,7 @@ from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, STORED, EntryName,
 from oxidicom.storage.paths import series_hash
 from oxidicom.storage.put_back import ENDED, sole_use_of
 from oxidicom.storage.rejected import rejected_associations, rejected_of, set_aside
-from oxidicom.storage.spool import associations, close_dead, contents, ledger_of, remove_finished
+from oxidicom.storage.spool import associations, contents, end_for_the_dead, ledger_of, remove_finished
 from tests.fixtures.storage import entry_file
 
 ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
@@ -255,7 +255,7 @@ def finish_what_was_put_back(storage):
     gateway.remove_left_overs()
     done = set()
     for directory in associations(gateway.spool):
-        assert close_dead(directory)
+        assert end_for_the_dead(directory)
         assert ledger_of(directory).ended == Ended(ENDED, 0)
         there = list(contents(directory))
         assert {name.key for name, state in there if state == REGISTERED} == {EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY}

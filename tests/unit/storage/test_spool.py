@@ -11,8 +11,8 @@ from oxidicom.storage.names import RECEIVED, EntryName
 from oxidicom.storage.spool import (
     Reception,
     associations,
-    close_dead,
     contents,
+    end_for_the_dead,
     ledger_of,
     remove_finished,
 )
@@ -64,7 +64,7 @@ def test_an_association_without_an_instance_leaves_nothing(reception, tmp_path):
 
 def test_a_living_listener_is_left_alone(reception):
     receive(reception)
-    assert close_dead(reception.directory) is False
+    assert end_for_the_dead(reception.directory) is False
     assert ledger_of(reception.directory).ended is None
 
 
@@ -72,10 +72,10 @@ def test_a_dead_listener_is_ended_and_its_unfinished_part_removed(reception):
     receive(reception)
     begin_part(reception)
     die(reception)
-    assert close_dead(reception.directory) is True
+    assert end_for_the_dead(reception.directory) is True
     assert ledger_of(reception.directory).ended == Ended("listener died")
     assert not [name for name in os.listdir(reception.directory) if name.endswith(".part")]
-    assert close_dead(reception.directory) is True
+    assert end_for_the_dead(reception.directory) is True
     assert (Path(reception.directory) / LEDGER_NAME).read_text().count("ended") == 1
 
 
@@ -85,10 +85,10 @@ def test_an_entry_that_was_not_written_whole_before_the_crash_is_no_instance(rec
     cut = EntryName(2, noted.series_hash, missing_bytes)
     with open(os.path.join(reception.directory, cut.at(RECEIVED)), "wb"):
         pass
-    assert close_dead(reception.directory) is False
+    assert end_for_the_dead(reception.directory) is False
     assert cut in dict(contents(reception.directory)), "its listener may be about to write it"
     die(reception)
-    close_dead(reception.directory)
+    end_for_the_dead(reception.directory)
     assert dict(contents(reception.directory)) == {noted: RECEIVED}
     assert ledger_of(reception.directory).committed == {noted.series_hash: 1}
 
@@ -108,7 +108,7 @@ def test_a_crash_between_file_and_ledger_is_counted(reception, tmp_path):
     with open(os.path.join(reception.directory, name.at(RECEIVED)), "wb") as file:
         file.write(data)
     die(reception)
-    close_dead(reception.directory)
+    end_for_the_dead(reception.directory)
     ledger = ledger_of(reception.directory)
     assert ledger.committed["0123456789abcdef0123"] == 1
     assert ledger.series["0123456789abcdef0123"].patient_id == "1CT1"

@@ -1,0 +1,75 @@
+"""The directories of the final tree, held open: reached without following links, and synced when they were changed.
+
+Each is opened by its name in the one above, so that nothing planted below SERVICES leads out of the tree. The law of
+this file: a descriptor of a directory that was changed is not closed before its entries are durable.
+"""
+
+import contextlib
+import os
+from collections import OrderedDict
+
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_OPEN = 256
+
+
+class TreeDirectories:
+    """Descriptors by path, relative to the files root; those that were used last stay open."""
+
+    def __init__(self, files_root: str) -> None:
+        self._files_root = files_root
+        self._open: OrderedDict[str, int] = OrderedDict()
+        self._changed: set[str] = set()
+
+    def open(self, path: str) -> int:
+        """Return a descriptor of the directory `path`, made if it is missing. Raise OSError.
+
+        It is good until the next call.
+        """
+        descriptor = self._open.get(path)
+        if descriptor is not None:
+            self._open.move_to_end(path)
+            return descriptor
+        descriptor = self._open_or_make(path)
+        self._open[path] = descriptor
+        while len(self._open) > _MOST_OPEN:
+            self._close(next(iter(self._open)))
+        return descriptor
+
+    def changed(self, path: str) -> None:
+        """Note that an entry was made in the open directory `path`."""
+        self._changed.add(path)
+
+    def sync(self) -> None:
+        """Make all entries durable that were noted. Raise OSError: then those are still noted that may not be."""
+        for path in list(self._changed):
+            self._sync(path)
+
+    def forget(self, path: str) -> None:
+        """Close a directory and all above it, which may have been deleted: what is opened anew is there."""
+        while path:
+            if path in self._open:
+                self._close(path)
+            path = path.rpartition("/")[0]
+
+    def _open_or_make(self, path: str) -> int:
+        parent_path, _, name = path.rpartition("/")
+        if not parent_path:  # the administrator may have made SERVICES a link or a mount; what is below may not be
+            os.makedirs(os.path.join(self._files_root, name), exist_ok=True)
+            return os.open(os.path.join(self._files_root, name), _OPEN_DIRECTORY & ~os.O_NOFOLLOW)
+        parent = self.open(parent_path)
+        try:
+            return os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o777, dir_fd=parent)
+            self.changed(parent_path)
+            return os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
+
+    def _close(self, path: str) -> None:
+        if path in self._changed:
+            self._sync(path)
+        os.close(self._open.pop(path))
+
+    def _sync(self, path: str) -> None:
+        os.fsync(self._open[path])
+        self._changed.discard(path)
