@@ -50,11 +50,11 @@ class ProtocolError(OxidicomError):
 class DatasetError(OxidicomError):
     """One instance cannot be stored.
 
-    `status` is the DIMSE status to answer with; `offending_tags` are the attributes to blame, as 32-bit tags.
-    The message is sent as Error Comment.
+    `status` is the DIMSE status to answer with, C000 (cannot understand) unless it is known better;
+    `offending_tags` are the attributes to blame, as 32-bit tags. The message is sent as Error Comment.
     """
 
-    def __init__(self, message: str, status: int, offending_tags: Sequence[int] = ()) -> None:
+    def __init__(self, message: str, status: int = 0xC000, offending_tags: Sequence[int] = ()) -> None:
         super().__init__(message)
         self.status = status
         self.offending_tags = tuple(offending_tags)

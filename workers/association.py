@@ -187,7 +187,7 @@ class Association:
                 pass
             except ConnectionError:
                 return 0
-            overrun = self._patience.wait(time.monotonic() - began, count or 0)
+            overrun = self._patience.waited(time.monotonic() - began, count or 0)
             if overrun:
                 self._give_up_waiting(overrun)
             if count is not None:
@@ -227,7 +227,7 @@ class Association:
                 self._instances.finish(event.request)
             case StoreRefused():
                 self._instances.received += 1
-                self._instances.refuse(event.status, "its command cannot be served")
+                self._instances.refuse(event.status, event.comment)
             case AssociationRequested():
                 self._requested(event.request)
             case AssociationAccepted():

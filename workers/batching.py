@@ -12,6 +12,9 @@ MOST_IN_BATCH = 500
 MOST_PENDING = 2000
 """What is kept in memory; everything beyond is found in the spool when this has been worked off."""
 
+MOST_ENDS = 2000
+"""So many counts are kept that wait for the rest of their series. They take no room from what they wait for."""
+
 
 @dataclasses.dataclass
 class Batch:
@@ -48,8 +51,8 @@ class Pending:
 
     @property
     def room(self) -> int:
-        """So much more is taken."""
-        return max(0, MOST_PENDING - len(self))
+        """So much more is taken of what can be registered at once."""
+        return max(0, MOST_PENDING - len(self._instances) - len(self._notes))
 
     @property
     def full(self) -> bool:
@@ -62,6 +65,8 @@ class Pending:
             self._instances.setdefault((message.association, message.number), message)
         elif message.key == COMMITTED_COUNT_KEY:
             self._ends.setdefault((message.association, message.series_hash), message)
+            if len(self._ends) > MOST_ENDS:  # that which waits longest may wait for ever; a rescan finds it
+                del self._ends[next(iter(self._ends))]
         else:
             self._notes.setdefault((message.association, message.series_hash, message.key), message)
 
@@ -71,11 +76,6 @@ class Pending:
             list(itertools.islice(self._instances.values(), MOST_IN_BATCH)),
             list(itertools.islice(self._notes.values(), MOST_IN_BATCH)),
         )
-
-    @property
-    def has_ends(self) -> bool:
-        """Counts wait to be registered."""
-        return bool(self._ends)
 
     def ends(self) -> list[NoteStored]:
         """Return the counts that are to be registered once nothing else of their series is left."""

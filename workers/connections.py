@@ -12,7 +12,7 @@ from typing import NamedTuple
 from loguru import logger
 
 from oxidicom.association.proxy_protocol import HEADER_BYTES, body_length, source_of
-from oxidicom.errors import ProtocolError
+from oxidicom.errors import BootError, ProtocolError
 from oxidicom.settings import Settings
 
 _READ_SECONDS = 1.0
@@ -23,6 +23,8 @@ _WITHOUT_DESCRIPTORS_SECONDS = 0.5
 """`accept` fails at once then, for as long as it lasts: a pause keeps the log and the processor free."""
 _PROBE_SECONDS = 10
 _PROBES = 6
+_BACKLOG = 1024
+"""So many connections may wait to be accepted."""
 
 
 class Peer(NamedTuple):
@@ -34,6 +36,27 @@ class Peer(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+def bind(address: str, port: int) -> socket.socket:
+    """Return a listening socket, for IPv6 and IPv4 where `address` is `::`. Raise BootError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    if address == "::" and not socket.has_dualstack_ipv6():
+        family, address = socket.AF_INET, "0.0.0.0"
+    listening_socket = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address == "::":
+            listening_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening_socket.bind((address, port))
+        listening_socket.listen(_BACKLOG)
+    except OSError as error:
+        listening_socket.close()
+        raise BootError(
+            f"port {port} on {address} cannot be used: {error.strerror}; "
+            "stop the program that has it, or set PORT (and CHRIS_BIND_ADDRESS)"
+        ) from error
+    return listening_socket
 
 
 def accept(listening_socket: socket.socket, settings: Settings) -> tuple[socket.socket, Peer] | None:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import msgspec
 
 from oxidicom.records import PacsFile, Series
+from oxidicom.storage.names import EntryName, NoteName
 
 MOST_IN_MESSAGE = 10
 """So many instances fit one message of a queue, however long their values are: one has less than 6 KB."""
@@ -23,6 +24,11 @@ class Instance(msgspec.Struct, frozen=True, array_like=True, tag=1):
     committed_ns: int
     """Moment of the commit, since the epoch."""
     file: PacsFile
+
+    @property
+    def name(self) -> EntryName:
+        """Its name in the spool."""
+        return EntryName(self.number, self.series_hash, self.size_bytes)
 
 
 class AssociationEnded(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -74,6 +80,11 @@ class NoteStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
     key: str
     value: str
     file: PacsFile
+
+    @property
+    def name(self) -> NoteName:
+        """Its name in the spool."""
+        return NoteName(self.series_hash, self.key, self.value)
 
 
 ToStorage: TypeAlias = Instance | AssociationEnded | ProcessDied | PhaseChanged

@@ -9,12 +9,15 @@ comes first, so that a value that was decided once is never decided otherwise af
 import dataclasses
 import os
 
+from loguru import logger
+
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.storage.custom_metadata import committed_count_note, expected_count_note, metadata_row
 from oxidicom.storage.final_tree import FinalTree
 from oxidicom.storage.ledger import Ledger
 from oxidicom.storage.names import DUE, STORED, NoteName
 from oxidicom.storage.spool import ledger_of
+from workers.asides import Asides
 from workers.messages import Instance, NoteStored, SeriesSeen
 from workers.retries import Retries
 from workers.scoreboard import Counter, Role, Slot
@@ -51,6 +54,7 @@ class SeriesNotes:
         self._unasked: dict[_Key, _Progress] = {}
         self._due: list[_Due] = []
         self._retries: Retries[_Due] = Retries()
+        self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
         self._inquiry_slot: Slot | None = None
         self.answers = shared.answer_queues[index]
 
@@ -166,8 +170,8 @@ class SeriesNotes:
     def write_due(self) -> None:
         """Write the notes that are due: decide in the spool, file, sync, `.stored`, hint."""
         self._ask()
-        due, self._due = [*self._retries.take_due(), *self._due], []
-        written = [one for one in due if self._write(one)]
+        due, self._due = [*self._retries.due(), *self._due], []
+        written = [one for one in due if self._decide(one) and self._write(one)]
         if not written:
             return
         try:
@@ -175,27 +179,33 @@ class SeriesNotes:
             self._tree.sync_directories()
         except OSError as error:
             for one in written:
-                self._retries.failed(one, error)
+                self._fail(one, error)
             return
         for one in written:
             self._mark_stored(one)
 
-    def _write(self, due: _Due) -> bool:
-        association, series, note = due
-        directory = os.path.join(self._shared.directory.spool, association)
+    def _decide(self, due: _Due) -> bool:
+        """Make the file in the spool, unless it is there already."""
+        association, _, note = due
         try:
-            with open(os.path.join(directory, note.at(DUE)), "wb"):
-                pass
-            self._tree.place_empty(metadata_row(association, series, note).fname)
+            with open(os.path.join(self._shared.directory.spool, association, note.at(DUE)), "wb"):
+                return True
         except FileNotFoundError:
-            return False  # the association is finished and its directory gone
+            self._retries.forget(due)  # the association is finished and its directory gone
         except OSError as error:
-            self._retries.failed(due, error)
+            self._fail(due, error)
+        return False
+
+    def _write(self, due: _Due) -> bool:
+        try:
+            self._tree.place_empty(metadata_row(*due).fname)
+        except OSError as error:
+            self._fail(due, error)
             return False
         return True
 
     def _mark_stored(self, due: _Due) -> None:
-        association, series, note = due
+        association, _, note = due
         directory = os.path.join(self._shared.directory.spool, association)
         try:
             os.rename(os.path.join(directory, note.at(DUE)), os.path.join(directory, note.at(STORED)))
@@ -203,9 +213,22 @@ class SeriesNotes:
             self._retries.forget(due)  # it is stored already, or the association is finished
             return
         except OSError as error:
-            self._retries.failed(due, error)
+            self._fail(due, error)
             return
         self._retries.forget(due)
-        stored = NoteStored(association, *note, metadata_row(association, series, note))
+        stored = NoteStored(association, *note, metadata_row(*due))
         if not self._shared.registration_queue.put(stored):
             self._slot.add(Counter.HINTS_DROPPED)
+
+    def _fail(self, due: _Due, error: OSError) -> None:
+        association, _, note = due
+        if self._retries.failed(due, error):
+            logger.bind(association=association).warning(
+                "{key} of a series cannot be written: {reason}; it is tried again",
+                key=note.key,
+                reason=error.strerror,
+                action="note_failed",
+            )
+            return
+        self._asides.set_aside(association, note, DUE, f"cannot be written: {error.strerror}", metadata_row(*due).fname)
+        self._retries.forget(due)

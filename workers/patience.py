@@ -24,7 +24,7 @@ class Patience:
         self._bytes = 0
         """What came since then."""
 
-    def wait(self, seconds: float, received_bytes: int) -> str | None:
+    def waited(self, seconds: float, received_bytes: int) -> str | None:
         """Take note of a wait. Return what did not come in time when the patience is at its end, else None."""
         self._waited += seconds
         self._bytes += received_bytes

@@ -8,46 +8,35 @@ the spool, a bounded part of it in memory, and the gateway is *degraded*, which 
 import collections
 import concurrent.futures
 import contextlib
-import heapq
-import itertools
 import os
 import select
 import time
-from collections.abc import Iterator
 
 from loguru import logger
 
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import Isolated, register_isolating
-from oxidicom.errors import DatabaseUnavailableError, DatasetError
-from oxidicom.records import COMMITTED_COUNT_KEY
-from oxidicom.storage.custom_metadata import metadata_row
-from oxidicom.storage.names import REGISTERED, STORED, EntryName, NoteName
+from oxidicom.errors import DatabaseUnavailableError
+from oxidicom.storage.names import REGISTERED, STORED
 from oxidicom.storage.open_directories import OpenDirectories
-from oxidicom.storage.spool import (
-    associations,
-    contents,
-    describe_entry,
-    ledger_of,
-    remove_finished,
-)
 from workers.asides import Asides
 from workers.batching import Batch, Pending
 from workers.closing import ClosingAccounts
 from workers.facts import BatchRegistered
+from workers.finishing import Finishing
 from workers.messages import Instance, InstancesStored, NoteStored, ProcessDied
 from workers.process import Backoff
-from workers.scoreboard import Counter, Histogram, Phase, Role, Slot, State
+from workers.registration_rescan import RegistrationRescan
+from workers.scoreboard import Counter, Histogram, Phase, Slot, State
 from workers.shared import Shared
 
 _WAIT_SECONDS = 1.0
 _GATHER_SECONDS = 0.02
 """Under load batches begin no more often than this: to be woken by each row costs more than to register it."""
-_RESCAN_SECONDS = 10.0
 _MOST_SHARES = 500
 """Associations in one fact, so that it fits a message."""
-_BATCH_SECONDS = 30.0
-"""A batch that takes longer hangs: the connection swallows packets. It is cut."""
+_TRANSACTION_SECONDS = 30.0
+"""A transaction that takes longer hangs: the connection swallows packets. It is cut."""
 
 _Entry = Instance | NoteStored
 
@@ -66,11 +55,10 @@ class RegistrationWorker:
         self._flight_began = 0.0
         self._backoff = Backoff(0.25, 5.0)
         self._degraded: str | None = None
-        self._dropped_seen = 0
-        self._rescan_due = 0.0
-        self._incomplete_rescan = False
         self._accounts = ClosingAccounts(slot)
         self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
+        self._finishing = Finishing(shared, self._accounts)
+        self._rescan = RegistrationRescan(shared, slot, self._pending, self._finishing, self._asides)
 
     def boot(self) -> None:
         """Make the connection pool, which nobody waits for, and the thread that uses it."""
@@ -78,7 +66,6 @@ class RegistrationWorker:
         self._database.open()
         self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="register")
         self._landed = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._storage_slots = self._shared.scoreboard.of_role(Role.STORAGE)
 
     def run(self) -> None:
         """Register until the gateway flushes and nothing is left that can be done now."""
@@ -90,7 +77,8 @@ class RegistrationWorker:
             self._slot.beat(State.WORKING)
             self._take_messages()
             self._land()
-            self._rescan_if_due()
+            if self._flight is None and not self._pending.startable:
+                self._rescan.run_if_due()
             self._take_off()
             self._slot.set(Counter.BACKLOG, len(self._pending))
             if self._shared.scoreboard.phase >= Phase.FLUSHING_REGISTRATION and self._flushed():
@@ -100,10 +88,7 @@ class RegistrationWorker:
     def _wait(self, poll: select.poll) -> None:
         """Wait for messages, the end of the batch in flight, or the next thing that is due by time."""
         time.sleep(max(0.0, self._flight_began + _GATHER_SECONDS - time.monotonic()))
-        if self._pending.full:
-            poll.register(self._queue, 0)
-        else:
-            poll.register(self._queue, select.POLLIN)
+        poll.register(self._queue, select.POLLIN if self._takes_messages else 0)
         seconds = min(_WAIT_SECONDS, self._backoff.due_seconds) if self._startable else _WAIT_SECONDS
         poll.poll(seconds * 1000)
         with contextlib.suppress(BlockingIOError):
@@ -113,10 +98,15 @@ class RegistrationWorker:
     def _startable(self) -> bool:
         return self._flight is None and self._pending.startable
 
+    @property
+    def _takes_messages(self) -> bool:
+        """Whether there is room, and nothing older waits in the spool that has to come first."""
+        return not self._pending.full and not self._rescan.is_behind
+
     def _take_messages(self) -> None:
-        while not self._pending.full and (message := self._queue.get()):
+        while self._takes_messages and (message := self._queue.get()):
             if isinstance(message, ProcessDied):
-                self._rescan_due = 0.0
+                self._rescan.somebody_died()
             elif isinstance(message, NoteStored):
                 self._pending.add(message)
             elif isinstance(message, InstancesStored):
@@ -127,7 +117,7 @@ class RegistrationWorker:
         """Nothing is in flight, and nothing waits or the database does not take it."""
         if self._flight is not None:
             return False
-        return self._degraded is not None or not (self._startable or self._incomplete_rescan)
+        return self._degraded is not None or not (self._startable or self._rescan.is_behind)
 
     # -- one batch ---------------------------------------------------------------------------------------------
 
@@ -136,7 +126,7 @@ class RegistrationWorker:
         if self._flight is not None or self._backoff.due_seconds > 0:
             return
         batch = self._pending.next_batch()
-        batch.notes += self._ready_ends(batch)
+        batch.notes += self._finishing.ready(self._pending.ends(), batch)
         if not batch:
             return
         self._batch = batch
@@ -146,46 +136,12 @@ class RegistrationWorker:
         self._flight = self._thread.submit(register_isolating, self._database, files, notes)
         self._flight.add_done_callback(lambda _: os.eventfd_write(self._landed, 1))
 
-    def _ready_ends(self, batch: Batch) -> list[NoteStored]:
-        """Return the counts whose series have nothing left but what is in this batch.
-
-        The directory alone decides, so that it holds after every crash: OxidicomAttemptedPushCount is the last row.
-        """
-        ready: list[NoteStored] = []
-        if not self._pending.has_ends:
-            return ready
-        in_batch = {(m.association, _name(m).at(STORED)) for m in batch.entries}
-        by_association = itertools.groupby(
-            sorted(self._pending.ends(), key=lambda end: end.association), key=lambda end: end.association
-        )
-        for association, ends in by_association:
-            # Looked at twice: what storage renames to `.stored` during the one look can be missed by it (readdir(3)),
-            # but not by the next, for only this process takes it from there.
-            without = self._ends_without_rest(association, list(ends), in_batch)
-            ready += self._ends_without_rest(association, without, in_batch)
-        return ready
-
-    def _ends_without_rest(
-        self, association: str, ends: list[NoteStored], in_batch: set[tuple[str, str]]
-    ) -> list[NoteStored]:
-        if not ends:
-            return []
-        left = {
-            name.series_hash
-            for name, state in contents(os.path.join(self._spool, association))
-            if state != REGISTERED
-            and not (isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY)
-            and (association, name.at(state)) not in in_batch
-        }
-        return [end for end in ends if end.series_hash not in left]
-
     def _land(self) -> None:
         """See how the batch in flight is doing: cut it when it hangs, clear its entries when it is committed."""
         if self._flight is None:
             return
         if not self._flight.done():
-            if time.monotonic() - self._flight_began > _BATCH_SECONDS:
-                self._database.interrupt()
+            self._database.interrupt(after_seconds=_TRANSACTION_SECONDS)
             return
         flight, self._flight = self._flight, None
         try:
@@ -206,7 +162,7 @@ class RegistrationWorker:
                 fname = message.file.fname
                 if refused and (error := refused.get(fname)):
                     reason = f"its row was refused: {error}"
-                    self._asides.set_aside(message.association, _name(message), STORED, reason, fname)
+                    self._asides.set_aside(message.association, message.name, STORED, reason, fname)
                     continue
                 if fname in new:
                     new.remove(fname)
@@ -217,7 +173,7 @@ class RegistrationWorker:
         self._slot.add(Counter.ROWS_REGISTERED, len(outcome.new))
         self._slot.add(Counter.ROWS_KNOWN, outcome.known)
         for association in {note.association for note in batch.notes}:
-            self._remove_if_finished(association)
+            self._finishing.remove_if_finished(association)
 
     def _measure(self, batch: Batch, outcome: Isolated) -> None:
         """Measure the batch and its lag, and tell the observer of it."""
@@ -238,38 +194,17 @@ class RegistrationWorker:
             self._shared.facts.tell(self._slot, BatchRegistered(began_ns, now_ns, len(batch.entries), part))
 
     def _registered(self, message: _Entry, directories: OpenDirectories) -> None:
-        name = _name(message)
+        stored = message.name.at(STORED)
         try:
-            beside = directories[message.association]
+            directory = directories[message.association]
             if isinstance(message, Instance):
-                os.unlink(name.at(STORED), dir_fd=beside)
+                os.unlink(stored, dir_fd=directory)
             else:
-                os.rename(name.at(STORED), name.at(REGISTERED), src_dir_fd=beside, dst_dir_fd=beside)
+                os.rename(stored, message.name.at(REGISTERED), src_dir_fd=directory, dst_dir_fd=directory)
         except FileNotFoundError:
             pass  # registered twice, by a message and by a rescan
         except OSError as error:
             logger.warning("The spool cannot be cleared: {reason}", reason=error.strerror, action="clear_failed")
-
-    def _remove_if_finished(self, association: str) -> None:
-        directory = os.path.join(self._spool, association)
-        if any(state != REGISTERED for _, state in contents(directory)):
-            return
-        there = list(contents(directory))
-        ledger = ledger_of(directory)
-        ends = {name.series_hash for name, _ in there if isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY}
-        if ledger and ledger.ended and ends >= self._series_to_end(directory, set(ledger.series)):
-            remove_finished(directory)
-            self._accounts.close(association, [name for name, _ in there if isinstance(name, NoteName)], ledger)
-
-    def _series_to_end(self, directory: str, series: set[str]) -> set[str]:
-        """Series of which the count itself was refused and set aside are not waited for."""
-        aside = os.path.join(self._shared.directory.rejected, os.path.basename(directory))
-        refused = {
-            name.series_hash
-            for name, _ in contents(aside)
-            if isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY
-        }
-        return series - refused
 
     # -- degraded ----------------------------------------------------------------------------------------------
 
@@ -290,65 +225,3 @@ class RegistrationWorker:
         if self._degraded is not None:
             self._degraded = None
             logger.info("The database is back; the backlog is being registered", action="database_available")
-
-    # -- rescan ------------------------------------------------------------------------------------------------
-
-    def _rescan_if_due(self) -> None:
-        """Read the spool when a hint was dropped, after a death, and now and then; not while memory is full of work."""
-        dropped = sum(slot[Counter.HINTS_DROPPED] for slot in self._storage_slots)
-        due = dropped != self._dropped_seen or self._incomplete_rescan or time.monotonic() >= self._rescan_due
-        if not due or self._flight is not None or self._pending.startable:
-            return
-        self._dropped_seen = dropped
-        self._rescan_due = time.monotonic() + _RESCAN_SECONDS
-        self._incomplete_rescan = not self._rescan()
-
-    def _rescan(self) -> bool:
-        """Take up what is stored, oldest first. Return False when memory was full before the end."""
-        for directory in associations(self._spool):
-            self._slot.beat(State.WORKING)
-            room = self._pending.room
-            for name in self._stored_in(directory, room + 1):
-                if self._pending.full:
-                    return False
-                self._slot.beat(State.WORKING)
-                self._take_up(directory, name)
-            self._remove_if_finished(os.path.basename(directory))
-        return True
-
-    def _stored_in(self, directory: str, most: int) -> list[EntryName | NoteName]:
-        """Return up to `most` things in `directory` that are to be registered, the oldest instances first."""
-        entries = (name for name in self._ready_in(directory) if isinstance(name, EntryName))
-        notes = (name for name in self._ready_in(directory) if isinstance(name, NoteName))
-        return [*heapq.nsmallest(most, entries), *itertools.islice(notes, most)]
-
-    def _ready_in(self, directory: str) -> Iterator[EntryName | NoteName]:
-        association = os.path.basename(directory)
-        for name, state in contents(directory):
-            if state == STORED and not self._asides.leaves_alone(association, name, state):
-                yield name
-
-    def _take_up(self, directory: str, name: EntryName | NoteName) -> None:
-        association = os.path.basename(directory)
-        try:
-            if isinstance(name, EntryName):
-                path = os.path.join(directory, name.at(STORED))
-                file = describe_entry(path).file
-                self._pending.add(Instance(association, *name, os.stat(path).st_mtime_ns, file))
-            elif (ledger := ledger_of(directory)) and name.series_hash in ledger.series:
-                row = metadata_row(association, ledger.series[name.series_hash], name)
-                self._pending.add(NoteStored(association, *name, row))
-        except FileNotFoundError:
-            pass  # it went on while we looked
-        except OSError as error:
-            logger.bind(association=association).warning(
-                "An entry of the spool cannot be read: {reason}", reason=error.strerror, action="take_up_failed"
-            )
-        except DatasetError as error:
-            self._asides.set_aside(association, name, STORED, f"not readable: {error}")
-
-
-def _name(message: _Entry) -> EntryName | NoteName:
-    if isinstance(message, Instance):
-        return EntryName(message.number, message.series_hash, message.size_bytes)
-    return NoteName(message.series_hash, message.key, message.value)

@@ -9,7 +9,6 @@ The phase on the scoreboard says where the gateway is; the processes of a role e
 """
 
 import contextlib
-import dataclasses
 import gc
 import os
 import signal
@@ -20,23 +19,19 @@ from collections.abc import Callable, Iterable
 from loguru import logger
 from setproctitle import setproctitle
 
-from oxidicom.errors import BootError, CertificateError
+from oxidicom.errors import CertificateError
 from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import Settings
 from oxidicom.storage.gateway_directory import GatewayDirectory
-from workers.doorman import Doorman
+from workers.connections import bind
 from workers.encryption import Encryption
-from workers.inquiry import InquiryWorker
-from workers.listener import Listener
 from workers.log_facts import forward_logs
 from workers.messages import PhaseChanged, ProcessDied
-from workers.observer import Observer
-from workers.process import EXIT_CANNOT_BOOT, Backoff, Worker, spawn
-from workers.registration import RegistrationWorker
-from workers.scoreboard import Counter, Phase, Role, Slot, State
+from workers.posts import STUCK_SECONDS, Post, worker_for
+from workers.process import EXIT_CANNOT_BOOT, spawn
+from workers.scoreboard import Counter, Phase, Role, State
 from workers.shared import Shared, roles_of, share
-from workers.storage import StorageWorker
-from workers.vigil import Vigil, waits_for_disk
+from workers.vigil import waits_for_disk
 
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TICK_SECONDS = 0.5
@@ -48,31 +43,9 @@ _TELEMETRY_SECONDS = 1.5
 """What the observer may take to export the last of it."""
 _LONG_LIFE_SECONDS = 10.0
 """A process that lived so long is spawned again at once."""
-_STUCK_SECONDS = 30.0
-"""A process that gave no sign of life for so long is stuck. Each gives one every few seconds at least."""
 _STATUS_SECONDS = 5.0
-_BACKLOG = 1024
 _VITAL = (Role.LISTENER, Role.STORAGE)
-"""Roles without which nothing can be received: when one cannot boot, the gateway stops."""
-
-
-@dataclasses.dataclass
-class _Post:
-    """One process that there is to be, whoever holds it at the moment."""
-
-    role: Role
-    index: int
-    slot: Slot
-    pid: int = 0
-    born: float = 0.0
-    backoff: Backoff = dataclasses.field(default_factory=lambda: Backoff(0.1, 10.0))
-    vigil: Vigil = dataclasses.field(default_factory=lambda: Vigil(_STUCK_SECONDS))
-    finished: bool = False
-    """Its process ended in order during the drain: it has no successor."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.role.name.lower()} {self.index}"
+"""Roles without which nothing can be received: when one cannot boot at the start, the gateway stops."""
 
 
 class Supervisor:
@@ -96,7 +69,7 @@ class Supervisor:
         slots = self._shared.scoreboard.slots
         forward_logs(self._shared, slots[0])
         slots[0].begin(Role.SUPERVISOR, os.getpid())
-        self._posts = [_Post(role, index, slots[at]) for at, (role, index) in enumerate(roles_of(settings), 1)]
+        self._posts = [Post(role, index, slots[at]) for at, (role, index) in enumerate(roles_of(settings), 1)]
         for post in self._posts:  # so that the roles can be found before the first process has begun
             post.slot.begin(post.role, 0)
         self._failure: str | None = None
@@ -190,16 +163,25 @@ class Supervisor:
                 logger.error(
                     "Process {name} gave no sign of life for {seconds:g} s and is killed",
                     name=post.name,
-                    seconds=_STUCK_SECONDS,
+                    seconds=STUCK_SECONDS,
                     action="process_stuck",
                 )
                 os.kill(post.pid, signal.SIGKILL)
                 post.vigil.begin()
 
-    def _spawn(self, post: _Post) -> None:
+    def _spawn(self, post: Post) -> None:
         post.vigil.begin()
         post.born = time.monotonic()
-        post.pid = spawn(self._shared, post.slot, post.role, post.index, lambda: _make(self._shared, post))
+        try:
+            post.pid = spawn(self._shared, post.slot, post.role, post.index, lambda: worker_for(post, self._shared))
+        except OSError as error:  # no memory or no process left (systemd's TasksMax): both may come back
+            logger.error(
+                "Process {name} cannot be started: {reason}; the next try is in {seconds:g} s",
+                name=post.name,
+                reason=error.strerror,
+                seconds=post.backoff.failed(),
+                action="fork_failed",
+            )
 
     def _reap(self) -> None:
         """Take note of every process that ended. Only our own pids are waited for: others belong to others."""
@@ -207,7 +189,7 @@ class Supervisor:
             if status or post.role is not Role.LISTENER:
                 self._bury(post, status)  # a listener may end in order, to be replaced by a fresh one
 
-    def _ended(self) -> Iterable[tuple[_Post, int]]:
+    def _ended(self) -> Iterable[tuple[Post, int]]:
         """Yield every post whose process has ended, with its exit status (negative: the signal that killed it)."""
         with contextlib.suppress(ChildProcessError):
             if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
@@ -219,9 +201,10 @@ class Supervisor:
                     post.pid = 0
                     yield post, os.waitstatus_to_exitcode(status)
 
-    def _bury(self, post: _Post, status: int) -> None:
+    def _bury(self, post: Post, status: int) -> None:
         """A process ended unasked: say so, tell those who take up its work, plan its successor."""
-        if status == EXIT_CANNOT_BOOT and post.role in _VITAL:
+        starting = self._shared.scoreboard.phase is Phase.STARTING
+        if status == EXIT_CANNOT_BOOT and post.role in _VITAL and starting:
             self._failure = f"{post.name} cannot boot"
             return
         post.slot.add(Counter.RESPAWNS)
@@ -256,6 +239,8 @@ class Supervisor:
         self._shared.listening_socket.shutdown(socket.SHUT_RDWR)  # wakes every accept; closing it here would not
         if self._failure:
             return
+        for post in self._posts:
+            post.finished = post.role is Role.LISTENER and not post.pid  # nobody starts it any more
         drained = self._await_end(Role.LISTENER, deadline)
         deadline = max(deadline, time.monotonic()) + _FLUSH_SECONDS
         if not drained:
@@ -304,40 +289,3 @@ class Supervisor:
         self._shared.listening_socket.close()
         if not self._shared.directory.remove_if_empty():
             logger.info("What is not registered yet waits in the spool for the next start", action="backlog_kept")
-
-
-def bind(address: str, port: int) -> socket.socket:
-    """Return a listening socket, for IPv6 and IPv4 where `address` is `::`. Raise BootError."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    if address == "::" and not socket.has_dualstack_ipv6():
-        family, address = socket.AF_INET, "0.0.0.0"
-    listening_socket = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if address == "::":
-            listening_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listening_socket.bind((address, port))
-        listening_socket.listen(_BACKLOG)
-    except OSError as error:
-        listening_socket.close()
-        raise BootError(
-            f"port {port} on {address} cannot be used: {error.strerror}; "
-            "stop the program that has it, or set PORT (and CHRIS_BIND_ADDRESS)"
-        ) from error
-    return listening_socket
-
-
-def _make(shared: Shared, post: _Post) -> Worker:
-    match post.role:
-        case Role.LISTENER:
-            return Listener(shared, post.slot)
-        case Role.STORAGE:
-            return StorageWorker(shared, post.slot, post.index)
-        case Role.DOORMAN:
-            return Doorman(shared, post.slot)
-        case Role.INQUIRY:
-            return InquiryWorker(shared, post.slot)
-        case Role.REGISTRATION:
-            return RegistrationWorker(shared, post.slot)
-        case _:
-            return Observer(shared, post.slot)

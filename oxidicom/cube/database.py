@@ -52,6 +52,12 @@ class Registered(NamedTuple):
     """Rows that were there already, or twice in the batch; they stay as they are."""
 
 
+class _InUse(NamedTuple):
+    connection: _Connection
+    since: float
+    """On the monotonic clock."""
+
+
 class Database:
     """Registers files. Nothing is opened before `open` or the first use."""
 
@@ -66,7 +72,7 @@ class Database:
         self._max_connections = max_connections
         self._pool: ConnectionPool[_Connection] | None = None
         self._registrar: Registrar | None = None
-        self._in_use: _Connection | None = None
+        self._in_use: _InUse | None = None
         self._worked = -_TRUSTED_SECONDS
         """When a connection worked last, on the monotonic clock."""
 
@@ -85,11 +91,14 @@ class Database:
             try:
                 return self._register(files, metadata)
             except psycopg.Error as error:
-                self._forget()
-                passing = can_be_tried_again(error) or is_foreign_key(error)
                 lost = unchecked and isinstance(error, psycopg.OperationalError)
-                if not (tries_left and (passing or lost)):
-                    raise self._judged(error) from error
+                if tries_left and (lost or can_be_tried_again(error) or is_foreign_key(error)):
+                    self._forget()
+                elif refuses_row(error):
+                    raise RowRefusedError(refusal_reason(error), error.sqlstate) from error
+                else:
+                    self._forget()
+                    raise DatabaseUnavailableError(outage_reason(error)) from error
         raise AssertionError("the last try returns or raises")
 
     def generation(self) -> str:
@@ -128,17 +137,17 @@ class Database:
         except psycopg.Error as error:
             raise DatabaseUnavailableError(outage_reason(error)) from error
 
-    def interrupt(self) -> None:
-        """End a call that hangs on a peer which swallows packets: it raises DatabaseUnavailableError.
+    def interrupt(self, after_seconds: float) -> None:
+        """End a transaction that hangs for so long already, on a peer that swallows packets.
 
-        May be called from another thread at any time. It shuts the socket down, which is safe whatever the other
-        thread does with it.
+        It raises an OperationalError in the thread that waits for it. May be called from another thread at any time:
+        it shuts the socket down, which is safe whatever the other thread does with it.
         """
-        connection = self._in_use
-        if connection is None or connection.closed:
+        in_use = self._in_use
+        if in_use is None or in_use.connection.closed or time.monotonic() - in_use.since < after_seconds:
             return
         with contextlib.suppress(OSError, psycopg.Error):
-            duplicate = socket.socket(fileno=os.dup(connection.fileno()))
+            duplicate = socket.socket(fileno=os.dup(in_use.connection.fileno()))
             with duplicate:
                 duplicate.shutdown(socket.SHUT_RDWR)
 
@@ -155,18 +164,10 @@ class Database:
                 registrar = self._registrar_for(connection)
                 batches = [files, *([row] for row in metadata)]
                 added = [registrar.insert(connection, rows) for rows in batches if rows]
-        except (
-            ValueError,
-            OverflowError,
-        ) as error:  # UnicodeError among them: the client library refuses a value
+        except (UnicodeError, OverflowError) as error:  # the client library cannot send a value
             raise RowRefusedError(refusal_reason(error)) from error
         new = [name for cursor in added for (name,) in cursor]
         return Registered(new, len(files) + len(metadata) - len(new))
-
-    def _judged(self, error: psycopg.Error) -> DatabaseUnavailableError | RowRefusedError:
-        if refuses_row(error):
-            return RowRefusedError(refusal_reason(error), error.sqlstate)
-        return DatabaseUnavailableError(outage_reason(error))
 
     def _registrar_for(self, connection: _Connection) -> Registrar:
         if self._registrar is None:
@@ -190,12 +191,13 @@ class Database:
             connection = pool.getconn(timeout=_POOL_SECONDS)
         except PoolTimeout:
             raise DatabaseUnavailableError(self._reason_of_silence()) from None
-        self._in_use = connection
+        self._in_use = _InUse(connection, time.monotonic())
         try:
             yield connection
             self._worked = time.monotonic()
-        except psycopg.Error:
-            connection.close()  # the next one finds the new primary, if this one failed over
+        except psycopg.Error as error:
+            if not refuses_row(error):
+                connection.close()  # the next one finds the new primary, if this one failed over
             raise
         finally:
             self._in_use = None
@@ -218,7 +220,7 @@ class Database:
 
         Not under load: if one that worked a moment ago does not any more, `register` tries again.
         """
-        self._in_use = connection
+        self._in_use = _InUse(connection, time.monotonic())
         if not self._worked_just_now:
             ConnectionPool.check_connection(connection)
 

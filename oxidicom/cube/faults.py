@@ -24,14 +24,11 @@ _REASONS = {
 }
 
 
-def refuses_row(error: psycopg.Error | ValueError) -> bool:
+def refuses_row(error: psycopg.Error) -> bool:
     """Tell whether `error` is about the content of a row, on the side of the server or of the client library."""
-    if isinstance(error, psycopg.Error):
-        state = error.sqlstate or ""
-        if not state:
-            return isinstance(error, psycopg.DataError)
-        return state[:2] in (_CLASS_DATA, _CLASS_INTEGRITY)
-    return isinstance(error, UnicodeError | ValueError | OverflowError)
+    if not error.sqlstate:
+        return isinstance(error, psycopg.DataError)
+    return error.sqlstate[:2] in (_CLASS_DATA, _CLASS_INTEGRITY)
 
 
 def is_foreign_key(error: psycopg.Error) -> bool:

@@ -101,10 +101,6 @@ class FlatRegistrar:
         """Return the different series that have names below `directory`; no more than two of them."""
         return [SeriesIdentity(*row) for row in connection.execute(_SERIES, _range(directory))]
 
-    def forget(self) -> None:
-        """Drop the ids of PACS: rows may have been deleted, or the database be another one."""
-        self._pacs.clear()
-
 
 def _range(directory: str) -> tuple[str, str]:
     """Return what all names below `directory` lie between: `0` is the character after `/`."""

@@ -36,9 +36,6 @@ class Registrar(Protocol):
     def series_below(self, connection: Connection, directory: str) -> list[SeriesIdentity]:
         """Return the different series that have names below `directory`; no more than two of them."""
 
-    def forget(self) -> None:
-        """Drop what was cached: the database is not what it was."""
-
 
 _FLAT = """
 SELECT EXISTS (SELECT FROM information_schema.columns

@@ -43,18 +43,21 @@ class Describer:
                     return known.series.describe(instance)
         return None
 
-    def describe(self, header: Header, dataset: bytes, transfer_syntax_uid: str) -> Description:
-        """Return the description of a dataset whose header was read, and learn from it. Raise DatasetError."""
+    def describe(self, header: Header, head: bytes, transfer_syntax_uid: str) -> Description:
+        """Return the description of a dataset whose header was read from `head`, and learn from it.
+
+        Raise DatasetError.
+        """
         description = describe(header, self._calling_ae_title)
         if not any(
-            known.transfer_syntax_uid == transfer_syntax_uid and known.stencil.widen(dataset, header.places)
+            known.transfer_syntax_uid == transfer_syntax_uid and known.stencil.widen(head, header.places)
             for known in self._known
         ):
-            self._learn(header, dataset, transfer_syntax_uid)
+            self._learn(header, head, transfer_syntax_uid)
         return description
 
-    def _learn(self, header: Header, dataset: bytes, transfer_syntax_uid: str) -> None:
-        stencil = cut(dataset, header.places)
+    def _learn(self, header: Header, head: bytes, transfer_syntax_uid: str) -> None:
+        stencil = cut(head, header.places)
         if stencil:
             series = describe_series(header, self._calling_ae_title)
             self._known.insert(0, _Known(stencil, transfer_syntax_uid, series))

@@ -37,8 +37,6 @@ from oxidicom.errors import DatasetError
 from oxidicom.records import Description, PacsFile, Series, SharedColumns
 from oxidicom.storage.paths import SeriesValues, file_name, series_directory
 
-_CANNOT_UNDERSTAND = 0xC000
-
 _SERIES_TAGS = tuple(tag for tag in KEYWORDS if tag not in (SOP_INSTANCE_UID, INSTANCE_NUMBER))
 _MOST_SERIES = 32
 
@@ -245,4 +243,4 @@ def _breaks_rules(tag: int) -> str:
 
 
 def _refused(tag: int, why: str) -> DatasetError:
-    return DatasetError(f"{KEYWORDS[tag]} is {why}", _CANNOT_UNDERSTAND, (tag,))
+    return DatasetError(f"{KEYWORDS[tag]} is {why}", offending_tags=(tag,))

@@ -18,14 +18,14 @@ from dataclasses import dataclass, field, replace
 
 from oxidicom.dataset.odd_dataset import read_odd_dataset
 from oxidicom.dataset.part10 import FileMeta, read_file_meta
-from oxidicom.dataset.scanner import Buffer, OddDatasetError, Scan, looks_implicit, scan
+from oxidicom.dataset.scanner import Buffer, OddDatasetError, Place, Scan, looks_implicit, scan
 from oxidicom.errors import DatasetError
 
-MOST_INFLATED_BYTES = 64 * 1024 * 1024
+MOST_INFLATED_BYTES = 16 * 1024 * 1024
 """So far a deflated dataset is inflated in search of the wanted tags."""
 
 _FIRST_INFLATED_BYTES = 64 * 1024
-_CANNOT_UNDERSTAND = 0xC000
+_MOST_AT_ONCE_BYTES = 1024 * 1024
 
 _IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 _EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
@@ -46,7 +46,7 @@ class Header:
     values: dict[int, bytes]
     """By tag. At most 4,096 bytes of each."""
     warnings: tuple[str, ...] = ()
-    places: Sequence[tuple[int, int, int]] = field(default=(), compare=False)
+    places: Sequence[Place] = field(default=(), compare=False)
     """Where the elements of the dataset are, if the scanner found them in the bytes in place (`scanner.Scan`)."""
 
 
@@ -68,19 +68,19 @@ def read_header_of_file(path: str) -> tuple[FileMeta, Header]:
         try:
             contents = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError:
-            raise DatasetError("file is empty", _CANNOT_UNDERSTAND) from None
+            raise DatasetError("file is empty") from None
     with contents:
         meta = read_file_meta(contents)
         header = _read(contents, meta.dataset_offset, meta.transfer_syntax_uid, complete=True)
     if header is None:
-        raise DatasetError("dataset cannot be read", _CANNOT_UNDERSTAND)
+        raise DatasetError("dataset cannot be read")
     return meta, replace(header, places=())
 
 
 def _read(buffer: Buffer, start: int, transfer_syntax_uid: str, *, complete: bool) -> Header | None:
     if len(buffer) <= start:
         if complete:
-            raise DatasetError("dataset is empty", _CANNOT_UNDERSTAND)
+            raise DatasetError("dataset is empty")
         return None
     if transfer_syntax_uid == _EXPLICIT_VR_BIG_ENDIAN:
         if not complete:
@@ -119,13 +119,13 @@ def _read_deflated(buffer: Buffer, start: int, *, complete: bool) -> Header | No
     while most <= MOST_INFLATED_BYTES:
         ended = inflation.extend(most)
         whole = inflation.reached_end or (ended and complete)
-        header = _read(bytes(inflation.inflated), 0, _EXPLICIT_VR_LITTLE_ENDIAN, complete=whole)
+        header = _read(inflation.inflated, 0, _EXPLICIT_VR_LITTLE_ENDIAN, complete=whole)
         if header is not None:
             return replace(header, places=())  # they are those of the inflated bytes
         if ended:
             return None
         most *= 2
-    raise DatasetError("deflated dataset is too large to find its header", _CANNOT_UNDERSTAND)
+    raise DatasetError("deflated dataset is too large to find its header")
 
 
 class _Inflation:
@@ -147,13 +147,13 @@ class _Inflation:
         """Inflate up to `most` bytes in total. Return True when the buffer has no more to give."""
         while (missing := most - len(self.inflated)) > 0 and not self._inflater.eof:
             if not self._waiting:
-                self._waiting = self._buffer[self._position : self._position + _FIRST_INFLATED_BYTES]
+                self._waiting = bytes(self._buffer[self._position : self._position + _FIRST_INFLATED_BYTES])
                 self._position += len(self._waiting)
             exhausted = not self._waiting
             try:
-                piece = self._inflater.decompress(self._waiting, missing)
+                piece = self._inflater.decompress(self._waiting, min(missing, _MOST_AT_ONCE_BYTES))
             except zlib.error:
-                raise DatasetError("deflated dataset cannot be inflated", _CANNOT_UNDERSTAND) from None
+                raise DatasetError("deflated dataset cannot be inflated") from None
             self._waiting = self._inflater.unconsumed_tail
             self.inflated += piece
             if exhausted and not piece:

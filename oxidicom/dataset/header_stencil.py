@@ -9,7 +9,7 @@ series.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from oxidicom.dataset.scanner import BEYOND, MOST_PLACES, MOST_VALUE_BYTES
+from oxidicom.dataset.scanner import BEYOND, MOST_PLACES, MOST_VALUE_BYTES, Place
 from oxidicom.dataset.wanted_tags import INSTANCE_NUMBER, SOP_INSTANCE_UID
 from oxidicom.stencil import Span, Stencil
 
@@ -18,8 +18,8 @@ MOST_BYTES = 16 * 1024
 
 _INSTANCE_TAGS = (SOP_INSTANCE_UID, INSTANCE_NUMBER)
 
-Places = Sequence[tuple[int, int, int]]
-"""Tag, start and end of the values of a dataset, as in `scanner.Scan`."""
+Places = Sequence[Place]
+"""Those of a dataset, as in `scanner.Scan`."""
 
 
 class InstanceValues(NamedTuple):

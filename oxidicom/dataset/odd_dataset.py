@@ -18,8 +18,6 @@ from oxidicom.errors import DatasetError
 MOST_ODD_BYTES = 1024 * 1024
 """So much of an odd dataset is looked at. It bounds the time of pydicom, microseconds for each element."""
 
-_CANNOT_UNDERSTAND = 0xC000
-
 
 def read_odd_dataset(buffer: Buffer, start: int, *, implicit: bool, little_endian: bool) -> dict[int, bytes]:
     """Return the raw values of the wanted tags of the dataset from `start` to the end of `buffer`.
@@ -42,9 +40,9 @@ def read_odd_dataset(buffer: Buffer, start: int, *, implicit: bool, little_endia
             )
             elements: list[object] = [dataset.get_item(tag) for tag in KEYWORDS if tag in dataset]
     except Exception as error:  # pydicom has no common error, and hostile bytes find them all
-        raise DatasetError("dataset cannot be read", _CANNOT_UNDERSTAND) from error
+        raise DatasetError("dataset cannot be read") from error
     found = [element for element in elements if isinstance(element, RawDataElement)]
     bounded = stopped or start + len(head) == len(buffer)
     if not bounded or any(len(element.value or b"") != element.length for element in found):
-        raise DatasetError("dataset cannot be read", _CANNOT_UNDERSTAND)
+        raise DatasetError("dataset cannot be read")
     return {int(element.tag): (element.value or b"")[:MOST_VALUE_BYTES] for element in found}

@@ -13,7 +13,6 @@ from oxidicom.dataset.scanner import Buffer
 from oxidicom.errors import DatasetError
 
 _PREAMBLE = bytes(128) + b"DICM"
-_CANNOT_UNDERSTAND = 0xC000
 
 _MOST_UID_CHARACTERS = 64
 _MOST_META_BYTES = 64 * 1024
@@ -56,7 +55,7 @@ def build_file_meta(
     a UID is longer than 64 characters.
     """
     if max(len(sop_class_uid), len(sop_instance_uid)) > _MOST_UID_CHARACTERS:
-        raise DatasetError("a UID has more than 64 characters", _CANNOT_UNDERSTAND)
+        raise DatasetError("a UID has more than 64 characters")
     instance = _encode_value(b"UI", sop_instance_uid)
     before, after = _around_instance(sop_class_uid, len(instance), transfer_syntax_uid, calling_ae_title, our_ae_title)
     return b"".join((before, instance, after))
@@ -121,7 +120,7 @@ def read_file_meta(buffer: Buffer) -> FileMeta:
             raise _bad_file_meta()
         while offset < end:
             element, value_offset, length = _next_element(buffer, offset)
-            values[element] = buffer[value_offset : value_offset + length]
+            values[element] = bytes(buffer[value_offset : value_offset + length])
             offset = value_offset + length
     except struct.error:
         raise _bad_file_meta() from None
@@ -153,4 +152,4 @@ def _text(values: dict[int, bytes], element: int) -> str:
 
 
 def _bad_file_meta() -> DatasetError:
-    return DatasetError("file meta information cannot be read", _CANNOT_UNDERSTAND)
+    return DatasetError("file meta information cannot be read")

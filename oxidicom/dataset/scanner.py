@@ -33,15 +33,14 @@ MOST_PLACES = 512
 BEYOND = -1
 """Stands for the tag of the first element past the wanted ones."""
 
-_CANNOT_UNDERSTAND = 0xC000
 _UNDEFINED = 0xFFFFFFFF
 
 _explicit_element = struct.Struct("<IHH").unpack_from
 _implicit_element = struct.Struct("<II").unpack_from
 _long_length = struct.Struct("<I").unpack_from
 
-Buffer = bytes | mmap.mmap
-"""Slices of both are bytes."""
+Buffer = bytes | bytearray | mmap.mmap
+"""Their slices can be compared with bytes and searched, those of a memoryview cannot."""
 
 
 class OddDatasetError(Exception):
@@ -74,13 +73,12 @@ _ITEM_DELIMITER = _little_endian(0xFFFEE00D)
 _SEQUENCE_DELIMITER = _little_endian(0xFFFEE0DD)
 
 
-class Place(NamedTuple):
-    """Where the value of an element is."""
+Place = tuple[int, int, int]
+"""Where the value of an element is: tag, start and end.
 
-    tag: int
-    """Of a wanted element; BEYOND; 0 of any other and of all inside sequences of undefined length."""
-    start: int
-    end: int
+The tag is that of a wanted element, BEYOND, or 0: any other, and all inside sequences of undefined length. A plain
+tuple, for one is made for each element.
+"""
 
 
 class Scan(NamedTuple):
@@ -88,7 +86,7 @@ class Scan(NamedTuple):
 
     values: dict[int, bytes]
     """The raw values of the wanted tags, at most MOST_VALUE_BYTES of each."""
-    places: list[tuple[int, int, int]]
+    places: list[Place]
     """A `Place` for each element in ascending order, headers between them; with more than MOST_PLACES only the first
     of them. The last one is BEYOND, empty and right behind the tag of its element, unless the dataset ends before."""
 
@@ -112,26 +110,26 @@ def scan(buffer: Buffer, start: int, *, implicit: bool, complete: bool) -> Scan 
     length is left out.
     """
     values: dict[int, bytes] = {}
-    places: list[tuple[int, int, int]] = []
+    places: list[Place] = []
     walk = _walk_implicit if implicit else _walk_explicit
     try:
         for place in walk(buffer, start, iter(range(MOST_STEPS))):
             tag, value_at, end = place
             if tag > 0:
-                values[tag] = buffer[value_at : min(end, value_at + MOST_VALUE_BYTES)]
+                values[tag] = bytes(buffer[value_at : min(end, value_at + MOST_VALUE_BYTES)])
             if len(places) < MOST_PLACES:
                 places.append(place)
     except _MoreNeededError:
         if not complete:
             return None
-        raise DatasetError("dataset ends inside an element", _CANNOT_UNDERSTAND) from None
+        raise DatasetError("dataset ends inside an element") from None
     except EOFError:
         if not complete:
             return None
     return Scan(values, places)
 
 
-def _walk_explicit(buffer: Buffer, position: int, steps: Iterator[int]) -> Iterator[tuple[int, int, int]]:
+def _walk_explicit(buffer: Buffer, position: int, steps: Iterator[int]) -> Iterator[Place]:
     """Yield the places of elements in Explicit VR (PS3.5, 7.1.2) up to the first past the wanted ones.
 
     Raise EOFError when the buffer ends before that one, and _MoreNeededError when it ends inside an element:
@@ -161,7 +159,7 @@ def _walk_explicit(buffer: Buffer, position: int, steps: Iterator[int]) -> Itera
     raise _too_many()
 
 
-def _walk_implicit(buffer: Buffer, position: int, steps: Iterator[int]) -> Iterator[tuple[int, int, int]]:
+def _walk_implicit(buffer: Buffer, position: int, steps: Iterator[int]) -> Iterator[Place]:
     """Yield the places of elements in Implicit VR (PS3.5, 7.1.3), as `_walk_explicit` does."""
     try:
         for _ in steps:
@@ -181,7 +179,7 @@ def _walk_implicit(buffer: Buffer, position: int, steps: Iterator[int]) -> Itera
     raise _too_many()
 
 
-_Places = Generator[tuple[int, int, int], None, int]
+_Places = Generator[Place, None, int]
 """The places of elements that nobody wants; returned is the position after them."""
 
 
@@ -200,7 +198,7 @@ def _walk_sequence(buffer: Buffer, position: int, implicit: bool, steps: Iterato
     some devices keep their private sequences so in a dataset of explicit VR.
     """
     if depth > MOST_DEPTH:
-        raise DatasetError("sequences are nested too deep", _CANNOT_UNDERSTAND)
+        raise DatasetError("sequences are nested too deep")
     for _ in steps:
         tag, length = _implicit_element(buffer, position)
         position += 8
@@ -251,4 +249,4 @@ def _end(buffer: Buffer, position: int) -> Exception:
 
 
 def _too_many() -> DatasetError:
-    return DatasetError("dataset has too many elements", _CANNOT_UNDERSTAND)
+    return DatasetError("dataset has too many elements")

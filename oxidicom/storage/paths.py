@@ -40,7 +40,6 @@ MOST_COMPONENT_CHARACTERS = 255
 _MOST_NAME_CHARACTERS = MOST_PATH_CHARACTERS - MOST_DIRECTORY_CHARACTERS - 1
 _DIGEST_CHARACTERS = 8
 _MOST_UNSIGNED = 0xFFFF_FFFF
-_CANNOT_UNDERSTAND = 0xC000
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9.\-]+")
 _UNSIGNED = re.compile(r"\+?0*([0-9]{1,10})", re.ASCII)
@@ -125,7 +124,7 @@ def series_directory(values: SeriesValues) -> str:
     """
     calling_ae_title = sanitize(values.calling_ae_title)
     if calling_ae_title in ("", ".", "..") or len(calling_ae_title) > MOST_COMPONENT_CHARACTERS:
-        raise DatasetError("calling AE title is no name of a directory", _CANNOT_UNDERSTAND)
+        raise DatasetError("calling AE title is no name of a directory")
     root = f"{PACS_ROOT}/{calling_ae_title}/"
     components = _components(values)
     limit = _text_limit(components, MOST_DIRECTORY_CHARACTERS - len(root))
@@ -174,7 +173,7 @@ def _too_long(values: SeriesValues) -> DatasetError:
         SERIES_NUMBER: len(sanitize(values.series_number)),
     }
     tag = max(lengths, key=lengths.__getitem__)
-    return DatasetError(f"{KEYWORDS[tag]} is too long for a path", _CANNOT_UNDERSTAND, (tag,))
+    return DatasetError(f"{KEYWORDS[tag]} is too long for a path", offending_tags=(tag,))
 
 
 def file_name(instance_number: str, sop_instance_uid: str) -> str:
@@ -185,7 +184,7 @@ def file_name(instance_number: str, sop_instance_uid: str) -> str:
     """
     name = f"{number(instance_number, 'InstanceNumber', 4)}-{sanitize(sop_instance_uid)}.dcm"
     if len(name) > _MOST_NAME_CHARACTERS:
-        raise DatasetError("InstanceNumber is too long for a path", _CANNOT_UNDERSTAND, (INSTANCE_NUMBER,))
+        raise DatasetError("InstanceNumber is too long for a path", offending_tags=(INSTANCE_NUMBER,))
     return name
 
 

@@ -175,8 +175,13 @@ def ledger_mtime_ns(directory: str) -> int:
 
 def describe_entry(path: str) -> Description:
     """Read what the listener knew about an entry from the entry itself. Raise DatasetError or OSError."""
-    meta, header = read_header_of_file(path)
-    return describe(header, meta.calling_ae_title)
+    try:
+        meta, header = read_header_of_file(path)
+        return describe(header, meta.calling_ae_title)
+    except (DatasetError, OSError):
+        raise
+    except Exception as error:  # a bug of ours must not stop every rescan at the same entry
+        raise DatasetError(f"unexpected {type(error).__name__}") from error
 
 
 def end_for_the_dead(directory: str, how: str = "listener died") -> bool:

@@ -2,7 +2,7 @@
 
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from tests.fixtures.storage import describe_file
-from workers.batching import MOST_IN_BATCH, MOST_PENDING, Pending
+from workers.batching import MOST_ENDS, MOST_IN_BATCH, MOST_PENDING, Pending
 from workers.messages import Instance, NoteStored
 
 FILE = describe_file().file
@@ -52,3 +52,12 @@ def test_memory_is_bounded():
         assert not pending.full
         pending.add(instance(number))
     assert pending.full
+
+
+def test_counts_that_wait_take_no_room_from_what_they_wait_for():
+    pending = Pending()
+    for number in range(MOST_ENDS + 1):
+        pending.add(NoteStored("A", str(number), COMMITTED_COUNT_KEY, "1", FILE))
+    assert pending.room == MOST_PENDING
+    assert len(pending.ends()) == MOST_ENDS
+    assert pending.ends()[0].series_hash == "1", "that which waits longest is left to the next rescan"

@@ -1,5 +1,6 @@
 """The metadata of a series: what was decided once is neither asked nor decided anew."""
 
+import errno
 import os
 import types
 
@@ -7,11 +8,13 @@ import pytest
 
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.storage.final_tree import FinalTree
-from oxidicom.storage.ledger import Ledger
+from oxidicom.storage.ledger import LEDGER_NAME, Ledger, LedgerWriter, SeriesOpened
 from oxidicom.storage.names import DUE, REGISTERED, STORED, NoteName
 from oxidicom.storage.paths import series_hash
-from oxidicom.storage.spool import contents
+from oxidicom.storage.rejected import rejected_of
+from oxidicom.storage.spool import contents, remove_tree
 from tests.fixtures.storage import describe_file
+from workers import retries
 from workers.messages import Instance, SeriesCounted, SeriesSeen, ToInquiry, ToRegistration
 from workers.notes import SeriesNotes
 from workers.queues import Queue
@@ -103,3 +106,52 @@ def test_the_count_comes_at_the_end_and_after_the_answer(notes, shared):
     notes.take_answers()
     notes.write_due()
     assert there(shared) == {(EXPECTED, STORED), (COMMITTED, STORED)}
+
+
+def decide(notes, shared):
+    """Have one note due, that of EXPECTED."""
+    notes.take_up(ASSOCIATION, SERIES, [touch(shared, EXPECTED, DUE)])
+
+
+def test_a_note_that_the_tree_does_not_take_is_tried_again(notes, shared, tmp_path, monkeypatch):
+    decide(notes, shared)
+
+    def refuse(path):
+        raise FileNotFoundError(errno.ENOENT, "the files root is gone")
+
+    monkeypatch.setattr(notes._tree, "place_empty", refuse)
+    notes.write_due()
+    assert there(shared) == {(EXPECTED, DUE)}
+    monkeypatch.undo()
+    monkeypatch.setattr(retries.time, "monotonic", lambda: 1e12)
+    notes.write_due()
+    assert there(shared) == {(EXPECTED, STORED)}
+
+
+def test_a_note_whose_path_is_not_to_be_had_is_set_aside_in_the_end(notes, shared, monkeypatch):
+    ledger = LedgerWriter(os.path.join(shared.directory.spool, ASSOCIATION, LEDGER_NAME))
+    ledger.append(SeriesOpened(HASH, DESCRIPTION.series))
+    ledger.close()
+    decide(notes, shared)
+
+    def refuse(path):
+        raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
+
+    now = [0.0]
+    monkeypatch.setattr(retries.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(notes._tree, "place_empty", refuse)
+    for _ in range(8):
+        notes.write_due()
+        now[0] += 100.0
+    assert there(shared) == set()
+    (aside,) = rejected_of(shared.directory.rejected, ASSOCIATION)
+    assert (aside.name, aside.reason) == (EXPECTED, "cannot be written: Not a directory")
+    assert not notes._retries.is_due
+
+
+def test_a_note_of_an_association_that_is_gone_is_forgotten(notes, shared):
+    decide(notes, shared)
+    remove_tree(os.path.join(shared.directory.spool, ASSOCIATION))
+    notes.write_due()
+    assert not notes._retries.is_due
+    assert shared.registration_queue.get() is None

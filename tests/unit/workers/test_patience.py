@@ -25,7 +25,7 @@ class Peer:
         return self
 
     def send(self, data, after_seconds=0.0):
-        overrun = self.patience.wait(after_seconds, len(data))
+        overrun = self.patience.waited(after_seconds, len(data))
         if data:
             self.listener.receive(data)
         return overrun

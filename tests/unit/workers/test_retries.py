@@ -22,20 +22,21 @@ def fail(retries, code, times):
 def test_each_try_waits_longer(clock):
     retries = Retries()
     fail(retries, errno.EACCES, 1)
-    assert not retries.due()
+    assert not retries.is_due
     clock[0] = 1.0
-    assert retries.take_due() == ["x"]
+    assert retries.due() == ["x"]
     fail(retries, errno.EACCES, 1)
     clock[0] = 2.5
-    assert not retries.due()
+    assert not retries.is_due
 
 
 def test_what_the_file_itself_is_to_blame_for_ends(clock):
     assert fail(Retries(), errno.EACCES, 8) == [True] * 7 + [False]
 
 
-def test_a_full_disk_is_waited_for_as_long_as_it_takes(clock):
-    assert all(fail(Retries(), errno.ENOSPC, 100))
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.ENOENT, errno.ETIMEDOUT, errno.ENOTCONN, None])
+def test_a_storage_that_is_full_or_away_is_waited_for_as_long_as_it_takes(code, clock):
+    assert all(fail(Retries(), code, 100))
 
 
 def test_a_success_forgets(clock):
@@ -43,4 +44,4 @@ def test_a_success_forgets(clock):
     fail(retries, errno.EACCES, 1)
     retries.forget("x")
     assert not retries.knows("x")
-    assert not retries.due()
+    assert not retries.is_due

@@ -1,5 +1,6 @@
 """What the storage worker remembers of an association does not keep it from one that is put back."""
 
+import errno
 import os
 import types
 
@@ -7,12 +8,13 @@ import pytest
 
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.settings import Settings
+from oxidicom.storage import spool as spool_module
 from oxidicom.storage.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, NoteName
 from oxidicom.storage.paths import series_hash
 from oxidicom.storage.spool import Reception, contents, remove_finished
-from tests.fixtures.storage import describe_file, entry_file
-from workers.messages import SeriesCounted, ToInquiry, ToRegistration, ToStorage
+from tests.fixtures.storage import entry_file
+from workers.messages import Instance, SeriesCounted, ToInquiry, ToRegistration, ToStorage
 from workers.queues import Queue
 from workers.scoreboard import Role, Scoreboard
 from workers.storage import StorageWorker
@@ -67,24 +69,29 @@ def make_association(spool, tmp_path, notes_at=REGISTERED, received=0):
     return directory, name, notes
 
 
+def rescan(worker):
+    worker._rescan.somebody_died()
+    worker._rescan.run_if_due(worker._store_new)
+
+
 def test_an_association_is_taken_up_again_although_it_was_settled_a_moment_ago(worker, spool, tmp_path):
     directory, _, _ = make_association(spool, tmp_path)
-    worker._rescan()
-    assert directory in worker._settled
+    rescan(worker)
+    assert directory in worker._rescan._settled
     remove_finished(directory)
     _, name, notes = make_association(spool, tmp_path, notes_at=DUE, received=1)
-    worker._rescan()
+    rescan(worker)
     worker._notes.write_due()
     assert set(contents(directory)) == {(one, STORED) for one in (name, *notes)}
 
 
 def test_what_has_its_notes_is_not_asked_again_because_of_an_instance(worker, spool, tmp_path):
     directory, name, notes = make_association(spool, tmp_path, received=1)
-    worker._rescan()
+    rescan(worker)
     worker._notes.take_answers()
     assert worker._shared.inquiry_queue.get() is None
     assert set(contents(directory)) == {(name, STORED), *((note, REGISTERED) for note in notes)}
-    assert directory in worker._settled
+    assert directory in worker._rescan._settled
 
 
 def test_what_cannot_be_set_aside_is_left_alone_and_the_rest_goes_on(worker, spool, tmp_path):
@@ -96,19 +103,100 @@ def test_what_cannot_be_set_aside_is_left_alone_and_the_rest_goes_on(worker, spo
     os.rmdir(rejected)
     with open(rejected, "wb"):
         pass
-    worker._rescan()
+    rescan(worker)
     there = set(contents(directory))
     assert {(name, STORED), (damaged, RECEIVED)} <= there
-    assert worker._received_in(directory) == []
+    assert worker._rescan._received_in(directory) == []
 
 
-def test_an_entry_that_its_living_listener_is_about_to_write_is_left_alone(worker, spool):
+@pytest.fixture
+def living(worker, spool):
+    """The reception of an association whose listener lives."""
     reception = Reception(spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
     worker._shared.scoreboard.slots[1].begin(Role.LISTENER, 1)
     worker._shared.scoreboard.slots[1].hold(ASSOCIATION, "TEST")
-    name = reception.name_of(reception.next_number(), 1000, describe_file())
-    os.close(reception.create(name.at(RECEIVED)))
-    worker._rescan()
-    assert dict(contents(reception.directory)) == {name: RECEIVED}
-    assert os.listdir(worker._shared.directory.rejected) == []
+    yield reception
     reception.end("released", 0)
+
+
+def write_entry(reception, tmp_path):
+    """Write an instance under its committed name, as a listener does before it enters it in the ledger."""
+    description = entry_file(tmp_path / "entry")
+    data = (tmp_path / "entry").read_bytes()
+    name = reception.name_of(reception.next_number(), len(data), description)
+    descriptor = reception.create(name.at(RECEIVED))
+    os.write(descriptor, data)
+    os.close(descriptor)
+    return name, description
+
+
+def test_what_a_living_listener_has_not_entered_in_the_ledger_is_left_alone(worker, living, tmp_path):
+    """It may still refuse it: what was registered by then would be counted by nobody."""
+    counted, description = write_entry(living, tmp_path)
+    living.enter_in_ledger(counted, description)
+    uncounted, _ = write_entry(living, tmp_path)
+    rescan(worker)
+    assert dict(contents(living.directory)) == {counted: STORED, uncounted: RECEIVED}
+    assert os.listdir(worker._shared.directory.rejected) == []
+
+
+def test_what_the_ledger_counts_but_was_cut_off_is_set_aside(worker, living, tmp_path):
+    name, description = write_entry(living, tmp_path)
+    living.enter_in_ledger(name, description)
+    os.truncate(os.path.join(living.directory, name.at(RECEIVED)), 10)
+    rescan(worker)
+    assert dict(contents(living.directory)) == {}
+    assert os.listdir(os.path.join(worker._shared.directory.rejected, ASSOCIATION))
+
+
+def test_a_bug_at_one_entry_sets_it_aside_and_the_rest_goes_on(worker, spool, tmp_path, monkeypatch):
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    monkeypatch.setattr(spool_module, "read_header_of_file", lambda path: {}[path])
+    rescan(worker)
+    assert (name, RECEIVED) not in set(contents(directory))
+    assert directory in worker._rescan._settled
+
+
+def instance_of(directory, name, tmp_path):
+    description = entry_file(tmp_path / "other")
+    return Instance(os.path.basename(directory), *name, 0, description.file)
+
+
+def test_a_failed_instance_whose_entry_is_gone_is_forgotten(worker, spool, tmp_path):
+    """A message and a rescan may tell of the same one; what waits for its next try must not wait for ever."""
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    message = instance_of(directory, name, tmp_path)
+    worker._fail(message, OSError(errno.EIO, "x"))
+    worker._untrusted.add(message)
+    os.unlink(os.path.join(directory, name.at(RECEIVED)))
+    worker._store([message])
+    assert not worker._retries.knows(message)
+    assert not worker._untrusted
+
+
+def test_ledger_and_directory_are_synced_with_a_lone_instance(worker, spool, tmp_path, monkeypatch):
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    synced = []
+    monkeypatch.setattr(worker._sync, "sync", synced.extend)
+    worker._store([instance_of(directory, name, tmp_path)])
+    assert set(synced) == {
+        os.path.join(directory, name.at(RECEIVED)),
+        os.path.join(directory, LEDGER_NAME),
+        directory,
+    }
+
+
+def test_after_a_failed_sync_the_entry_is_written_anew(worker, spool, tmp_path, monkeypatch):
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    path = os.path.join(directory, name.at(RECEIVED))
+    before = os.stat(path).st_ino
+
+    def fail(_):
+        raise OSError(errno.EIO, "x")
+
+    monkeypatch.setattr(worker._sync, "sync", fail)
+    message = instance_of(directory, name, tmp_path)
+    worker._store([message])
+    monkeypatch.undo()
+    worker._store([message])
+    assert os.stat(os.path.join(directory, name.at(STORED))).st_ino != before

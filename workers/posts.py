@@ -1,0 +1,56 @@
+"""The posts of the gateway: each is one process that there is to be, whoever holds it at the moment."""
+
+import dataclasses
+
+from workers.doorman import Doorman
+from workers.inquiry import InquiryWorker
+from workers.listener import Listener
+from workers.observer import Observer
+from workers.process import Backoff, Worker
+from workers.registration import RegistrationWorker
+from workers.scoreboard import Role, Slot
+from workers.shared import Shared
+from workers.storage import StorageWorker
+from workers.vigil import Vigil
+
+STUCK_SECONDS = 30.0
+"""A process that gave no sign of life for so long is stuck. Each gives one every few seconds at least."""
+
+
+@dataclasses.dataclass
+class Post:
+    """A post, as the supervisor keeps it."""
+
+    role: Role
+    index: int
+    slot: Slot
+    pid: int = 0
+    """Of the process that holds it; 0 while nobody does."""
+    born: float = 0.0
+    """When that process was started, on the monotonic clock."""
+    backoff: Backoff = dataclasses.field(default_factory=lambda: Backoff(0.1, 10.0))
+    vigil: Vigil = dataclasses.field(default_factory=lambda: Vigil(STUCK_SECONDS))
+    finished: bool = False
+    """During the drain: its process has ended in order, and it has no successor."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the log."""
+        return f"{self.role.name.lower()} {self.index}"
+
+
+def worker_for(post: Post, shared: Shared) -> Worker:
+    """Return the work that is done at a post. Call it in the process that is to do it."""
+    match post.role:
+        case Role.LISTENER:
+            return Listener(shared, post.slot)
+        case Role.STORAGE:
+            return StorageWorker(shared, post.slot, post.index)
+        case Role.DOORMAN:
+            return Doorman(shared, post.slot)
+        case Role.INQUIRY:
+            return InquiryWorker(shared, post.slot)
+        case Role.REGISTRATION:
+            return RegistrationWorker(shared, post.slot)
+        case _:
+            return Observer(shared, post.slot)

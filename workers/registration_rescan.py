@@ -1,0 +1,110 @@
+"""What the registration worker finds in the spool by itself: what is stored, and no message told.
+
+It is *behind* when something may wait of which no message is to come: a hint found no room, a process died, or memory
+was full before the end of the spool. Until it has caught up it listens to no message, but takes from the spool, the
+oldest first: else those that never stop coming would be served before those that wait.
+"""
+
+import heapq
+import itertools
+import os
+import time
+from collections.abc import Iterator
+
+from loguru import logger
+
+from oxidicom.errors import DatasetError
+from oxidicom.storage.custom_metadata import metadata_row
+from oxidicom.storage.names import STORED, EntryName, NoteName
+from oxidicom.storage.spool import associations, contents, describe_entry, ledger_of
+from workers.asides import Asides
+from workers.batching import Pending
+from workers.finishing import Finishing
+from workers.messages import Instance, NoteStored
+from workers.scoreboard import Counter, Role, Slot, State
+from workers.shared import Shared
+
+_RESCAN_SECONDS = 10.0
+
+
+class RegistrationRescan:
+    """The rescans of the registration worker, which fill `pending`."""
+
+    def __init__(self, shared: Shared, slot: Slot, pending: Pending, finishing: Finishing, asides: Asides) -> None:
+        self._slot = slot
+        self._pending = pending
+        self._finishing = finishing
+        self._asides = asides
+        self._spool = shared.directory.spool
+        self._queue = shared.registration_queue
+        self._storage_slots = shared.scoreboard.of_role(Role.STORAGE)
+        self._dropped_seen = 0
+        self._is_behind = False
+        self._due = 0.0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something older may wait in the spool than the messages tell of."""
+        return self._is_behind or self._dropped != self._dropped_seen
+
+    @property
+    def _dropped(self) -> int:
+        return sum(slot[Counter.HINTS_DROPPED] for slot in self._storage_slots)
+
+    def somebody_died(self) -> None:
+        """What the dead had to tell is found by the next rescan."""
+        self._is_behind = True
+
+    def run_if_due(self) -> None:
+        """Look through the spool when it is behind, and now and then. Call it when nothing else is to be registered."""
+        if not self.is_behind and time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + _RESCAN_SECONDS
+        self._dropped_seen = self._dropped
+        if self._is_behind:
+            while self._queue.get():
+                pass  # what these tell is found as well, and what comes after them is queued behind
+        self._is_behind = not self._run()
+
+    def _run(self) -> bool:
+        """Take up what is stored, oldest first. Return False when memory was full before the end."""
+        for directory in associations(self._spool):
+            self._slot.beat(State.WORKING)
+            for name in self._stored_in(directory, self._pending.room + 1):
+                if self._pending.full:
+                    return False
+                self._slot.beat(State.WORKING)
+                self._take_up(directory, name)
+            self._finishing.remove_if_finished(os.path.basename(directory))
+        return True
+
+    def _stored_in(self, directory: str, most: int) -> list[EntryName | NoteName]:
+        """Return up to `most` things in `directory` that are to be registered, the oldest instances first."""
+        entries = (name for name in self._ready_in(directory) if isinstance(name, EntryName))
+        notes = (name for name in self._ready_in(directory) if isinstance(name, NoteName))
+        return [*heapq.nsmallest(most, entries), *itertools.islice(notes, most)]
+
+    def _ready_in(self, directory: str) -> Iterator[EntryName | NoteName]:
+        association = os.path.basename(directory)
+        for name, state in contents(directory):
+            if state == STORED and not self._asides.leaves_alone(association, name, state):
+                yield name
+
+    def _take_up(self, directory: str, name: EntryName | NoteName) -> None:
+        association = os.path.basename(directory)
+        try:
+            if isinstance(name, EntryName):
+                path = os.path.join(directory, name.at(STORED))
+                file = describe_entry(path).file
+                self._pending.add(Instance(association, *name, os.stat(path).st_mtime_ns, file))
+            elif (ledger := ledger_of(directory)) and name.series_hash in ledger.series:
+                row = metadata_row(association, ledger.series[name.series_hash], name)
+                self._pending.add(NoteStored(association, *name, row))
+        except FileNotFoundError:
+            pass  # it went on while we looked
+        except OSError as error:
+            logger.bind(association=association).warning(
+                "An entry of the spool cannot be read: {reason}", reason=error.strerror, action="take_up_failed"
+            )
+        except DatasetError as error:
+            self._asides.set_aside(association, name, STORED, f"not readable: {error}")
