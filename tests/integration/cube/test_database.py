@@ -4,6 +4,7 @@ import concurrent.futures
 import datetime
 import socket
 import threading
+import time
 
 import msgspec
 import psycopg
@@ -117,6 +118,28 @@ def test_one_bad_row_costs_one_row(bad, cube, rows):
     assert "x" * 101 not in str(outcome.refused[0][1])
 
 
+def backends(conninfo):
+    """Number of connections that the pool has made so far, by the pids of their servers."""
+    with psycopg.connect(conninfo) as connection:
+        found = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'oxidicom' AND datname = current_database()"
+        )
+        return {pid for (pid,) in found}
+
+
+def test_a_refused_row_costs_no_connection(cube, database, rows):
+    cube.register([file(1)])
+    before = backends(database)
+    outcome = register_isolating(
+        cube, [file(number, patient_sex="X" * (number % 5 == 0)) for number in range(2, 40)], []
+    )
+    assert len(outcome.refused) == 0
+    bad = [file(number, study_description="x" * (500 if number % 5 == 0 else 5)) for number in range(40, 80)]
+    outcome = register_isolating(cube, bad, [])
+    assert len(outcome.refused) == 8
+    assert backends(database) == before
+
+
 def test_a_stricter_table_names_its_constraint_and_no_value(cube, database, rows):
     execute(database, """ALTER TABLE pacsfiles_pacsfile ADD CONSTRAINT no_odd CHECK ("PatientID" <> 'secret')""")
     outcome = register_isolating(cube, [file(1, patient_id="secret"), file(2)], [])
@@ -178,10 +201,12 @@ def test_a_connection_that_swallows_packets_is_interrupted(proxied, proxy, rows)
     cube = Database(proxied, max_connections=1)
     cube.register([file(1)])
     proxy.swallow()
-    timer = threading.Timer(1.0, cube.interrupt)
-    timer.start()
+    for seconds, after_seconds in ((0.5, 30.0), (1.5, 1.0)):
+        threading.Timer(seconds, cube.interrupt, [after_seconds]).start()
+    began = time.monotonic()
     with pytest.raises(DatabaseUnavailableError):
         cube.register([file(2)])
+    assert time.monotonic() - began > 1.4, "the first was too early"
     proxy.heal()
     heals(lambda: cube.register([file(2)]))
     assert len(rows()) == 2

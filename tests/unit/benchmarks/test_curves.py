@@ -28,7 +28,7 @@ def some():
 
 @pytest.fixture
 def results(some):
-    return measure(some, 3, "", Console(file=open("/dev/null", "w")))
+    return measure(some, 3, "", Console(quiet=True))
 
 
 def test_rounds_go_forwards_and_backwards_by_turns(results):

@@ -1,5 +1,6 @@
 """A header is read from every encoding, and from nothing else than a dataset."""
 
+import tracemalloc
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -176,6 +177,19 @@ def test_a_deflation_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = deflater.compress(element(0x00091010, b"OB", bytes(4_000_000))) + deflater.flush()
     with pytest.raises(DatasetError, match="too large"):
         read_header(bomb, DEFLATED, complete=True)
+
+
+def test_a_deflation_bomb_costs_little_memory() -> None:
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    bomb = deflater.compress(element(0x00091010, b"OB", bytes(200_000_000))) + deflater.flush()
+    tracemalloc.start()
+    try:
+        with pytest.raises(DatasetError, match="too large"):
+            read_header(bomb, DEFLATED, complete=True)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 2 * header_module.MOST_INFLATED_BYTES
 
 
 @pytest.mark.parametrize("transfer_syntax_uid", ENCODINGS)

@@ -107,6 +107,71 @@ def test_a_directory_that_was_deleted_meanwhile_is_made_again(tree, root):
     assert (root / PATH).read_bytes() == b"one"
 
 
+def test_an_empty_file_is_made_although_its_directory_was_deleted_meanwhile(tree, root):
+    tree.place_empty(PATH)
+    shutil.rmtree(root / "SERVICES/PACS/A")
+    tree.place_empty(PATH)
+    assert (root / PATH).read_bytes() == b""
+
+
+def test_a_source_that_is_gone_is_told_apart_from_a_directory_that_is_gone(tree, root):
+    entry = source(root)
+    os.unlink(entry)
+    with pytest.raises(FileNotFoundError):
+        tree.place(entry, PATH)
+    assert not tree._directories._changed or not (root / PATH).exists()
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """The inodes of the directories and files that were synced."""
+    done = set()
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (done.add(os.fstat(descriptor).st_ino), fsync(descriptor)))
+    return done
+
+
+def test_every_directory_that_got_an_entry_is_synced(tree, root, synced):
+    tree.place(source(root), PATH)
+    tree.sync_directories()
+    directory = root / PATH
+    while (directory := directory.parent) != root / "SERVICES":
+        assert directory.stat().st_ino in synced, directory
+
+
+def test_a_changed_directory_is_synced_before_it_is_closed(tree, root, synced):
+    tree.place(source(root), PATH)
+    directory = (root / PATH).parent.stat().st_ino
+    tree._directories.forget(os.path.dirname(PATH))
+    assert directory in synced
+
+
+def test_a_failed_sync_of_a_directory_is_made_good(tree, root, monkeypatch, synced):
+    tree.place(source(root), PATH)
+
+    def fail(_):
+        raise OSError(errno.EIO, "x")
+
+    with monkeypatch.context() as broken, pytest.raises(OSError):
+        broken.setattr(os, "fsync", fail)
+        tree.sync_directories()
+    tree.sync_directories()
+    assert (root / PATH).parent.stat().st_ino in synced
+
+
+def test_a_copy_is_durable_before_it_has_its_name(root, tree, synced):
+    entry = source(root)
+    tree.write_anew(entry)
+    assert os.stat(entry).st_ino in synced
+
+
+def test_a_probe_that_a_crash_left_is_no_obstacle(tree, root):
+    entry = source(root)
+    os.link(entry, root / "SERVICES" / ".oxidicom-probe")
+    assert links_work(entry, str(root))
+    assert os.listdir(root / "SERVICES") == ["PACS"]
+
+
 def test_a_directory_in_the_place_of_a_file_is_an_error_and_stays(tree, root):
     (root / PATH).mkdir(parents=True)
     with pytest.raises(OSError):

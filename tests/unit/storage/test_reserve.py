@@ -36,3 +36,18 @@ def test_below_it_no_instance_is_taken(free_bytes, free_inodes, refused, monkeyp
 def test_a_reserve_of_0_lets_the_disk_fill_up(monkeypatch):
     monkeypatch.setattr(os, "statvfs", lambda _: space(1 << 40, 0, 0))
     Reserve("/", 0).check()
+
+
+def test_it_is_looked_at_again_when_the_credit_is_used_up(monkeypatch):
+    free = [1 << 30]
+    looks = []
+    monkeypatch.setattr(os, "statvfs", lambda _: looks.append(1) or space(1 << 40, free[0]))
+    reserve = Reserve("/", 0)
+    for _ in range(100):
+        reserve.use(64 * 1024)
+    assert 1 < len(looks) < 10, "4 MiB at a time"
+    free[0] = 0
+    reserve._reserve_bytes = 1 << 20
+    with pytest.raises(DatasetError):
+        for _ in range(100):
+            reserve.use(64 * 1024)

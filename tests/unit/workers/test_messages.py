@@ -35,7 +35,7 @@ def the_longest_instance() -> Instance:
     }
     values |= dict.fromkeys((STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID), b"1." + b"2" * 62)
     file = describe(Header(values), "\xff" * 16).file
-    return Instance(ULID, 2**53, "f" * 16, 2**63, 2**63, file)
+    return Instance(ULID, 2**53, "f" * 20, 2**63, 2**63, file)
 
 
 def test_the_longest_instances_fit_one_message() -> None:

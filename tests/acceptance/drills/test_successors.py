@@ -1,0 +1,41 @@
+"""A process that dies has a successor, also when the successor cannot begin at first."""
+
+import os
+import signal
+
+import pytest
+
+from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
+from tests.dicom import make_series, send
+from tests.waiting import wait_until
+
+
+def test_a_storage_worker_that_cannot_boot_for_a_while_stops_nothing_else(make_gateway, rows, tmp_path):
+    gateway = make_gateway(CHRIS_LISTENER_THREADS="2", TOKIO_WORKER_THREADS="1")
+    tree = gateway.files_root / "SERVICES" / "PACS"
+    away = tree.with_name("away")
+    tree.rename(away)
+    tree.touch()  # a file where its directory has to be
+    os.kill(gateway.pids_of("storage")[0], signal.SIGKILL)
+    wait_until(lambda: len(gateway.lines("process_died")) >= 3, "two successors could not boot", 30)
+    assert gateway.lines("cannot_boot")
+    paths = make_series(tmp_path / "in", 3, "1.2.3")
+    assert [status.Status for status in send(gateway.port, paths)] == [0] * 3, "the spool takes them"
+    tree.unlink()
+    away.rename(tree)
+    settled(gateway)
+    nothing_lost(gateway, rows, {f"1.2.3.{number}": path for number, path in enumerate(paths, 1)})
+    assert metadata_is_right(rows(metadata=True)) == 3
+
+
+@pytest.mark.strace
+def test_a_fork_that_fails_is_tried_again(make_gateway, inject, rows, tmp_path):
+    gateway = make_gateway(CHRIS_LISTENER_THREADS="2", TOKIO_WORKER_THREADS="1")
+    inject(gateway.process.pid, "/^(clone|fork|vfork)", "error=EAGAIN:when=1")
+    os.kill(gateway.pids_of("registration")[0], signal.SIGKILL)
+    wait_until(lambda: gateway.lines("fork_failed"), "the fork fails")
+    wait_until(lambda: gateway.pids_of("registration"), "there is a successor")
+    (path,) = make_series(tmp_path / "in", 1, "1.2.3")
+    assert [status.Status for status in send(gateway.port, [path])] == [0]
+    settled(gateway)
+    nothing_lost(gateway, rows, {"1.2.3.1": path})

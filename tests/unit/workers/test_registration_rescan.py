@@ -1,0 +1,106 @@
+"""What the registration worker finds in the spool by itself, and what comes first when it is behind."""
+
+import os
+import types
+
+import pytest
+
+from oxidicom.storage.ledger import Started
+from oxidicom.storage.names import RECEIVED, STORED
+from oxidicom.storage.spool import Reception
+from tests.fixtures.storage import entry_file
+from workers import batching
+from workers.asides import Asides
+from workers.batching import Pending
+from workers.closing import ClosingAccounts
+from workers.finishing import Finishing
+from workers.messages import Instance, InstancesStored, ToRegistration
+from workers.queues import Queue
+from workers.registration_rescan import RegistrationRescan
+from workers.scoreboard import Counter, Role, Scoreboard
+
+OLDER, NEWER = "01HZ7TF03EZD364005NP332RBQ", "01HZ7TF03EZD364005NP332RBR"
+
+
+@pytest.fixture
+def shared(gateway_directory):
+    scoreboard = Scoreboard(4)
+    for slot, role in zip(scoreboard.slots[1:], (Role.STORAGE, Role.REGISTRATION, Role.LISTENER), strict=True):
+        slot.begin(role, 1)
+    queue = Queue(ToRegistration)
+    yield types.SimpleNamespace(directory=gateway_directory, scoreboard=scoreboard, registration_queue=queue)
+    queue.close()
+
+
+@pytest.fixture
+def rescan(shared):
+    slot = shared.scoreboard.slots[2]
+    asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
+    finishing = Finishing(shared, ClosingAccounts(slot))
+    made = RegistrationRescan(shared, slot, Pending(), finishing, asides)
+    made.run_if_due()
+    return made
+
+
+def store(shared, tmp_path, association, count=1):
+    """Make an association with so many stored instances, and return what a message would tell of them."""
+    reception = Reception(shared.directory.spool, Started(association, "TEST", "ChRIS", "127.0.0.1:1"))
+    told = []
+    for _ in range(count):
+        description = entry_file(tmp_path / "entry")
+        data = (tmp_path / "entry").read_bytes()
+        name = reception.name_of(reception.next_number(), len(data), description)
+        with open(os.path.join(reception.directory, name.at(STORED)), "wb") as file:
+            file.write(data)
+        reception.enter_in_ledger(name, description)
+        told.append(Instance(association, *name, 0, description.file))
+    reception.end("released", 0)
+    return told
+
+
+def pending(rescan):
+    return [(one.association, one.number) for one in rescan._pending.next_batch().instances]
+
+
+def test_a_dropped_hint_makes_it_behind_until_all_is_found(rescan, shared, tmp_path):
+    store(shared, tmp_path, OLDER)
+    shared.scoreboard.slots[1].add(Counter.HINTS_DROPPED)
+    assert rescan.is_behind
+    rescan.run_if_due()
+    assert pending(rescan) == [(OLDER, 1)]
+    assert not rescan.is_behind
+
+
+def test_without_a_reason_it_does_not_look(rescan, shared, tmp_path):
+    store(shared, tmp_path, OLDER)
+    rescan.run_if_due()
+    assert pending(rescan) == []
+
+
+def test_the_oldest_come_first_although_messages_tell_of_newer_ones(rescan, shared, tmp_path, monkeypatch):
+    monkeypatch.setattr(batching, "MOST_PENDING", 2)
+    told = store(shared, tmp_path, NEWER, 2)
+    store(shared, tmp_path, OLDER, 3)
+    shared.registration_queue.put(InstancesStored(told))
+    rescan.somebody_died()
+    rescan.run_if_due()
+    assert pending(rescan) == [(OLDER, 1), (OLDER, 2)]
+    assert rescan.is_behind, "memory was full before the end"
+    assert shared.registration_queue.get() is None, "what it told is found in the spool in its turn"
+
+
+def test_an_association_that_goes_on_is_not_asked_for_its_ledger(rescan, shared, tmp_path, monkeypatch):
+    store(shared, tmp_path, OLDER)
+    shared.scoreboard.slots[3].hold(OLDER, "TEST")
+    monkeypatch.setattr("workers.finishing.ledger_of", pytest.fail)
+    monkeypatch.setattr("workers.finishing.contents", lambda directory: iter(()))
+    rescan._finishing.remove_if_finished(OLDER)
+
+
+def test_what_is_only_received_is_left_to_storage(rescan, shared, tmp_path):
+    (one,) = store(shared, tmp_path, OLDER)
+    directory = os.path.join(shared.directory.spool, OLDER)
+    os.rename(os.path.join(directory, one.name.at(STORED)), os.path.join(directory, one.name.at(RECEIVED)))
+    rescan.somebody_died()
+    rescan.run_if_due()
+    assert pending(rescan) == []
