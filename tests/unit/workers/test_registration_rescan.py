@@ -104,3 +104,4 @@ def test_what_is_only_received_is_left_to_storage(rescan, shared, tmp_path):
     rescan.somebody_died()
     rescan.run_if_due()
     assert pending(rescan) == []
+    assert not rescan.is_behind
