@@ -28,6 +28,17 @@ _RESCAN_SECONDS = 10.0
 _ADOPT_SECONDS = 60.0
 
 
+def warn_of_orphan(path: str, error: OSError) -> None:
+    """Log that what a gateway left cannot be taken over."""
+    logger.warning(
+        "What another gateway left in {path} cannot be taken over: {reason}; "
+        "it belongs to this user only if both ran as the same one",
+        path=path,
+        reason=error.strerror,
+        action="adoption_failed",
+    )
+
+
 class StorageRescan:
     """The rescans of one storage worker."""
 
@@ -63,7 +74,7 @@ class StorageRescan:
             self._run(store)
 
     def _adopt(self) -> None:
-        adopted = self._shared.directory.adopt_orphans()
+        adopted = self._shared.directory.adopt_orphans(warn_of_orphan)
         if adopted:
             logger.warning(
                 "Took over {count} associations of a gateway that is gone",

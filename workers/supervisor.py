@@ -31,6 +31,7 @@ from workers.posts import STUCK_SECONDS, Post, worker_for
 from workers.process import EXIT_CANNOT_BOOT, spawn
 from workers.scoreboard import Counter, Phase, Role, State
 from workers.shared import Shared, roles_of, share
+from workers.storage_rescan import warn_of_orphan
 from workers.vigil import waits_for_disk
 
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -78,7 +79,7 @@ class Supervisor:
     def run(self) -> int:
         """Run until SIGTERM, SIGINT or a failure to boot. Return the exit status."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        adopted = self._shared.directory.adopt_orphans()
+        adopted = self._shared.directory.adopt_orphans(warn_of_orphan)
         self._shared.directory.remove_left_overs()
         if adopted:
             logger.info("Took up {count} unfinished associations", count=adopted, action="spool_adopted")

@@ -11,6 +11,8 @@ the directory itself, so no lock file can be lost or left.
 import contextlib
 import fcntl
 import os
+import stat
+from collections.abc import Callable
 
 from ulid import ULID
 
@@ -50,11 +52,12 @@ class GatewayDirectory:
                 "CHRIS_FILES_ROOT must be a directory that this user can write to"
             ) from error
 
-    def adopt_orphans(self) -> int:
+    def adopt_orphans(self, on_trouble: Callable[[str, OSError], None]) -> int:
         """Take over the associations of all gateways that are gone. Return how many were taken.
 
         Each association moves by one rename while the lock of its old owner is held here, so that two gateways
-        never take the same one, and a crash in the middle leaves each with the one or the other.
+        never take the same one, and a crash in the middle leaves each with the one or the other. `on_trouble` is told
+        of directories that cannot be taken over, which are left.
         """
         adopted = 0
         for orphan in gateway_paths(self._files_root):
@@ -64,8 +67,15 @@ class GatewayDirectory:
                 lock = _lock(orphan)
             except (BlockingIOError, FileNotFoundError):
                 continue
+            except OSError as error:  # it belongs to another user
+                on_trouble(orphan, error)
+                continue
             try:
                 adopted += self._adopt(orphan)
+            except FileNotFoundError:
+                pass  # another gateway took it over between our look and our lock
+            except OSError as error:
+                on_trouble(orphan, error)
             finally:
                 os.close(lock)
         return adopted
@@ -130,7 +140,16 @@ def gateway_paths(files_root: str) -> list[str]:
     except FileNotFoundError:
         return []
     paths = [os.path.join(private_root, name) for name in names if name != _REJECTED]
-    return [path for path in paths if os.path.isdir(spool_of(path))]
+    return [path for path in paths if _has_spool(path)]
+
+
+def _has_spool(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(spool_of(path)).st_mode)
+    except PermissionError:
+        return True  # of another user: not to be passed over without a word
+    except OSError:
+        return False
 
 
 def spool_of(gateway_path: str) -> str:

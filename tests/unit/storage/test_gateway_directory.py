@@ -1,14 +1,17 @@
 """Who owns a spool, and how an orphan is adopted."""
 
+import errno
+import fcntl
 import os
 
 import pytest
 
 from oxidicom.errors import BootError
+from oxidicom.storage import gateway_directory as module
 from oxidicom.storage.gateway_directory import GatewayDirectory, gateway_paths, is_running
 from oxidicom.storage.ledger import Started
 from oxidicom.storage.spool import Reception, associations, ledger_of
-from tests.fixtures.storage import commit, describe_file
+from tests.fixtures.storage import commit, describe_file, no_trouble
 
 STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")
 
@@ -26,7 +29,7 @@ def die(gateway_directory):
 
 def test_a_living_gateway_is_not_adopted(gateway_directory, tmp_path):
     receive(gateway_directory)
-    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans() == 0
+    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans(no_trouble) == 0
     assert len(associations(gateway_directory.spool)) == 1
 
 
@@ -34,11 +37,11 @@ def test_the_associations_of_a_dead_gateway_move_to_the_one_that_adopts_it(gatew
     receive(gateway_directory)
     die(gateway_directory)
     successor = GatewayDirectory(str(tmp_path / "files"))
-    assert successor.adopt_orphans() == 1
+    assert successor.adopt_orphans(no_trouble) == 1
     (directory,) = associations(successor.spool)
     assert ledger_of(directory).ended.how == "gateway died"
     assert not os.path.exists(gateway_directory.path)
-    assert successor.adopt_orphans() == 0
+    assert successor.adopt_orphans(no_trouble) == 0
 
 
 def test_an_empty_directory_is_removed_at_the_end(gateway_directory):
@@ -67,7 +70,7 @@ def test_what_a_death_left_hidden_is_removed_with_the_orphan(gateway_directory, 
     with open(os.path.join(gateway_directory.spool, ".probe-1"), "wb"):
         pass
     die(gateway_directory)
-    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans() == 0
+    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans(no_trouble) == 0
     assert not os.path.exists(gateway_directory.path)
 
 
@@ -76,7 +79,7 @@ def test_whether_a_gateway_runs_is_told_without_disturbing_anybody(gateway_direc
     assert is_running(gateway_directory.path)
     die(gateway_directory)
     assert not is_running(gateway_directory.path)
-    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans() == 1
+    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans(no_trouble) == 1
 
 
 def test_a_gateway_that_is_about_to_start_is_not_seen_before_it_has_its_lock(gateway_directory, tmp_path):
@@ -88,4 +91,38 @@ def test_a_gateway_that_is_about_to_start_is_not_seen_before_it_has_its_lock(gat
 def test_what_is_released_is_for_others(gateway_directory, tmp_path):
     receive(gateway_directory)
     gateway_directory.release()
-    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans() == 1
+    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans(no_trouble) == 1
+
+
+def test_what_cannot_be_taken_over_is_told_and_left(gateway_directory, tmp_path, monkeypatch):
+    receive(gateway_directory)
+    die(gateway_directory)
+    successor = GatewayDirectory(str(tmp_path / "files"))
+    told = []
+
+    def refuse(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "rename", refuse)
+        assert successor.adopt_orphans(lambda path, error: told.append((path, error.errno))) == 0
+    assert told == [(gateway_directory.path, errno.ENOSPC)]
+    assert successor.adopt_orphans(no_trouble) == 1
+
+
+def test_another_may_take_it_over_between_look_and_lock(gateway_directory, tmp_path, monkeypatch):
+    receive(gateway_directory)
+    die(gateway_directory)
+    first, second = (GatewayDirectory(str(tmp_path / "files")) for _ in range(2))
+    lock = module._lock
+
+    def overtaken(path):
+        descriptor = lock(path)
+        monkeypatch.setattr(module, "_lock", lock)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        assert first.adopt_orphans(no_trouble) == 1
+        return descriptor
+
+    monkeypatch.setattr(module, "_lock", overtaken)
+    assert second.adopt_orphans(no_trouble) == 0
+    assert len(associations(first.spool)) == 1

@@ -16,7 +16,7 @@ from oxidicom.storage.paths import series_hash
 from oxidicom.storage.put_back import ENDED, sole_use_of
 from oxidicom.storage.rejected import rejected_associations, rejected_of, set_aside
 from oxidicom.storage.spool import associations, contents, end_for_the_dead, ledger_of, remove_finished
-from tests.fixtures.storage import entry_file
+from tests.fixtures.storage import entry_file, no_trouble
 
 ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
 OTHER = "01HZ7TF03EZD364005NP332RBR"
@@ -202,10 +202,10 @@ def test_an_adopter_leaves_an_association_whose_namesake_is_not_finished(storage
     gateway = GatewayDirectory(str(storage.root))
     namesake = os.path.join(gateway.spool, ASSOCIATION)
     os.mkdir(namesake)
-    assert gateway.adopt_orphans() == 0
+    assert gateway.adopt_orphans(no_trouble) == 0
     assert len(storage.spooled()) == 2
     os.rmdir(namesake)
-    assert gateway.adopt_orphans() == 1
+    assert gateway.adopt_orphans(no_trouble) == 1
     assert storage.spooled() == [namesake]
 
 
@@ -251,7 +251,7 @@ def test_a_crash_at_any_step_leaves_each_file_in_one_place_and_the_next_try_comp
 def finish_what_was_put_back(storage):
     """What a gateway does at its start: adopt, and work off. Return what it worked off."""
     gateway = GatewayDirectory(str(storage.root))
-    gateway.adopt_orphans()
+    gateway.adopt_orphans(no_trouble)
     gateway.remove_left_overs()
     done = set()
     for directory in associations(gateway.spool):
