@@ -6,13 +6,12 @@ The socket is blocking, with waits of at most a second, so that the heartbeat go
 import contextlib
 import socket
 import time
-from collections.abc import Sequence
 
 from loguru import logger
 from ulid import ULID
 
 from oxidicom.association.acceptor import Acceptor, State
-from oxidicom.association.associate import AnsweredContext, AssociationRequest
+from oxidicom.association.associate import AssociationRequest
 from oxidicom.association.events import (
     Aborted,
     AssociationAccepted,
@@ -33,9 +32,9 @@ from oxidicom.association.negotiation import NO_ROOM, AcceptancePolicy
 from oxidicom.errors import ProtocolError
 from oxidicom.settings import Settings
 from oxidicom.storage.ledger import Started
+from workers.association_account import AssociationAccount
 from workers.connections import Peer, learn_peer, wait_in_kernel
 from workers.encryption import handshake_failure, say_no_more
-from workers.facts import AssociationFinished
 from workers.intake import Intake
 from workers.patience import Patience
 from workers.scoreboard import Counter, Phase, Slot
@@ -86,19 +85,14 @@ class Association:
         self._shared = shared
         self._slot = slot
         self._connection = connection
-        self._peer = peer
         self._ulid = str(ULID())
+        self._account = AssociationAccount(self._ulid, peer)
         self._acceptor = Acceptor(policy_of(shared.settings), peer.address)
         self._patience = Patience(shared.settings, self._acceptor)
         self._intake: Intake | None = None
-        self._tls: str | None = None
-        """The version of TLS, if there is TLS."""
         self._began = time.monotonic()
-        self._began_ns = time.time_ns()
         self._keep_pieces = False
         self._look_due = 0.0
-        self._contexts: Sequence[AnsweredContext] = ()
-        self._rejection = ""
         self._log = logger.bind(association=self._ulid)
 
     @property
@@ -145,10 +139,11 @@ class Association:
             return not self._is_told_to_stop() and time.monotonic() - self._began < limit_seconds
 
         try:
-            self._peer = learn_peer(self._connection, self._peer, self._shared.settings, may_wait)
+            peer = learn_peer(self._connection, self._account.peer, self._shared.settings, may_wait)
         except ProtocolError as error:
             raise _Over(f"PROXY protocol: {error}") from None
-        self._acceptor.peer_address = self._peer.address
+        self._account.peer = peer
+        self._acceptor.peer_address = peer.address
 
     def _shake_hands(self) -> None:
         """Begin TLS, if the port speaks it."""
@@ -164,7 +159,7 @@ class Association:
                     raise _Over("gateway stopped")
                 with contextlib.suppress(TimeoutError):
                     secured.do_handshake()
-                    self._tls = secured.version()
+                    self._account.tls = secured.version()
                     return
                 if time.monotonic() - self._began > limit_seconds:
                     raise _Over(f"deadline: no TLS handshake within {limit_seconds:g} s")
@@ -234,8 +229,9 @@ class Association:
                 self._accepted(event)
             case AssociationRejected():
                 self._slot.add(Counter.ASSOCIATIONS_REJECTED)
-                self._rejection = event.reason.name.lower().replace("_", " ")
-                raise _Over(f"rejected: {self._rejection}")
+                self._account.request = event.request
+                self._account.rejection = event.reason.name.lower().replace("_", " ")
+                raise _Over(f"rejected: {self._account.rejection}")
             case Echoed():
                 self._log.debug("C-ECHO answered", action="echoed")
             case RequestUnrecognized():
@@ -249,21 +245,22 @@ class Association:
 
     def _requested(self, request: AssociationRequest) -> None:
         """Claim a place for the AE title, then see whether there are too many: of two at once none may slip through."""
+        self._account.request = request
         self._slot.hold(self._ulid, request.calling_ae_title)
         most = self._shared.settings.max_associations_per_ae
         if most and self._shared.scoreboard.associations_of(request.calling_ae_title) > most:
             self._acceptor.reject(NO_ROOM)
 
     def _accepted(self, event: AssociationAccepted) -> None:
-        self._contexts = event.contexts
+        self._account.contexts = event.contexts
         titles = event.request.calling_ae_title, event.request.called_ae_title
-        started = Started(self._ulid, *titles, peer=str(self._peer))
-        self._intake = Intake(self._shared, self._slot, self._acceptor, started)
+        started = Started(self._ulid, *titles, peer=str(self._account.peer))
+        self._intake = self._account.intake = Intake(self._shared, self._slot, self._acceptor, started)
         self._slot.add(Counter.ASSOCIATIONS_ACCEPTED)
         self._log.debug(
             "Association with {ae_title} accepted",
             ae_title=titles[0],
-            peer=str(self._peer),
+            peer=str(self._account.peer),
             action="association_accepted",
         )
 
@@ -291,60 +288,6 @@ class Association:
         self._slot.hold("", "")
         if how != "released" and self._intake:
             self._slot.add(Counter.ASSOCIATIONS_ABORTED)
-        self._account(how)
-        self._tell(how)
-
-    def _tell(self, how: str) -> None:
-        """Tell the observer. A connection without a request, such as a probe, is no association."""
-        request, intake = self._acceptor.request, self._intake
-        if request is None:
-            return
-        accepted = sum(context.is_accepted for context in self._contexts)
-        fact = AssociationFinished(
-            association=self._ulid,
-            began_ns=self._began_ns,
-            ended_ns=time.time_ns(),
-            peer_address=self._peer.address,
-            peer_port=self._peer.port,
-            calling_ae_title=request.calling_ae_title,
-            called_ae_title=request.called_ae_title,
-            contexts_accepted=accepted,
-            contexts_rejected=len(self._contexts) - accepted,
-            received=intake.received if intake else 0,
-            committed=intake.committed if intake else 0,
-            bytes=intake.committed_bytes if intake else 0,
-            series=intake.series if intake else 0,
-            refused={f"{status:04X}": count for status, count in intake.refused.items()} if intake else {},
-            how=how,
-            rejection=self._rejection,
-            moments=intake.moments if intake else [],
-        )
-        self._shared.facts.tell(self._slot, fact)
-
-    def _account(self, how: str) -> None:
-        """Write the one line that accounts for the association."""
-        request, intake = self._acceptor.request, self._intake
-        if request is None or intake is None:
-            # A port scan, a browser, a rejected request; or a load balancer, whose probes come by the second.
-            level = "DEBUG" if how.startswith("connection lost") else "INFO"
-            message = "Connection from {peer} ended without an association: {how}"
-            self._log.log(level, message, peer=str(self._peer), how=how, action="no_association")
-            return
-        seconds = time.monotonic() - self._began
-        self._log.info(
-            "Association with {calling_ae_title} ended ({how}): {received} instances received, {committed} committed, "
-            "{refused_total} refused",
-            calling_ae_title=request.calling_ae_title,
-            peer=str(self._peer),
-            how=how,
-            received=intake.received,
-            committed=intake.committed,
-            refused_total=intake.refused.total(),
-            refused={f"{status:04X}": count for status, count in intake.refused.items()},
-            bytes=intake.committed_bytes,
-            seconds=round(seconds, 3),
-            megabytes_per_second=round(intake.committed_bytes / 1e6 / max(seconds, 1e-6), 1),
-            series=intake.series,
-            tls=self._tls or "no",
-            action="association_ended",
-        )
+        self._account.write_line(how)
+        if fact := self._account.fact(how):
+            self._shared.facts.tell(self._slot, fact)

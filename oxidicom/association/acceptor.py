@@ -35,7 +35,7 @@ granted: the message is incomplete, and the owner drops it as after a lost conne
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 
-from oxidicom.association.associate import AssociationRequest, decode_associate_rq, encode_associate_ac
+from oxidicom.association.associate import decode_associate_rq, encode_associate_ac
 from oxidicom.association.commands import StoreRequest
 from oxidicom.association.dimse import DimseProvider
 from oxidicom.association.events import (
@@ -83,7 +83,6 @@ class Acceptor:
         """`peer_address` is the IPv4 or IPv6 address at the other end, which the policy may be about."""
         self._policy = policy
         self.peer_address = peer_address
-        self._request: AssociationRequest | None = None
         self._refusal: Rejected | None = None
         self._reader = PduReader()
         self._dimse = DimseProvider({}, 0, policy.max_command_bytes)
@@ -93,11 +92,6 @@ class Acceptor:
     @property
     def state(self) -> State:
         return self._state
-
-    @property
-    def request(self) -> AssociationRequest | None:
-        """What the peer asked for, accepted or not; None before it has."""
-        return self._request
 
     @property
     def inside_pdu(self) -> bool:
@@ -182,7 +176,7 @@ class Acceptor:
 
     def _handle_associate_rq(self, body: memoryview) -> Iterator[Event]:
         """Accept or reject (AE-6 to AE-8)."""
-        request = self._request = decode_associate_rq(body)
+        request = decode_associate_rq(body)
         answer = negotiate(request, self._policy, self.peer_address)
         if isinstance(answer, Accepted):
             yield AssociationRequested(request)

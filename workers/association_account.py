@@ -1,0 +1,90 @@
+"""The account of an association: the one line of the log that says what became of it, and what the observer is told."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+from loguru import logger
+
+from oxidicom.association.associate import AnsweredContext, AssociationRequest
+from workers.connections import Peer
+from workers.facts import AssociationFinished
+from workers.intake import Intake
+
+
+@dataclasses.dataclass
+class AssociationAccount:
+    """What is known of a connection, filled in as it is learnt."""
+
+    ulid: str
+    peer: Peer
+    request: AssociationRequest | None = None
+    """None: a connection without a request, such as a probe, is no association."""
+    contexts: Sequence[AnsweredContext] = ()
+    rejection: str = ""
+    """Why it was rejected, if it was."""
+    tls: str | None = None
+    """The version of TLS, if there is TLS."""
+    intake: Intake | None = None
+    """None: it was not accepted."""
+    began: float = dataclasses.field(default_factory=time.monotonic)
+    began_ns: int = dataclasses.field(default_factory=time.time_ns)
+
+    def fact(self, how: str) -> AssociationFinished | None:
+        """Return what the observer is told of its end, if there was an association."""
+        request, intake = self.request, self.intake
+        if request is None:
+            return None
+        accepted = sum(context.is_accepted for context in self.contexts)
+        return AssociationFinished(
+            association=self.ulid,
+            began_ns=self.began_ns,
+            ended_ns=time.time_ns(),
+            peer_address=self.peer.address,
+            peer_port=self.peer.port,
+            calling_ae_title=request.calling_ae_title,
+            called_ae_title=request.called_ae_title,
+            contexts_accepted=accepted,
+            contexts_rejected=len(self.contexts) - accepted,
+            received=intake.received if intake else 0,
+            committed=intake.committed if intake else 0,
+            bytes=intake.committed_bytes if intake else 0,
+            series=intake.series if intake else 0,
+            refused=_by_code(intake) if intake else {},
+            how=how,
+            rejection=self.rejection,
+            moments=intake.moments if intake else [],
+        )
+
+    def write_line(self, how: str) -> None:
+        """Write the one line that accounts for it."""
+        log = logger.bind(association=self.ulid)
+        request, intake = self.request, self.intake
+        if request is None or intake is None:
+            # A port scan, a browser, a rejected request; or a load balancer, whose probes come by the second.
+            level = "DEBUG" if how.startswith("connection lost") else "INFO"
+            message = "Connection from {peer} ended without an association: {how}"
+            log.log(level, message, peer=str(self.peer), how=how, action="no_association")
+            return
+        seconds = time.monotonic() - self.began
+        log.info(
+            "Association with {calling_ae_title} ended ({how}): {received} instances received, {committed} committed, "
+            "{refused_total} refused",
+            calling_ae_title=request.calling_ae_title,
+            peer=str(self.peer),
+            how=how,
+            received=intake.received,
+            committed=intake.committed,
+            refused_total=intake.refused.total(),
+            refused=_by_code(intake),
+            bytes=intake.committed_bytes,
+            seconds=round(seconds, 3),
+            megabytes_per_second=round(intake.committed_bytes / 1e6 / max(seconds, 1e-6), 1),
+            series=intake.series,
+            tls=self.tls or "no",
+            action="association_ended",
+        )
+
+
+def _by_code(intake: Intake) -> dict[str, int]:
+    return {f"{status:04X}": count for status, count in intake.refused.items()}
