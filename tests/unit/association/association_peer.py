@@ -196,7 +196,6 @@ class Listener:
             self.kept.append(event.piece)
             return
         if isinstance(event, AssociationRequested):
-            assert event.request is self.acceptor.request
             if self.refusal:
                 self.acceptor.reject(self.refusal)
             return
