@@ -94,7 +94,7 @@ def test_association_is_accepted(cut: Cut) -> None:
     listener = new_listener().receive(*cut(associate_rq()))
     (event,) = listener.events
     assert isinstance(event, AssociationAccepted)
-    assert event.request is listener.acceptor.request
+    assert (event.request.calling_ae_title, event.request.called_ae_title) == ("PACS", "ChRIS")
     assert [context.transfer_syntax_uid for context in event.contexts] == [EXPLICIT, IMPLICIT, IMPLICIT]
     assert listener.acceptor.state is State.ESTABLISHED
     (answer,) = decode_pdus(listener.sent)
