@@ -1,6 +1,6 @@
 """Setting aside what cannot be stored or registered: moved, counted, and logged once.
 
-When the disk does not take even that, the thing stays in the spool and is left alone for a while.
+What the disk does not let go stays in the spool and is left alone for a while.
 """
 
 import os
@@ -28,8 +28,9 @@ class Asides:
         self._slot = slot
         self._counter = counter
         self._action = action
+        self._known_until: dict[int | None, float] = {}
         self._left_alone: dict[tuple[str, str], float] = {}
-        """By association and file name: what could not be set aside, until when."""
+        """By association and file name: what could not be set aside, cleared or read, until when."""
 
     def set_aside(self, association: str, name: EntryName | NoteName, state: str, reason: str, path: str = "") -> None:
         """Set aside `name` of an association, for a `reason` without patient data."""
@@ -40,7 +41,7 @@ class Asides:
             if not set_aside(directory, file_name, self._rejected, reason, path=path, series=series):
                 return
         except OSError as error:
-            self._left_alone[association, file_name] = time.monotonic() + _LEFT_ALONE_SECONDS
+            self.leave_alone(association, name, state)
             log.error(
                 "{what} cannot be set aside in .oxidicom/rejected ({trouble}) and stays in the spool: {reason}",
                 what=_called(name),
@@ -57,8 +58,20 @@ class Asides:
             action=self._action,
         )
 
+    def leave_alone(self, association: str, name: EntryName | NoteName, state: str) -> None:
+        """Let nobody try `name` for a while: the disk does not let go of it."""
+        self._left_alone[association, name.at(state)] = time.monotonic() + _LEFT_ALONE_SECONDS
+
+    def is_known_trouble(self, error: OSError) -> bool:
+        """Tell whether the same error was asked about within the last minute: it need not be logged for each thing."""
+        now = time.monotonic()
+        known = self._known_until.get(error.errno, 0.0) > now
+        if not known:
+            self._known_until[error.errno] = now + _LEFT_ALONE_SECONDS
+        return known
+
     def leaves_alone(self, association: str, name: EntryName | NoteName, state: str) -> bool:
-        """Tell whether `name` could not be set aside, and it is too early to try again."""
+        """Tell whether it is too early to try `name` again."""
         key = (association, name.at(state))
         due = self._left_alone.get(key)
         if due is not None and due <= time.monotonic():

@@ -132,8 +132,9 @@ class _Desk:
     def _staff(self) -> None:
         """See that somebody works on what waits."""
         self._inquirers = [inquirer for inquirer in self._inquirers if inquirer.is_alive()]
-        idle = any(not inquirer.asked_seconds for inquirer in self._inquirers)
-        if not self._waiting.empty() and not idle and len(self._inquirers) < _MOST_ASSOCIATIONS:
+        idle = any(inquirer.is_idle for inquirer in self._inquirers)
+        at_work = sum(not inquirer.leaving_seconds for inquirer in self._inquirers)
+        if not self._waiting.empty() and not idle and at_work < _MOST_ASSOCIATIONS:
             find = FindAssociation(self.address, self._our_ae_title, self._timeout_seconds)
             self._inquirers.append(_Inquirer(self, find))
             self._inquirers[-1].start()
@@ -189,6 +190,8 @@ class _Desk:
                 self._inquirers.remove(inquirer)
                 inquirer.cut()
                 self.gave_up(question, f"no answer within {self._timeout_seconds:g} s", seconds)
+            elif inquirer.leaving_seconds > self._timeout_seconds:
+                inquirer.cut()
         self._staff()
 
 
@@ -202,11 +205,13 @@ class _Inquirer(threading.Thread):
         self._lock = threading.Lock()
         self._question: SeriesSeen | None = None
         self._asked_at = 0.0
+        self._left_at = 0.0
 
     def run(self) -> None:
         while question := self._desk.next_question(_LINGER_SECONDS):
             if not self._ask(question):
                 return
+        self._left_at = time.monotonic()
         self._find.close()
 
     def _ask(self, question: SeriesSeen) -> bool:
@@ -234,6 +239,16 @@ class _Inquirer(threading.Thread):
         with self._lock:
             question, self._question = self._question, None
             return question
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a question."""
+        return not self._question and not self._left_at
+
+    @property
+    def leaving_seconds(self) -> float:
+        """How long it has been releasing its association, which may hang; 0 while it takes questions."""
+        return time.monotonic() - self._left_at if self._left_at else 0.0
 
     @property
     def asked_seconds(self) -> float:

@@ -33,8 +33,8 @@ _LEAST_INSTANCE_BYTES = 64 * 1024
 """What the smallest instance is counted as in the account of the free space: its inode is scarce too."""
 _MOST_MOMENTS = 50
 """So many refusals and mended values are told to the observer."""
-_MOST_REFUSALS_LOGGED = 10
-"""Of each association; the line that accounts for it has the totals."""
+_MOST_LOGGED = 10
+"""Refusals, and mended values, of each association; the line that accounts for it has the total of refusals."""
 
 _REFUSED: dict[int, Counter] = {
     Status.OUT_OF_RESOURCES: Counter.REFUSED_OUT_OF_RESOURCES,
@@ -65,6 +65,7 @@ class Intake:
         """Number of refused instances by status."""
         self.moments: list[Moment] = []
         """Refused instances and mended values, for the trace."""
+        self._mended = 0
         self._began_ns = 0
 
     @property
@@ -174,8 +175,13 @@ class Intake:
         self._slot.add(Counter.INSTANCES_COMMITTED)
         self._slot.add(Counter.BYTES_COMMITTED, name.size_bytes)
         for warning in description.warnings:
-            self._log.warning(
-                "Instance {number}: {warning}", number=name.number, warning=warning, action="value_mended"
+            self._mended += 1
+            self._log.log(
+                "WARNING" if self._mended <= _MOST_LOGGED else "DEBUG",
+                "Instance {number}: {warning}",
+                number=name.number,
+                warning=warning,
+                action="value_mended",
             )
             self._remember("value mended", Status.SUCCESS, warning)
 
@@ -194,7 +200,7 @@ class Intake:
         self._slot.add(_REFUSED.get(status, Counter.REFUSED_OTHERWISE))
         self._remember("instance refused", status, reason)
         self._log.log(
-            "WARNING" if self.refused.total() <= _MOST_REFUSALS_LOGGED else "DEBUG",
+            "WARNING" if self.refused.total() <= _MOST_LOGGED else "DEBUG",
             "An instance of {ae_title} was refused: {reason}",
             ae_title=self._started.calling_ae_title,
             reason=reason,

@@ -40,8 +40,6 @@ class AssociationEnded(msgspec.Struct, frozen=True, array_like=True, tag=2):
 class ProcessDied(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """Supervisor → storage and registration: a process died, its work is to be taken up."""
 
-    role: int
-
 
 class PhaseChanged(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """Supervisor → everybody who waits on a queue: look at the phase on the scoreboard."""

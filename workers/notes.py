@@ -53,7 +53,7 @@ class SeriesNotes:
         self._series: dict[_Key, _Progress] = {}
         self._unasked: dict[_Key, _Progress] = {}
         self._due: list[_Due] = []
-        self._retries: Retries[_Due] = Retries()
+        self._retries: Retries[_Due] = Retries(lambda due: (due[0], due[2]))
         self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
         self._inquiry_slot: Slot | None = None
         self.answers = shared.answer_queues[index]

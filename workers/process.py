@@ -1,5 +1,6 @@
 """How a process of the gateway begins and ends: the fork, and all that must happen right after it."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -18,7 +19,7 @@ from workers.scoreboard import Role, Slot, State
 from workers.shared import Shared
 
 EXIT_CANNOT_BOOT = 3
-"""Exit status of a process that could not begin its work: spawning it again would not help."""
+"""Exit status of a process that could not begin its work: what it needs is not there."""
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -37,7 +38,7 @@ class Worker(Protocol):
 def spawn(shared: Shared, slot: Slot, role: Role, index: int, make: Callable[[], Worker]) -> int:
     """Fork a process for `role` and return its pid. In the child this does not return."""
     supervisor = os.getpid()
-    sys.stderr.flush()
+    _flush_stderr()
     pid = os.fork()
     if pid:
         return pid
@@ -47,9 +48,16 @@ def spawn(shared: Shared, slot: Slot, role: Role, index: int, make: Callable[[],
         _settle_in(shared, f"{role.name.lower()}-{index}", supervisor)
         forward_logs(shared, slot)
         status = _work(slot, make)
-    finally:
+    finally:  # no way leads back to the caller: a second supervisor would end the work of the first
+        try:
+            _flush_stderr()
+        finally:
+            os._exit(status)  # no exit handlers: they belong to the supervisor
+
+
+def _flush_stderr() -> None:
+    with contextlib.suppress(OSError, ValueError):  # whoever read it may be gone
         sys.stderr.flush()
-        os._exit(status)  # no exit handlers: they belong to the supervisor
 
 
 def _settle_in(shared: Shared, name: str, supervisor: int) -> None:
@@ -70,12 +78,11 @@ def _work(slot: Slot, make: Callable[[], Worker]) -> int:
     try:
         worker = make()
         worker.boot()
+        slot.beat(State.WAITING)
+        worker.run()
     except BootError as error:
         logger.critical(str(error), action="cannot_boot")
         return EXIT_CANNOT_BOOT
-    slot.beat(State.WAITING)
-    try:
-        worker.run()
     except Exception as error:  # noqa: BLE001 (the last resort of a process)
         # A bug of ours. It costs this process, which is spawned again; its work is in the spool.
         logger.opt(exception=error).error(

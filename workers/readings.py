@@ -123,7 +123,8 @@ def _histogram(board: Scoreboard, name: str, unit: str, description: str, histog
 
 
 def _labelled(name: str, kind: Kind, unit: str, description: str, label: str, values: Mapping[str, float]) -> Reading:
-    return Reading(name, kind, unit, description, [Number(value, {label: key}) for key, value in values.items()])
+    copy = list(values.items())  # at once: another thread may add to them
+    return Reading(name, kind, unit, description, [Number(value, {label: key}) for key, value in copy])
 
 
 def _associations(board: Scoreboard, ae_totals: AeTotals) -> list[Reading]:

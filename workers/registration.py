@@ -204,7 +204,13 @@ class RegistrationWorker:
         except FileNotFoundError:
             pass  # registered twice, by a message and by a rescan
         except OSError as error:
-            logger.warning("The spool cannot be cleared: {reason}", reason=error.strerror, action="clear_failed")
+            self._asides.leave_alone(message.association, message.name, STORED)
+            if not self._asides.is_known_trouble(error):
+                logger.warning(
+                    "The spool cannot be cleared of what is registered: {reason}; tried again each minute",
+                    reason=error.strerror,
+                    action="clear_failed",
+                )
 
     # -- degraded ----------------------------------------------------------------------------------------------
 

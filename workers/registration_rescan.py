@@ -6,7 +6,6 @@ oldest first: else those that never stop coming would be served before those tha
 """
 
 import heapq
-import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -37,7 +36,7 @@ class RegistrationRescan:
         self._asides = asides
         self._spool = shared.directory.spool
         self._queue = shared.registration_queue
-        self._storage_slots = shared.scoreboard.of_role(Role.STORAGE)
+        self._droppers = [shared.scoreboard.slots[0], *shared.scoreboard.of_role(Role.STORAGE)]
         self._dropped_seen = 0
         self._is_behind = False
         self._due = 0.0
@@ -49,7 +48,7 @@ class RegistrationRescan:
 
     @property
     def _dropped(self) -> int:
-        return sum(slot[Counter.HINTS_DROPPED] for slot in self._storage_slots)
+        return sum(slot[Counter.HINTS_DROPPED] for slot in self._droppers)
 
     def somebody_died(self) -> None:
         """What the dead had to tell is found by the next rescan."""
@@ -70,41 +69,52 @@ class RegistrationRescan:
         """Take up what is stored, oldest first. Return False when memory was full before the end."""
         for directory in associations(self._spool):
             self._slot.beat(State.WORKING)
-            for name in self._stored_in(directory, self._pending.room + 1):
-                if self._pending.full:
+            association = os.path.basename(directory)
+            try:
+                if not self._take_up(directory, association):
                     return False
-                self._slot.beat(State.WORKING)
-                self._take_up(directory, name)
-            self._finishing.remove_if_finished(os.path.basename(directory))
+            except OSError as error:
+                logger.bind(association=association).warning(
+                    "An association cannot be taken up: {reason}", reason=error.strerror, action="take_up_failed"
+                )
+            self._finishing.remove_if_finished(association)
         return True
 
-    def _stored_in(self, directory: str, most: int) -> list[EntryName | NoteName]:
-        """Return up to `most` things in `directory` that are to be registered, the oldest instances first."""
-        entries = (name for name in self._ready_in(directory) if isinstance(name, EntryName))
-        notes = (name for name in self._ready_in(directory) if isinstance(name, NoteName))
-        return [*heapq.nsmallest(most, entries), *itertools.islice(notes, most)]
+    def _take_up(self, directory: str, association: str) -> bool:
+        """Take up what is stored in one directory. Return False when memory was full. Raise OSError."""
+        entries = (name for name in self._stored_in(directory, association) if isinstance(name, EntryName))
+        for name in heapq.nsmallest(self._pending.room + 1, entries):
+            if self._pending.full:
+                return False
+            self._slot.beat(State.WORKING)
+            self._take_up_instance(directory, association, name)
+        notes = [name for name in self._stored_in(directory, association) if isinstance(name, NoteName)]
+        ledger = ledger_of(directory) if notes else None
+        for note in notes:
+            if ledger and note.series_hash in ledger.series:
+                row = metadata_row(association, ledger.series[note.series_hash], note)
+                self._pending.add(NoteStored(association, *note, row))
+        return True
 
-    def _ready_in(self, directory: str) -> Iterator[EntryName | NoteName]:
-        association = os.path.basename(directory)
+    def _stored_in(self, directory: str, association: str) -> Iterator[EntryName | NoteName]:
         for name, state in contents(directory):
             if state == STORED and not self._asides.leaves_alone(association, name, state):
                 yield name
 
-    def _take_up(self, directory: str, name: EntryName | NoteName) -> None:
-        association = os.path.basename(directory)
+    def _take_up_instance(self, directory: str, association: str, name: EntryName) -> None:
+        path = os.path.join(directory, name.at(STORED))
         try:
-            if isinstance(name, EntryName):
-                path = os.path.join(directory, name.at(STORED))
-                file = describe_entry(path).file
-                self._pending.add(Instance(association, *name, os.stat(path).st_mtime_ns, file))
-            elif (ledger := ledger_of(directory)) and name.series_hash in ledger.series:
-                row = metadata_row(association, ledger.series[name.series_hash], name)
-                self._pending.add(NoteStored(association, *name, row))
+            file = describe_entry(path).file
+            self._pending.add(Instance(association, *name, os.stat(path).st_mtime_ns, file))
         except FileNotFoundError:
             pass  # it went on while we looked
         except OSError as error:
+            self._asides.leave_alone(association, name, STORED)
             logger.bind(association=association).warning(
-                "An entry of the spool cannot be read: {reason}", reason=error.strerror, action="take_up_failed"
+                "Instance {number} cannot be read: {reason}; it stays in the spool and is tried again",
+                number=name.number,
+                reason=error.strerror,
+                action="take_up_failed",
             )
         except DatasetError as error:
             self._asides.set_aside(association, name, STORED, f"not readable: {error}")

@@ -2,7 +2,8 @@
 
 import errno
 import time
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -23,35 +24,59 @@ _ITS_OWN_FAULT = {
 }
 
 
-class Retries(Generic[T]):
-    """Things that failed, with the time of their next try."""
+_MOST_WAITING = 2000
 
-    def __init__(self) -> None:
-        self._waiting: dict[T, tuple[int, float]] = {}
+
+class _Waiting(NamedTuple, Generic[T]):
+    thing: T
+    attempts: int
+    due: float
+
+
+class Retries(Generic[T]):
+    """Things that failed, with the time of their next try; so many as memory is given to."""
+
+    def __init__(self, key: Callable[[T], Hashable]) -> None:
+        """`key` says which things are the same one."""
+        self._key = key
+        self._waiting: dict[Hashable, _Waiting[T]] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what fails now is not remembered: it is in the spool, and found there when there is room again."""
+        return len(self._waiting) >= _MOST_WAITING
 
     def failed(self, thing: T, error: OSError) -> bool:
         """Note a failure. Return False when it was the last one allowed."""
-        attempts = self._waiting.get(thing, (0, 0.0))[0] + 1
+        key = self._key(thing)
+        known = self._waiting.get(key)
+        if known is None and self.is_full:
+            return True
+        attempts = known.attempts + 1 if known else 1
         if attempts > len(_DELAYS_SECONDS) and error.errno in _ITS_OWN_FAULT:
             return False
         delay = _DELAYS_SECONDS[min(attempts, len(_DELAYS_SECONDS)) - 1]
-        self._waiting[thing] = (attempts, time.monotonic() + delay)
+        self._waiting[key] = _Waiting(thing, attempts, time.monotonic() + delay)
         return True
 
     def forget(self, thing: T) -> None:
         """It succeeded, or was set aside."""
-        self._waiting.pop(thing, None)
+        self._waiting.pop(self._key(thing), None)
 
     def knows(self, thing: T) -> bool:
         """Tell whether it failed before and waits."""
-        return thing in self._waiting
+        return self.knows_key(self._key(thing))
+
+    def knows_key(self, key: Hashable) -> bool:
+        """Tell whether the thing with this key failed before and waits."""
+        return key in self._waiting
 
     @property
     def is_due(self) -> bool:
         """Whether anything is to be tried now."""
-        return bool(self._waiting) and min(due for _, due in self._waiting.values()) <= time.monotonic()
+        return bool(self._waiting) and min(one.due for one in self._waiting.values()) <= time.monotonic()
 
     def due(self) -> list[T]:
         """Return what is to be tried now; it stays known until `forget`."""
         now = time.monotonic()
-        return [thing for thing, (_, due) in self._waiting.items() if due <= now]
+        return [one.thing for one in self._waiting.values() if one.due <= now]

@@ -225,6 +225,10 @@ class Scoreboard:
         """Return how many associations of an AE title there are."""
         return sum(slot.calling_ae_title == calling_ae_title for slot in self.of_role(Role.LISTENER))
 
+    def has_listener(self, association: str) -> bool:
+        """Tell whether some listener serves an association at the moment."""
+        return any(slot.association == association for slot in self.of_role(Role.LISTENER))
+
     def histogram(self, histogram: Histogram) -> tuple[list[int], float]:
         """Return the counts of all buckets, and the sum of the values, over all slots."""
         parts = [slot.histogram(histogram) for slot in self.slots]

@@ -40,8 +40,8 @@ class StorageWorker:
         self._index = index
         self._queue = shared.storage_queues[index]
         self._spool = shared.directory.spool
-        self._retries: Retries[Instance] = Retries()
-        self._untrusted: set[Instance] = set()
+        self._retries: Retries[Instance] = Retries(_key)
+        self._untrusted: set[tuple[str, int]] = set()
         """Entries whose sync failed: their pages may be marked clean without being on the disk."""
         self._asides = Asides(shared.directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
         self._synced = 0.0
@@ -51,7 +51,7 @@ class StorageWorker:
         self._tree = FinalTree(self._shared.settings.files_root, self._shared.directory.tmp)
         self._sync = GroupSync(self._spool)
         self._notes = SeriesNotes(self._shared, self._slot, self._index, self._tree)
-        self._rescan = StorageRescan(self._shared, self._slot, self._index, self._notes, self._asides)
+        self._rescan = StorageRescan(self._shared, self._slot, self._index, self._notes, self._asides, self._retries)
         self._probe_links()
 
     def _probe_links(self) -> None:
@@ -76,7 +76,7 @@ class StorageWorker:
         poll.register(self._queue, select.POLLIN)
         poll.register(self._notes.answers, select.POLLIN)
         while True:
-            self._rescan.run_if_due(self._store_new)
+            self._rescan.run_if_due(self._store)
             self._slot.beat(State.WAITING)
             poll.poll(0 if self._retries.is_due else _WAIT_SECONDS * 1000)
             self._slot.beat(State.WORKING)
@@ -99,7 +99,6 @@ class StorageWorker:
         """Take what is queued, up to one group, and store it. Return whether there was anything."""
         group: list[Instance] = []
         ended: list[str] = []
-        worked = False
         while len(group) < MOST_IN_GROUP and (message := self._queue.get()):
             match message:
                 case Instance():
@@ -108,11 +107,10 @@ class StorageWorker:
                     ended.append(message.association)
                 case ProcessDied():
                     self._rescan.somebody_died()
-            worked = True
         self._store(group)
         for association in ended:  # the queue keeps the order: their instances are in this group or came before
             self._notes.end(association)
-        return worked
+        return bool(group or ended)
 
     # -- storing -----------------------------------------------------------------------------------------------
 
@@ -125,10 +123,6 @@ class StorageWorker:
             placed = [message for message in group if self._place(message, directories)]
             if self._make_durable(placed):
                 self._tell_registration([message for message in placed if self._mark_stored(message, directories)])
-
-    def _store_new(self, group: list[Instance]) -> None:
-        """Store what a rescan found, but for what failed before and waits for its next try."""
-        self._store([message for message in group if not self._retries.knows(message)])
 
     def _make_durable(self, placed: list[Instance]) -> bool:
         """Sync files and directories. Return whether they are safe: if not, none of them may be trusted.
@@ -143,7 +137,7 @@ class StorageWorker:
             self._sync.sync([*map(self._path, placed), *ledgers, *spooled])
             self._tree.sync_directories()
         except OSError as error:
-            self._untrusted.update(placed)
+            self._untrusted.update(map(_key, placed))
             for message in placed:
                 self._fail(message, error)
             return False
@@ -152,9 +146,9 @@ class StorageWorker:
 
     def _place(self, message: Instance, directories: OpenDirectories) -> bool:
         try:
-            if self._untrusted and message in self._untrusted:
+            if self._untrusted and _key(message) in self._untrusted:
                 self._tree.write_anew(self._path(message))
-                self._untrusted.discard(message)
+                self._untrusted.discard(_key(message))
             source_directory = directories[message.association]
             self._tree.place(message.name.at(RECEIVED), message.file.fname, source_directory=source_directory)
         except OSError as error:
@@ -183,7 +177,7 @@ class StorageWorker:
     def _forget(self, message: Instance) -> None:
         """An entry has gone on, or was set aside: a message and a rescan may tell of the same one."""
         self._retries.forget(message)
-        self._untrusted.discard(message)
+        self._untrusted.discard(_key(message))
 
     def _tell_registration(self, stored: list[Instance]) -> None:
         """Hand over a group in few messages: each costs two system calls, and the queue holds only so many."""
@@ -195,7 +189,10 @@ class StorageWorker:
     def _fail(self, message: Instance, error: OSError) -> None:
         """After Success nothing is given up: the entry stays, is tried again, and at last is set aside."""
         if self._retries.failed(message, error):
-            logger.bind(association=message.association).warning(
+            if not self._retries.knows(message):
+                self._rescan.look_again(message.association)
+            logger.bind(association=message.association).log(
+                "DEBUG" if self._asides.is_known_trouble(error) else "WARNING",  # a full disk meets every instance
                 "Instance {number} cannot be stored: {reason}; it stays in the spool and is tried again",
                 number=message.number,
                 reason=error.strerror,
@@ -211,3 +208,8 @@ class StorageWorker:
 
     def _path(self, message: Instance) -> str:
         return os.path.join(self._spool, message.association, message.name.at(RECEIVED))
+
+
+def _key(message: Instance) -> tuple[str, int]:
+    """What names an instance; its time of commit may be told with more digits than the filesystem keeps."""
+    return message.association, message.number

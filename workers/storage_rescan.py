@@ -19,7 +19,8 @@ from oxidicom.storage.spool import associations, contents, describe_entry, end_f
 from workers.asides import Asides
 from workers.messages import Instance
 from workers.notes import SeriesNotes
-from workers.scoreboard import Role, Slot, State
+from workers.retries import Retries
+from workers.scoreboard import Slot, State
 from workers.shared import Shared
 
 MOST_IN_GROUP = 256
@@ -42,12 +43,22 @@ def warn_of_orphan(path: str, error: OSError) -> None:
 class StorageRescan:
     """The rescans of one storage worker."""
 
-    def __init__(self, shared: Shared, slot: Slot, index: int, notes: SeriesNotes, asides: Asides) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        slot: Slot,
+        index: int,
+        notes: SeriesNotes,
+        asides: Asides,
+        retries: Retries[Instance],
+    ) -> None:
+        """`retries` knows what failed and is tried again anyway."""
         self._shared = shared
         self._slot = slot
         self._index = index
         self._notes = notes
         self._asides = asides
+        self._retries = retries
         self._spool = shared.directory.spool
         self._settled: dict[str, int] = {}
         """Directories of ended associations in which nothing is left to do for this worker, with the mtime of their
@@ -62,6 +73,10 @@ class StorageRescan:
         """Look at everything anew, at the next call of `run_if_due`."""
         self._in_order.clear()
         self._due = 0.0
+
+    def look_again(self, association: str) -> None:
+        """Something of an association is remembered by nobody: find it again, although the association goes on."""
+        self._in_order.discard(os.path.join(self._spool, association))
 
     def run_if_due(self, store: Callable[[list[Instance]], None]) -> None:
         """Look through the spool, after a death and now and then, and give what is found to `store`, in groups."""
@@ -104,25 +119,28 @@ class StorageRescan:
 
     def _take_up(self, directory: str, store: Callable[[list[Instance]], None]) -> None:
         # First the ledger: an entry that it does not count must not be registered and gone before it is counted.
-        dead = end_for_the_dead(directory)
-        if not dead and not self._has_listener(directory):
+        is_over = end_for_the_dead(directory)
+        if not is_over and not self._has_listener(directory):
             self._due = 0.0  # another worker is ending it at this moment
             return
         # Then the notes: what is decided there is neither asked nor decided anew because of an instance.
         ledger = ledger_of(directory)
         if ledger:
             self._take_up_notes(directory, ledger)
+        if not is_over:
+            self._in_order.add(directory)  # first: what fails now is to be looked for again
         names = self._received_in(directory)
-        if not dead and names:
+        if not is_over and names:
             counted = committed_numbers(os.path.join(directory, LEDGER_NAME))
             names = [name for name in names if name.number in counted]
         for start in range(0, len(names), MOST_IN_GROUP):
+            if self._retries.is_full:  # the tree takes nothing: so much as waits for it already is enough to try
+                self._in_order.discard(directory)
+                break
             group = [self._describe(directory, name) for name in names[start : start + MOST_IN_GROUP]]
             store([message for message in group if message])
-        if ledger and dead:
+        if ledger and is_over:
             self._close(directory, ledger)
-        elif not dead:
-            self._in_order.add(directory)
 
     def _take_up_notes(self, directory: str, ledger: Ledger) -> None:
         notes = [(name, state) for name, state in contents(directory) if isinstance(name, NoteName)]
@@ -139,11 +157,10 @@ class StorageRescan:
         return {key: series for key, series in ledger.series.items() if self._is_mine(key)}
 
     def _has_listener(self, directory: str) -> bool:
-        association = os.path.basename(directory)
-        return any(slot.association == association for slot in self._shared.scoreboard.of_role(Role.LISTENER))
+        return self._shared.scoreboard.has_listener(os.path.basename(directory))
 
     def _received_in(self, directory: str) -> list[EntryName]:
-        """Return the entries in `directory` that are this worker's to store, in the order of their commits."""
+        """Return the entries in `directory` that are this worker's to store now, in the order of their commits."""
         association = os.path.basename(directory)
         return sorted(
             name
@@ -152,10 +169,11 @@ class StorageRescan:
             and state == RECEIVED
             and self._is_mine(name.series_hash)
             and not self._asides.leaves_alone(association, name, state)
+            and not self._retries.knows_key((association, name.number))
         )
 
     def _describe(self, directory: str, name: EntryName) -> Instance | None:
-        """Return what the message about an entry would have said; set it aside if it is damaged. Raise OSError."""
+        """Return what the message about an entry would have said; set it aside if it is damaged."""
         self._slot.beat(State.WORKING)
         path = os.path.join(directory, name.at(RECEIVED))
         reason = "its size is not that of its name: it was cut off by a power failure"
@@ -166,6 +184,15 @@ class StorageRescan:
                 return Instance(os.path.basename(directory), *name, status.st_mtime_ns, file)
         except FileNotFoundError:
             return None  # it went on while we looked
+        except OSError as error:
+            self._asides.leave_alone(os.path.basename(directory), name, RECEIVED)
+            logger.bind(association=os.path.basename(directory)).warning(
+                "Instance {number} cannot be read: {reason}; it stays in the spool and is tried again",
+                number=name.number,
+                reason=error.strerror,
+                action="take_up_failed",
+            )
+            return None
         except DatasetError as error:
             reason = f"not readable: {error}"
         self._asides.set_aside(os.path.basename(directory), name, RECEIVED, reason)

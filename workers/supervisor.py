@@ -3,7 +3,8 @@
 It owns no thread, no SDK and no database connection, and never waits for anything but signals: all that are of
 interest are blocked and taken one by one with `sigtimedwait`, so no handler runs at an odd moment.
 
-    STARTING → SERVING → ACCEPTING_NO_MORE → ABORTING_ASSOCIATIONS → FLUSHING_STORAGE → FLUSHING_REGISTRATION → STOPPING
+    STARTING → SERVING → ACCEPTING_NO_MORE → ABORTING_ASSOCIATIONS → FLUSHING_STORAGE → FLUSHING_REGISTRATION
+    → FLUSHING_TELEMETRY → STOPPING
 
 The phase on the scoreboard says where the gateway is; the processes of a role end by themselves when theirs has come.
 """
@@ -42,6 +43,8 @@ _FLUSH_SECONDS = 3.0
 """What the drain may take beyond CHRIS_DRAIN_SECONDS: abort, storage and registration together."""
 _TELEMETRY_SECONDS = 1.5
 """What the observer may take to export the last of it."""
+_KILL_SECONDS = 2.0
+"""What the kernel may take to end the processes that were killed; one that waits for a dead disk it cannot end."""
 _LONG_LIFE_SECONDS = 10.0
 """A process that lived so long is spawned again at once."""
 _STATUS_SECONDS = 5.0
@@ -117,12 +120,13 @@ class Supervisor:
             self._kill_stuck()
             if not starting:
                 self._say_status()
-            if starting and all(post.slot.state > State.BOOTING for post in self._posts):
+            if starting and all(map(_has_begun, self._posts)):
                 self._shared.scoreboard.phase = Phase.SERVING
                 self._service_manager.ready(self._status())
                 self._on_ready()
             elif starting and time.monotonic() > deadline:
-                self._failure = f"not every process was ready within {_BOOT_SECONDS:g} s"
+                late = ", ".join(post.name for post in self._posts if not _has_begun(post))
+                self._failure = f"not ready within {_BOOT_SECONDS:g} s: {late}"
 
     def _reload_certificate(self) -> None:
         encryption, scoreboard = self._shared.encryption, self._shared.scoreboard
@@ -222,8 +226,9 @@ class Supervisor:
             action="process_died",
         )
         for queue in self._shared.storage_queues:
-            queue.put(ProcessDied(post.role))
-        self._shared.registration_queue.put(ProcessDied(post.role))
+            queue.put(ProcessDied())  # without room for it they look by themselves within seconds
+        if not self._shared.registration_queue.put(ProcessDied()):
+            self._shared.scoreboard.slots[0].add(Counter.HINTS_DROPPED)
 
     def _respawn(self) -> None:
         for post in self._posts:
@@ -285,8 +290,20 @@ class Supervisor:
         for post in self._posts:
             if post.pid:
                 os.kill(post.pid, signal.SIGKILL)
-                os.waitpid(post.pid, 0)
-                post.pid = 0
+        deadline = time.monotonic() + _KILL_SECONDS
+        while any(post.pid for post in self._posts) and time.monotonic() < deadline:
+            for _ in self._ended():
+                pass
+            signal.sigtimedwait(_SIGNALS, _BOOT_TICK_SECONDS)
+        for post in self._posts:
+            if post.pid:
+                logger.error("Process {name} waits for the disk and does not end", name=post.name, action="unkillable")
         self._shared.listening_socket.close()
         if not self._shared.directory.remove_if_empty():
             logger.info("What is not registered yet waits in the spool for the next start", action="backlog_kept")
+
+
+def _has_begun(post: Post) -> bool:
+    """Tell whether a post is at work; it is enough that one that is not vital has tried."""
+    tried = post.role not in _VITAL and post.slot[Counter.RESPAWNS] > 0
+    return tried or post.slot.state > State.BOOTING

@@ -9,7 +9,7 @@ Theory of operation. The owner of the connection drives it, whatever kind of con
 
 All events have to be taken before `writable` is called again: it ends the life of the pieces of
 `DataReceived`, unless there is room and they are kept, and nothing is decoded before its event is asked
-for. Deadlines are the owner's: `state` and `inside_pdu` tell which one applies. The peer's mistakes are
+for. Deadlines are the owner's: `state` and `inside_message` tell which one applies. The peer's mistakes are
 events too (`ProtocolViolated`); no exception leaves this class because of bytes.
 
 States and what may come in them; the names of PS3.8, table 9-10 stand beside ours:
@@ -92,11 +92,6 @@ class Acceptor:
     @property
     def state(self) -> State:
         return self._state
-
-    @property
-    def inside_pdu(self) -> bool:
-        """Whether a part of a PDU has come and the rest has not."""
-        return self._reader.inside_pdu
 
     @property
     def inside_message(self) -> bool:

@@ -26,6 +26,7 @@ MOST_INFLATED_BYTES = 16 * 1024 * 1024
 
 _FIRST_INFLATED_BYTES = 64 * 1024
 _MOST_AT_ONCE_BYTES = 1024 * 1024
+_FIRST_READ_BYTES = 128 * 1024
 
 _IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 _EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
@@ -65,13 +66,16 @@ def read_header_of_file(path: str) -> tuple[FileMeta, Header]:
     The header has no places, since those in the file are of no use to anybody.
     """
     with open(path, "rb") as file:
-        try:
-            contents = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except ValueError:
-            raise DatasetError("file is empty") from None
-    with contents:
-        meta = read_file_meta(contents)
-        header = _read(contents, meta.dataset_offset, meta.transfer_syntax_uid, complete=True)
+        # Nearly all headers end here. A sector that the disk cannot read is an error here, and SIGBUS in a mapping.
+        head = file.read(_FIRST_READ_BYTES)
+        if not head:
+            raise DatasetError("file is empty")
+        meta = read_file_meta(head)
+        is_all = len(head) < _FIRST_READ_BYTES
+        header = _read(head, meta.dataset_offset, meta.transfer_syntax_uid, complete=is_all)
+        if header is None:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as contents:
+                header = _read(contents, meta.dataset_offset, meta.transfer_syntax_uid, complete=True)
     if header is None:
         raise DatasetError("dataset cannot be read")
     return meta, replace(header, places=())

@@ -4,7 +4,8 @@ Theory of operation. An element is a tag, a length and a value (PS3.5, 7.1); wha
 over by its length. Only a sequence of undefined length has to be walked through, to find its end (PS3.5,
 7.5); MOST_DEPTH bounds that recursion. Each step moves at least 8 bytes ahead and no byte is looked at twice,
 so the work is linear; MOST_STEPS, counted over all depths, bounds it for datasets of nothing but tiny
-elements. The instances of a series have nearly all of their header in common: `stencil` saves most of them the walk.
+elements. The instances of a series have nearly all of their header in common: `header_stencil` saves most of them
+the walk.
 
 The scanner knows ordinary datasets only. For the others it raises OddDatasetError, and `odd_dataset` has a
 try.

@@ -102,7 +102,7 @@ def _series_of_files(files_root: str, directory: str) -> set[SeriesIdentity]:
 
 
 class Repair:
-    """Registers rows that were derived. A context manager: it owns the threads of the group sync."""
+    """Registers rows that were derived. A context manager: it holds a descriptor of the filesystem."""
 
     def __init__(self, files_root: str, database: Database) -> None:
         self._files_root = files_root

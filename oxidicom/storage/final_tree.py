@@ -22,6 +22,9 @@ _OVER = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 # (VFAT, some SMB and FUSE mounts), EMLINK (too many links).
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 
+_DIRECTORY_IS_GONE = (errno.ENOENT, errno.ESTALE)
+"""The latter from NFS, if another host has deleted it."""
+
 
 class _Source(NamedTuple):
     """A finished file of the spool."""
@@ -69,7 +72,9 @@ class FinalTree:
         entry = _Source(source, source_directory)
         try:
             self._place(entry, path)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in _DIRECTORY_IS_GONE:
+                raise
             entry.committed_ns()  # if it is not this one that is gone, CUBE has deleted a directory that is open here
             self._directories.forget(os.path.dirname(path))
             self._place(entry, path)
@@ -91,7 +96,9 @@ class FinalTree:
         """Make an empty file at `path`; one that is there already stays. Raise OSError."""
         try:
             self._place_empty(path)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in _DIRECTORY_IS_GONE:
+                raise
             self._directories.forget(os.path.dirname(path))
             self._place_empty(path)
 

@@ -1,8 +1,9 @@
 """The ledger of an association: an append-only file of JSON lines that outlives every process.
 
-Its listener alone writes it, and holds an exclusive `flock` on it while the association lasts: a free lock means
-that the association is over or its listener dead. A line is one `write`, so that after the death of a process only the
-last line can be torn; a torn line is an instance that was never answered with Success.
+Whoever writes it holds an exclusive `flock` on it: its listener while the association lasts, so that a free lock means
+that this is over or its listener dead; then, for a moment, whoever completes it for the dead. A line is one `write`, so
+that after the death of a process only the last line can be torn; a torn line is an instance that was never answered
+with Success.
 """
 
 import contextlib
@@ -60,15 +61,18 @@ _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 class LedgerWriter:
     """The writing end, held by the one process that keeps the association."""
 
-    def __init__(self, path: str) -> None:
-        """Open or create the ledger at `path` and lock it. Raise BlockingIOError when somebody else keeps it."""
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def __init__(self, path: str, *, create: bool = False) -> None:
+        """Open the ledger at `path`, or `create` it, and lock it.
+
+        Raise BlockingIOError when somebody else keeps it, or OSError.
+        """
+        flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+        self._descriptor = os.open(path, flags, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._descriptor)
             raise
-        self._size_bytes = os.fstat(self._descriptor).st_size
         self._is_torn = False
         """A part of a line is there that could not be taken back."""
 
@@ -80,19 +84,17 @@ class LedgerWriter:
         written = os.write(self._descriptor, data)
         if written < len(data):
             self._is_torn = True
-            os.ftruncate(self._descriptor, self._size_bytes)
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
             self._is_torn = False
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # what a short write means
-        self._size_bytes += written
         self._is_torn = False
 
     def mend_tail(self) -> None:
         """Cut off a line that a crash tore, so that the next line begins at the start of one."""
-        data = os.pread(self._descriptor, self._size_bytes, 0)
+        data = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             os.ftruncate(self._descriptor, whole)
-            self._size_bytes = whole
 
     def close(self) -> None:
         """Close and unlock."""

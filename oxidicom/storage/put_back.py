@@ -146,7 +146,7 @@ def _set_up(plan: Plan, spool: str) -> str:
     directory = os.path.join(spool, plan.association)
     hidden = os.path.join(spool, f".{plan.association}")
     os.mkdir(hidden, 0o700)
-    ledger = LedgerWriter(os.path.join(hidden, LEDGER_NAME))
+    ledger = LedgerWriter(os.path.join(hidden, LEDGER_NAME), create=True)
     try:
         calling_ae_title = next(iter(plan.series.values())).calling_ae_title
         ledger.append(Started(plan.association, calling_ae_title, "", ""))

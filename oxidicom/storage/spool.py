@@ -46,7 +46,7 @@ class Reception:
         os.mkdir(hidden, 0o700)
         with contextlib.ExitStack() as undo:
             undo.callback(remove_tree, hidden)
-            self._ledger = LedgerWriter(os.path.join(hidden, LEDGER_NAME))
+            self._ledger = LedgerWriter(os.path.join(hidden, LEDGER_NAME), create=True)
             undo.callback(self._ledger.close)
             # Names are looked up from here: to walk down from the root each time costs a fifth of what is done there.
             self._descriptor = os.open(hidden, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -80,7 +80,8 @@ class Reception:
     def remove(self, file_name: str) -> None:
         """Remove a file that will not be committed, and give its space back, as far as the disk lets it.
 
-        What is left of it goes with the directory: without a line in the ledger it is no instance.
+        What is left of it is shorter than its name says, or has no line in the ledger; but if the disk keeps all of it
+        and the listener dies, it is taken for an instance that was committed: more than was promised, not less.
         """
         with contextlib.suppress(OSError):
             os.unlink(file_name, dir_fd=self._descriptor)

@@ -40,7 +40,7 @@ class TreeDirectories:
         self._changed.add(path)
 
     def sync(self) -> None:
-        """Make all entries durable that were noted. Raise OSError: then those are still noted that may not be."""
+        """Make all entries durable that were noted. Raise OSError: then they are made anew, and noted again."""
         for path in list(self._changed):
             self._sync(path)
 
@@ -66,10 +66,23 @@ class TreeDirectories:
             return os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
 
     def _close(self, path: str) -> None:
-        if path in self._changed:
-            self._sync(path)
-        os.close(self._open.pop(path))
+        try:
+            if path in self._changed:
+                self._sync(path)
+        finally:
+            descriptor = self._open.pop(path, None)
+            if descriptor is not None:
+                os.close(descriptor)
 
     def _sync(self, path: str) -> None:
-        os.fsync(self._open[path])
+        """Sync a directory that was changed. After an error it is opened anew the next time: it may be another one."""
+        try:
+            os.fsync(self.open(path))
+        except OSError:
+            descriptor = self._open.pop(path, None)
+            if descriptor is None:
+                self._changed.discard(path)  # it cannot even be opened: nobody is to wait for it for ever
+            else:
+                os.close(descriptor)
+            raise
         self._changed.discard(path)

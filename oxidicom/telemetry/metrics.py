@@ -50,7 +50,10 @@ class MetricsExporter(threading.Thread):
 
     def _export(self) -> None:
         times_ns = self._began_ns, time.time_ns()
-        metrics = [_metric(reading, *times_ns) for reading in self._take()]
+        try:
+            metrics = [_metric(reading, *times_ns) for reading in self._take()]
+        except OSError:  # the storage does not answer: none this time, for the figures would not be true
+            return
         scope = ScopeMetrics(InstrumentationScope("oxidicom", __version__), metrics, "")
         self._exporter.export(
             MetricsData([ResourceMetrics(self._resource, [scope], "")]), timeout_millis=_TIMEOUT_SECONDS * 1000

@@ -326,9 +326,9 @@ def test_deadline_of_a_pdu_applies_inside_pdus_only() -> None:
         at += 6 + int.from_bytes(stream[at + 2 : at + 6], "big")
         boundaries.add(at)
     for at in range(len(stream)):
-        assert listener.acceptor.inside_pdu == (at not in boundaries)
+        assert listener.acceptor._reader.inside_pdu == (at not in boundaries)
         listener.receive(stream[at : at + 1])
-    assert not listener.acceptor.inside_pdu
+    assert not listener.acceptor._reader.inside_pdu
 
 
 @pytest.mark.parametrize("max_pdu_length", [1, 7, 8, 20, 21, 133, 4096, 0])

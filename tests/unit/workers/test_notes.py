@@ -129,7 +129,7 @@ def test_a_note_that_the_tree_does_not_take_is_tried_again(notes, shared, tmp_pa
 
 
 def test_a_note_whose_path_is_not_to_be_had_is_set_aside_in_the_end(notes, shared, monkeypatch):
-    ledger = LedgerWriter(os.path.join(shared.directory.spool, ASSOCIATION, LEDGER_NAME))
+    ledger = LedgerWriter(os.path.join(shared.directory.spool, ASSOCIATION, LEDGER_NAME), create=True)
     ledger.append(SeriesOpened(HASH, DESCRIPTION.series))
     ledger.close()
     decide(notes, shared)

@@ -1,15 +1,17 @@
 """What the registration worker finds in the spool by itself, and what comes first when it is behind."""
 
+import errno
 import os
 import types
 
 import pytest
 
-from oxidicom.storage.ledger import Started
+from oxidicom.storage.ledger import Ended, Started
 from oxidicom.storage.names import RECEIVED, STORED
-from oxidicom.storage.spool import Reception
+from oxidicom.storage.spool import Reception, contents
 from tests.fixtures.storage import entry_file
 from workers import batching
+from workers import registration_rescan as module
 from workers.asides import Asides
 from workers.batching import Pending
 from workers.closing import ClosingAccounts
@@ -105,3 +107,49 @@ def test_what_is_only_received_is_left_to_storage(rescan, shared, tmp_path):
     rescan.run_if_due()
     assert pending(rescan) == []
     assert not rescan.is_behind
+
+
+def test_a_message_about_a_death_that_found_no_room_counts_as_a_dropped_hint(rescan, shared):
+    shared.scoreboard.slots[0].add(Counter.HINTS_DROPPED)
+    assert rescan.is_behind
+
+
+def test_what_cannot_be_read_is_left_alone_and_ends_nothing(rescan, shared, tmp_path, monkeypatch):
+    store(shared, tmp_path, OLDER)
+    store(shared, tmp_path, NEWER)
+    describe_entry = module.describe_entry
+
+    def fail_at_the_older(path):
+        if OLDER in path:
+            raise OSError(errno.EIO, "Input/output error")
+        return describe_entry(path)
+
+    monkeypatch.setattr(module, "describe_entry", fail_at_the_older)
+    rescan.somebody_died()
+    rescan.run_if_due()
+    assert pending(rescan) == [(NEWER, 1)]
+    assert rescan._asides.leaves_alone(
+        OLDER, next(iter(contents(os.path.join(shared.directory.spool, OLDER))))[0], STORED
+    )
+
+
+def test_a_directory_that_cannot_be_removed_ends_nothing(rescan, shared, tmp_path, monkeypatch):
+    reception = Reception(shared.directory.spool, Started(OLDER, "TEST", "ChRIS", "127.0.0.1:1"))
+    reception._ledger.append(Ended("x"))
+    reception._ledger.close()
+
+    def refuse(directory):
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    monkeypatch.setattr("workers.finishing.remove_finished", refuse)
+    rescan.somebody_died()
+    rescan.run_if_due()
+    assert not rescan.is_behind
+
+
+def test_a_directory_whose_removal_was_interrupted_goes(rescan, shared, tmp_path):
+    directory = os.path.join(shared.directory.spool, OLDER)
+    os.mkdir(directory)
+    rescan.somebody_died()
+    rescan.run_if_due()
+    assert not os.path.exists(directory)

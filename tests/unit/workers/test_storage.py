@@ -14,6 +14,8 @@ from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, STORED, EntryName,
 from oxidicom.storage.paths import series_hash
 from oxidicom.storage.spool import Reception, contents, remove_finished
 from tests.fixtures.storage import entry_file
+from workers import retries as retries_module
+from workers import storage_rescan as rescan_module
 from workers.messages import Instance, SeriesCounted, ToInquiry, ToRegistration, ToStorage
 from workers.queues import Queue
 from workers.scoreboard import Role, Scoreboard
@@ -57,7 +59,7 @@ def make_association(spool, tmp_path, notes_at=REGISTERED, received=0):
     os.mkdir(directory)
     description = entry_file(tmp_path / "entry")
     name = EntryName(1, series_hash(description.series), (tmp_path / "entry").stat().st_size)
-    ledger = LedgerWriter(os.path.join(directory, LEDGER_NAME))
+    ledger = LedgerWriter(os.path.join(directory, LEDGER_NAME), create=True)
     ledger.append(Started(ASSOCIATION, "TEST", "", ""), SeriesOpened(name.series_hash, description.series), Ended("x"))
     ledger.close()
     notes = [NoteName(name.series_hash, key, "1") for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)]
@@ -71,7 +73,7 @@ def make_association(spool, tmp_path, notes_at=REGISTERED, received=0):
 
 def rescan(worker):
     worker._rescan.somebody_died()
-    worker._rescan.run_if_due(worker._store_new)
+    worker._rescan.run_if_due(worker._store)
 
 
 def test_an_association_is_taken_up_again_although_it_was_settled_a_moment_ago(worker, spool, tmp_path):
@@ -167,7 +169,7 @@ def test_a_failed_instance_whose_entry_is_gone_is_forgotten(worker, spool, tmp_p
     directory, name, _ = make_association(spool, tmp_path, received=1)
     message = instance_of(directory, name, tmp_path)
     worker._fail(message, OSError(errno.EIO, "x"))
-    worker._untrusted.add(message)
+    worker._untrusted.add((message.association, message.number))
     os.unlink(os.path.join(directory, name.at(RECEIVED)))
     worker._store([message])
     assert not worker._retries.knows(message)
@@ -200,3 +202,44 @@ def test_after_a_failed_sync_the_entry_is_written_anew(worker, spool, tmp_path, 
     monkeypatch.undo()
     worker._store([message])
     assert os.stat(os.path.join(directory, name.at(STORED))).st_ino != before
+
+
+def test_when_memory_is_full_of_failures_the_rest_waits_in_the_spool(worker, living, tmp_path, monkeypatch):
+    """The tree takes nothing: what is not remembered is found again, although its association goes on."""
+    monkeypatch.setattr(retries_module, "_MOST_WAITING", 1)
+
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    names = []
+    for _ in range(3):
+        name, description = write_entry(living, tmp_path)
+        living.enter_in_ledger(name, description)
+        names.append(name)
+    with monkeypatch.context() as broken:
+        broken.setattr(worker._tree, "place", refuse)
+        rescan(worker)
+    assert dict(contents(living.directory)) == dict.fromkeys(names, RECEIVED)
+    monkeypatch.setattr(retries_module.time, "monotonic", lambda: 1e12)
+    worker._store_again()
+    worker._rescan.run_if_due(worker._store)
+    assert dict(contents(living.directory)) == dict.fromkeys(names, STORED)
+
+
+def test_an_entry_that_cannot_be_read_is_left_alone_and_the_rest_goes_on(worker, living, tmp_path, monkeypatch):
+    names = []
+    for _ in range(2):
+        name, description = write_entry(living, tmp_path)
+        living.enter_in_ledger(name, description)
+        names.append(name)
+    describe_entry = rescan_module.describe_entry
+
+    def fail_at_first(path):
+        if path.endswith(names[0].at(RECEIVED)):
+            raise OSError(errno.EIO, "Input/output error")
+        return describe_entry(path)
+
+    monkeypatch.setattr(rescan_module, "describe_entry", fail_at_first)
+    rescan(worker)
+    assert dict(contents(living.directory)) == {names[0]: RECEIVED, names[1]: STORED}
+    assert worker._asides.leaves_alone(ASSOCIATION, names[0], RECEIVED)
