@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import sys
 
 import pytest
 
@@ -40,3 +42,29 @@ def test_a_fork_that_fails_is_tried_again(make_gateway, inject, rows, tmp_path):
     assert [status.Status for status in send(gateway.port, [path])] == [0]
     settled(gateway)
     nothing_lost(gateway, rows, {"1.2.3.1": path})
+
+
+def test_whoever_reads_the_log_may_be_gone(make_gateway, rows, tmp_path):
+    gateway = make_gateway(start=False, CHRIS_LISTENER_THREADS="2", TOKIO_WORKER_THREADS="1")
+    gateway.command = ["bash", "-c", f"exec {sys.executable} -m oxidicom 2> >(head -c 1 >/dev/null)"]
+    gateway.start(wait=False)
+    wait_until(lambda: len(gateway.pids_of("listener")) == 2, "it has begun")
+    first, second = make_series(tmp_path / "in", 2, "1.2.3")
+    wait_until(lambda: accepts(gateway.port), "it accepts")
+    assert [status.Status for status in send(gateway.port, [first])] == [0]
+    old = set(gateway.pids_of("listener"))
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: len(set(gateway.pids_of("listener")) - old) == 2, "they have successors")
+    assert [status.Status for status in send(gateway.port, [second])] == [0]
+    settled(gateway)
+    nothing_lost(gateway, rows, {"1.2.3.1": first, "1.2.3.2": second})
+    assert gateway.stop() in (0, 120), "120 is how Python says that stderr is gone"
+
+
+def accepts(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return False
+    return True
