@@ -117,7 +117,7 @@ def test_a_large_instance_stops_at_the_reserve_while_it_comes(small_disk, make_g
 @pytest.mark.strace
 @pytest.mark.parametrize(
     ("calls", "error"),
-    [("linkat", "EIO"), ("linkat", "ENOSPC"), ("syncfs", "EIO"), ("fsync", "EIO"), ("/^rename", "EIO")],
+    [("linkat", "EIO"), ("linkat", "ENOSPC"), ("fdatasync", "EIO"), ("fsync", "EIO"), ("/^rename", "EIO")],
 )
 def test_an_error_after_success_is_tried_again(calls, error, make_gateway, inject, rows, tmp_path):
     gateway = make_gateway(CHRIS_LISTENER_THREADS="1", TOKIO_WORKER_THREADS="1")
@@ -136,7 +136,7 @@ def test_a_file_whose_sync_failed_is_written_anew(make_gateway, inject, rows, tm
     """After a failed sync Linux marks the pages clean: a second sync of the same file would mean nothing."""
     gateway = make_gateway(CHRIS_LISTENER_THREADS="1", TOKIO_WORKER_THREADS="1")
     (path,) = make_series(tmp_path / "in", 1, "1.2.3")
-    inject(gateway.pids_of("storage")[0], "syncfs", "error=EIO:when=1")
+    inject(gateway.pids_of("storage")[0], "fdatasync", "error=EIO:when=1")
     assert statuses_of(gateway, [path]) == [0]
     wait_until(gateway.stored, "the file")
     before = (gateway.files_root / gateway.stored()[0]).stat().st_ino
