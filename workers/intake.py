@@ -20,8 +20,8 @@ from oxidicom.records import Description
 from oxidicom.storage.incoming import IncomingInstance
 from oxidicom.storage.ledger import Started
 from oxidicom.storage.names import EntryName
+from oxidicom.storage.reception import Reception
 from oxidicom.storage.reserve import Reserve
-from oxidicom.storage.spool import Reception
 from workers.facts import Moment
 from workers.messages import AssociationEnded, Instance, ToStorage
 from workers.queues import Queue

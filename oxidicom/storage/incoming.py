@@ -11,7 +11,7 @@ from oxidicom.dataset.wanted_tags import SOP_CLASS_UID, SOP_INSTANCE_UID
 from oxidicom.errors import DatasetError
 from oxidicom.records import Description
 from oxidicom.storage.names import RECEIVED, EntryName, part_name
-from oxidicom.storage.spool import Reception
+from oxidicom.storage.reception import Reception
 
 HEAD_BYTES = 64 * 1024
 """So much of a dataset is kept for the header scanner; it holds the wanted tags of nearly every instance."""

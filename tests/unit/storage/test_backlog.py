@@ -10,7 +10,7 @@ from oxidicom.storage.custom_metadata import metadata_row
 from oxidicom.storage.ledger import Started
 from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, NoteName
 from oxidicom.storage.paths import series_hash
-from oxidicom.storage.spool import Reception
+from oxidicom.storage.reception import Reception
 from tests.fixtures.storage import begin_part, commit, describe_file, entry_file
 
 STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")

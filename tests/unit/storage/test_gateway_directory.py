@@ -10,7 +10,8 @@ from oxidicom.errors import BootError
 from oxidicom.storage import gateway_directory as module
 from oxidicom.storage.gateway_directory import GatewayDirectory, gateway_paths, is_running
 from oxidicom.storage.ledger import Started
-from oxidicom.storage.spool import Reception, associations, ledger_of
+from oxidicom.storage.reception import Reception
+from oxidicom.storage.spool import associations, ledger_of
 from tests.fixtures.storage import commit, describe_file, no_trouble
 
 STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")

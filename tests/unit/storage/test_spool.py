@@ -8,14 +8,8 @@ import pytest
 from oxidicom.dataset.part10 import build_file_meta
 from oxidicom.storage.ledger import LEDGER_NAME, Ended, LedgerWriter, Started, read_ledger
 from oxidicom.storage.names import RECEIVED, EntryName
-from oxidicom.storage.spool import (
-    Reception,
-    associations,
-    contents,
-    end_for_the_dead,
-    ledger_of,
-    remove_finished,
-)
+from oxidicom.storage.reception import Reception
+from oxidicom.storage.spool import associations, contents, end_for_the_dead, ledger_of, remove_finished
 from tests.dicom import dataset_bytes, make_instance
 from tests.fixtures.storage import begin_part, commit, describe_file
 

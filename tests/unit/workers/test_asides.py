@@ -7,8 +7,8 @@ import pytest
 from oxidicom.storage.custom_metadata import committed_count_note
 from oxidicom.storage.ledger import Started
 from oxidicom.storage.names import RECEIVED, STORED
+from oxidicom.storage.reception import Reception
 from oxidicom.storage.rejected import rejected_of
-from oxidicom.storage.spool import Reception
 from tests.fixtures.storage import commit, describe_file
 from workers import asides
 from workers.asides import Asides

@@ -8,7 +8,8 @@ import pytest
 
 from oxidicom.storage.ledger import Ended, Started
 from oxidicom.storage.names import RECEIVED, STORED
-from oxidicom.storage.spool import Reception, contents
+from oxidicom.storage.reception import Reception
+from oxidicom.storage.spool import contents
 from tests.fixtures.storage import entry_file
 from workers import batching
 from workers import registration_rescan as module

@@ -12,7 +12,8 @@ from oxidicom.storage import spool as spool_module
 from oxidicom.storage.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, NoteName
 from oxidicom.storage.paths import series_hash
-from oxidicom.storage.spool import Reception, contents, remove_finished
+from oxidicom.storage.reception import Reception
+from oxidicom.storage.spool import contents, remove_finished
 from tests.fixtures.storage import entry_file
 from workers import retries as retries_module
 from workers import storage_rescan as rescan_module
