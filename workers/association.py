@@ -35,8 +35,9 @@ from oxidicom.storage.ledger import Started
 from workers.association_account import AssociationAccount
 from workers.connections import Peer, learn_peer, wait_in_kernel
 from workers.encryption import handshake_failure, say_no_more
-from workers.intake import Intake
+from workers.intake import MOST_LOGGED, Intake
 from workers.patience import Patience
+from workers.process import place_of
 from workers.scoreboard import Counter, Phase, Slot
 from workers.scoreboard import State as WorkerState
 from workers.shared import Shared
@@ -93,6 +94,7 @@ class Association:
         self._began = time.monotonic()
         self._keep_pieces = False
         self._look_due = 0.0
+        self._unserved = 0
         self._log = logger.bind(association=self._ulid)
 
     @property
@@ -101,10 +103,19 @@ class Association:
         return self._intake is not None
 
     def serve(self) -> None:
-        """Serve the association to its end. Never raises for anything that the peer does."""
+        """Serve the association to its end. A bug of ours costs this one, not the listener and its next ones."""
         how = "listener failed"
         try:
             how = self._converse()
+        except Exception as error:  # noqa: BLE001 (what a peer can make of a bug is not foreseeable)
+            self._log.opt(exception=error).error(
+                "Unexpected {kind} in {place}; the association is aborted",
+                kind=type(error).__name__,
+                place=place_of(error),
+                action="association_failed",
+            )
+            self._acceptor.abort()
+            self._send_last()
         finally:
             self._close()
             self._end(how)
@@ -119,17 +130,21 @@ class Association:
                 count = self._receive()
                 for event in self._acceptor.received(count):
                     self._handle(event)
+                    self._look_around()
                 if self._intake:  # its pieces lie in the buffer that is filled next
                     self._keep_pieces = self._intake.settle(self._acceptor.has_room)
                 self._send(self._acceptor.bytes_to_send())
         except _Over as over:
             # Its place is free before the peer can know: it may come again at once.
             self._slot.hold(self._ulid, "")
-            with contextlib.suppress(OSError, _Over):
-                self._send(self._acceptor.bytes_to_send())
+            self._send_last()
             return str(over)
         except OSError as error:
             return f"connection lost ({error.strerror or error})"
+
+    def _send_last(self) -> None:
+        with contextlib.suppress(OSError, _Over):
+            self._send(self._acceptor.bytes_to_send())
 
     def _learn_peer(self) -> None:
         """Learn from the balancer, if there is one, whose connection it is."""
@@ -169,12 +184,7 @@ class Association:
     def _receive(self) -> int:
         """Put the next bytes into the acceptor's buffer; return how many, 0 at the end of file."""
         while True:
-            began = time.monotonic()
-            if began >= self._look_due:
-                self._look_due = began + _LOOK_SECONDS
-                if self._is_told_to_stop():
-                    self._acceptor.abort()
-                    raise _Over("gateway stopped")
+            began = self._look_around()
             count = None
             try:
                 count = self._connection.recv_into(self._acceptor.writable(keep_pieces=self._keep_pieces))
@@ -187,6 +197,16 @@ class Association:
                 self._give_up_waiting(overrun)
             if count is not None:
                 return count
+
+    def _look_around(self) -> float:
+        """Give a sign of life now and then, and stop if that is wanted. Return the time."""
+        now = time.monotonic()
+        if now >= self._look_due:
+            self._look_due = now + _LOOK_SECONDS
+            if self._is_told_to_stop():
+                self._acceptor.abort()
+                raise _Over("gateway stopped")
+        return now
 
     def _is_told_to_stop(self) -> bool:
         self._slot.beat(WorkerState.WORKING)
@@ -229,13 +249,15 @@ class Association:
                 self._accepted(event)
             case AssociationRejected():
                 self._slot.add(Counter.ASSOCIATIONS_REJECTED)
-                self._account.request = event.request
+                self._account.ask(event.request)
                 self._account.rejection = event.reason.name.lower().replace("_", " ")
                 raise _Over(f"rejected: {self._account.rejection}")
             case Echoed():
                 self._log.debug("C-ECHO answered", action="echoed")
             case RequestUnrecognized():
-                self._log.warning(
+                self._unserved += 1
+                self._log.log(
+                    "WARNING" if self._unserved <= MOST_LOGGED else "DEBUG",
                     "A request came that this gateway does not serve",
                     command_field=f"{event.command_field:04X}H",
                     action="request_unrecognized",
@@ -245,7 +267,7 @@ class Association:
 
     def _requested(self, request: AssociationRequest) -> None:
         """Claim a place for the AE title, then see whether there are too many: of two at once none may slip through."""
-        self._account.request = request
+        self._account.ask(request)
         self._slot.hold(self._ulid, request.calling_ae_title)
         most = self._shared.settings.max_associations_per_ae
         if most and self._shared.scoreboard.associations_of(request.calling_ae_title) > most:

@@ -18,8 +18,8 @@ class AssociationAccount:
 
     ulid: str
     peer: Peer
-    request: AssociationRequest | None = None
-    """None: a connection without a request, such as a probe, is no association."""
+    titles: tuple[str, str] | None = None
+    """Calling and called AE title. None: a connection without a request, such as a probe, is no association."""
     contexts: Sequence[AnsweredContext] = ()
     rejection: str = ""
     """Why it was rejected, if it was."""
@@ -30,10 +30,14 @@ class AssociationAccount:
     began: float = dataclasses.field(default_factory=time.monotonic)
     began_ns: int = dataclasses.field(default_factory=time.time_ns)
 
+    def ask(self, request: AssociationRequest) -> None:
+        """Note who asks. The request itself, which may have a megabyte of proposals, is not kept."""
+        self.titles = request.calling_ae_title, request.called_ae_title
+
     def fact(self, how: str) -> AssociationFinished | None:
         """Return what the observer is told of its end, if there was an association."""
-        request, intake = self.request, self.intake
-        if request is None:
+        titles, intake = self.titles, self.intake
+        if titles is None:
             return None
         accepted = sum(context.is_accepted for context in self.contexts)
         return AssociationFinished(
@@ -42,8 +46,8 @@ class AssociationAccount:
             ended_ns=time.time_ns(),
             peer_address=self.peer.address,
             peer_port=self.peer.port,
-            calling_ae_title=request.calling_ae_title,
-            called_ae_title=request.called_ae_title,
+            calling_ae_title=titles[0],
+            called_ae_title=titles[1],
             contexts_accepted=accepted,
             contexts_rejected=len(self.contexts) - accepted,
             received=intake.received if intake else 0,
@@ -59,8 +63,8 @@ class AssociationAccount:
     def write_line(self, how: str) -> None:
         """Write the one line that accounts for it."""
         log = logger.bind(association=self.ulid)
-        request, intake = self.request, self.intake
-        if request is None or intake is None:
+        titles, intake = self.titles, self.intake
+        if titles is None or intake is None:
             # A port scan, a browser, a rejected request; or a load balancer, whose probes come by the second.
             level = "DEBUG" if how.startswith("connection lost") else "INFO"
             message = "Connection from {peer} ended without an association: {how}"
@@ -70,7 +74,7 @@ class AssociationAccount:
         log.info(
             "Association with {calling_ae_title} ended ({how}): {received} instances received, {committed} committed, "
             "{refused_total} refused",
-            calling_ae_title=request.calling_ae_title,
+            calling_ae_title=titles[0],
             peer=str(self.peer),
             how=how,
             received=intake.received,

@@ -42,6 +42,8 @@ class Pending:
         self._instances: dict[tuple[str, int], Instance] = {}
         self._notes: dict[tuple[str, str, str], NoteStored] = {}
         self._ends: dict[tuple[str, str], NoteStored] = {}
+        self.ends_left_out = False
+        """There are more counts than are kept."""
 
     def __len__(self) -> int:
         return len(self._instances) + len(self._notes) + len(self._ends)
@@ -69,6 +71,7 @@ class Pending:
             self._ends.setdefault((message.association, message.series_hash), message)
             if len(self._ends) > MOST_ENDS:  # that which waits longest may wait for ever; a rescan finds it
                 del self._ends[next(iter(self._ends))]
+                self.ends_left_out = True
         else:
             self._notes.setdefault((message.association, message.series_hash, message.key), message)
 
@@ -83,6 +86,7 @@ class Pending:
 
     def done(self, batch: Batch) -> None:
         """Forget what was registered or set aside."""
+        self.ends_left_out &= bool(self._ends)
         for instance in batch.instances:
             self._instances.pop((instance.association, instance.number), None)
         for note in batch.notes:

@@ -33,7 +33,7 @@ _LEAST_INSTANCE_BYTES = 64 * 1024
 """What the smallest instance is counted as in the account of the free space: its inode is scarce too."""
 _MOST_MOMENTS = 50
 """So many refusals and mended values are told to the observer."""
-_MOST_LOGGED = 10
+MOST_LOGGED = 10
 """Refusals, and mended values, of each association; the line that accounts for it has the total of refusals."""
 
 _REFUSED: dict[int, Counter] = {
@@ -177,7 +177,7 @@ class Intake:
         for warning in description.warnings:
             self._mended += 1
             self._log.log(
-                "WARNING" if self._mended <= _MOST_LOGGED else "DEBUG",
+                "WARNING" if self._mended <= MOST_LOGGED else "DEBUG",
                 "Instance {number}: {warning}",
                 number=name.number,
                 warning=warning,
@@ -200,7 +200,7 @@ class Intake:
         self._slot.add(_REFUSED.get(status, Counter.REFUSED_OTHERWISE))
         self._remember("instance refused", status, reason)
         self._log.log(
-            "WARNING" if self.refused.total() <= _MOST_LOGGED else "DEBUG",
+            "WARNING" if self.refused.total() <= MOST_LOGGED else "DEBUG",
             "An instance of {ae_title} was refused: {reason}",
             ae_title=self._started.calling_ae_title,
             reason=reason,

@@ -1,26 +1,22 @@
-"""The "Oxidicom Custom Metadata" of the series of one storage worker: asked, answered, written.
+"""The "Oxidicom Custom Metadata" of the series of one storage worker: what is asked, answered and so decided.
 
 For each series of each association: its first instance makes a question to inquiry; the answer makes the note
 NumberOfSeriesRelatedInstances; the end of the association, once there is an answer, makes OxidicomAttemptedPushCount.
-A note goes `.due` → file at its final path, synced → `.stored` → hint to registration. The `.due` file in the spool
-comes first, so that a value that was decided once is never decided otherwise after a crash.
+`note_writer` writes them.
 """
 
 import dataclasses
 import os
 
-from loguru import logger
-
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
-from oxidicom.storage.custom_metadata import committed_count_note, expected_count_note, metadata_row
+from oxidicom.storage.custom_metadata import committed_count_note, expected_count_note
 from oxidicom.storage.final_tree import FinalTree
 from oxidicom.storage.ledger import Ledger
-from oxidicom.storage.names import DUE, STORED, NoteName
+from oxidicom.storage.names import DUE, NoteName
 from oxidicom.storage.spool import ledger_of
-from workers.asides import Asides
-from workers.messages import Instance, NoteStored, SeriesSeen
-from workers.retries import Retries
-from workers.scoreboard import Counter, Role, Slot
+from workers.messages import Instance, SeriesSeen
+from workers.note_writer import NoteWriter
+from workers.scoreboard import Role, Slot
 from workers.shared import Shared
 
 
@@ -39,7 +35,6 @@ class _Progress:
 
 
 _Key = tuple[str, str]  # association, series hash
-_Due = tuple[str, Series, NoteName]  # association, series, note
 
 
 class SeriesNotes:
@@ -49,19 +44,16 @@ class SeriesNotes:
         self._shared = shared
         self._slot = slot
         self._index = index
-        self._tree = tree
+        self._writer = NoteWriter(shared, slot, tree)
         self._series: dict[_Key, _Progress] = {}
         self._unasked: dict[_Key, _Progress] = {}
-        self._due: list[_Due] = []
-        self._retries: Retries[_Due] = Retries(lambda due: (due[0], due[2]))
-        self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
         self._inquiry_slot: Slot | None = None
         self.answers = shared.answer_queues[index]
 
     @property
     def waiting(self) -> bool:
         """An answer or a file is still to come."""
-        return bool(self._unasked or self._due)
+        return bool(self._unasked or self._writer.has_due)
 
     def see(self, message: Instance) -> None:
         """Note that an instance came; the first one of a series makes a question."""
@@ -100,9 +92,8 @@ class SeriesNotes:
             progress.answered = True
             self._unasked.pop(key, None)
         progress.ended |= note.key == COMMITTED_COUNT_KEY
-        due = (key[0], progress.series, note)
-        if state == DUE and due not in self._due and not self._retries.knows(due):
-            self._due.append(due)
+        if state == DUE:
+            self._writer.add(key[0], progress.series, note)
 
     def end(self, association: str, ledger: Ledger | None = None) -> None:
         """Note that an association ended: the counts of its series are final."""
@@ -119,7 +110,7 @@ class SeriesNotes:
         """Tell whether both notes of all these series are on disk."""
         keys = [(association, series_hash) for series_hash in series]
         done = all((p := self._series.get(key)) and p.answered and p.ended for key in keys)
-        if done and not any(due[0] == association for due in self._due):
+        if done and not self._writer.has_due_of(association):
             for key in keys:
                 self._series.pop(key, None)
             return True
@@ -139,14 +130,14 @@ class SeriesNotes:
             if progress and not progress.answered:
                 progress.answered = True
                 self._unasked.pop(key, None)
-                self._due.append((key[0], progress.series, expected_count_note(key[1], answer.count)))
+                self._writer.add(key[0], progress.series, expected_count_note(key[1], answer.count))
                 self._finish_if_ready(key, progress)
         self._ask()
 
     def _finish_if_ready(self, key: _Key, progress: _Progress) -> None:
         if progress.answered and progress.count is not None and not progress.ended:
             progress.ended = True
-            self._due.append((key[0], progress.series, committed_count_note(key[1], progress.count)))
+            self._writer.add(key[0], progress.series, committed_count_note(key[1], progress.count))
 
     def _ask(self) -> None:
         """Put every question that is open. Never waits: what finds no room is put at the next call."""
@@ -168,67 +159,6 @@ class SeriesNotes:
         return self._inquiry_slot
 
     def write_due(self) -> None:
-        """Write the notes that are due: decide in the spool, file, sync, `.stored`, hint."""
+        """Put the questions that are open, and write the notes that are due."""
         self._ask()
-        due, self._due = [*self._retries.due(), *self._due], []
-        written = [one for one in due if self._decide(one) and self._write(one)]
-        if not written:
-            return
-        try:
-            # The files are empty: their entries, made durable here, are all that there is of them.
-            self._tree.sync_directories()
-        except OSError as error:
-            for one in written:
-                self._fail(one, error)
-            return
-        for one in written:
-            self._mark_stored(one)
-
-    def _decide(self, due: _Due) -> bool:
-        """Make the file in the spool, unless it is there already."""
-        association, _, note = due
-        try:
-            with open(os.path.join(self._shared.directory.spool, association, note.at(DUE)), "wb"):
-                return True
-        except FileNotFoundError:
-            self._retries.forget(due)  # the association is finished and its directory gone
-        except OSError as error:
-            self._fail(due, error)
-        return False
-
-    def _write(self, due: _Due) -> bool:
-        try:
-            self._tree.place_empty(metadata_row(*due).fname)
-        except OSError as error:
-            self._fail(due, error)
-            return False
-        return True
-
-    def _mark_stored(self, due: _Due) -> None:
-        association, _, note = due
-        directory = os.path.join(self._shared.directory.spool, association)
-        try:
-            os.rename(os.path.join(directory, note.at(DUE)), os.path.join(directory, note.at(STORED)))
-        except FileNotFoundError:
-            self._retries.forget(due)  # it is stored already, or the association is finished
-            return
-        except OSError as error:
-            self._fail(due, error)
-            return
-        self._retries.forget(due)
-        stored = NoteStored(association, *note, metadata_row(*due))
-        if not self._shared.registration_queue.put(stored):
-            self._slot.add(Counter.HINTS_DROPPED)
-
-    def _fail(self, due: _Due, error: OSError) -> None:
-        association, _, note = due
-        if self._retries.failed(due, error):
-            logger.bind(association=association).warning(
-                "{key} of a series cannot be written: {reason}; it is tried again",
-                key=note.key,
-                reason=error.strerror,
-                action="note_failed",
-            )
-            return
-        self._asides.set_aside(association, note, DUE, f"cannot be written: {error.strerror}", metadata_row(*due).fname)
-        self._retries.forget(due)
+        self._writer.write_due()

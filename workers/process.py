@@ -88,7 +88,7 @@ def _work(slot: Slot, make: Callable[[], Worker]) -> int:
         logger.opt(exception=error).error(
             "Unexpected {kind} in {place}; this process ends and another takes over",
             kind=type(error).__name__,
-            place=_place_of(error),
+            place=place_of(error),
             action="process_failed",
         )
         return 1
@@ -96,7 +96,7 @@ def _work(slot: Slot, make: Callable[[], Worker]) -> int:
     return 0
 
 
-def _place_of(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     """Return file and line where an error was raised, without the values that its message may hold."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

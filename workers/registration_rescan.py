@@ -24,6 +24,8 @@ from workers.scoreboard import Counter, Role, Slot, State
 from workers.shared import Shared
 
 _RESCAN_SECONDS = 10.0
+_SOON_SECONDS = 1.0
+"""After so long counts are looked for of which there are more than are kept; they may wait for long themselves."""
 
 
 class RegistrationRescan:
@@ -64,6 +66,8 @@ class RegistrationRescan:
             while self._queue.get():
                 pass  # what these tell is found as well, and what comes after them is queued behind
         self._is_behind = not self._run()
+        if self._pending.ends_left_out:
+            self._due = time.monotonic() + _SOON_SECONDS
 
     def _run(self) -> bool:
         """Take up what is stored, oldest first. Return False when memory was full before the end."""
@@ -91,6 +95,8 @@ class RegistrationRescan:
         notes = [name for name in self._stored_in(directory, association) if isinstance(name, NoteName)]
         ledger = ledger_of(directory) if notes else None
         for note in notes:
+            if self._pending.full:
+                return False
             if ledger and note.series_hash in ledger.series:
                 row = metadata_row(association, ledger.series[note.series_hash], note)
                 self._pending.add(NoteStored(association, *note, row))

@@ -50,5 +50,8 @@ def source_of(header: bytes, body: bytes) -> Source | None:
     layout = _IPV4 if family == _TCP4 else _IPV6
     if len(body) < layout.size:
         raise ProtocolError("header of the PROXY protocol is shorter than its addresses")
-    address, _, port, _ = layout.unpack_from(body)
-    return Source(str(ipaddress.ip_address(address)).removeprefix("::ffff:"), port)
+    packed, _, port, _ = layout.unpack_from(body)
+    address = ipaddress.ip_address(packed)
+    if isinstance(address, ipaddress.IPv6Address):  # a balancer that listens for both sends IPv4 peers so
+        address = address.ipv4_mapped or address
+    return Source(str(address), port)

@@ -15,14 +15,20 @@ from oxidicom.dataset.scanner import MOST_VALUE_BYTES, Buffer
 from oxidicom.dataset.wanted_tags import KEYWORDS, LAST_TAG
 from oxidicom.errors import DatasetError
 
-MOST_ODD_BYTES = 1024 * 1024
+MOST_ODD_BYTES = 256 * 1024
 """So much of an odd dataset is looked at. It bounds the time of pydicom, microseconds for each element."""
+
+MOST_ODD_ITEMS = 2000
+"""So many items of sequences: each is a dataset of its own to pydicom, with half a kilobyte."""
+
+_ITEM = b"\xfe\xff\x00\xe0"
+_ITEM_BIG_ENDIAN = b"\xff\xfe\xe0\x00"
 
 
 def read_odd_dataset(buffer: Buffer, start: int, *, implicit: bool, little_endian: bool) -> dict[int, bytes]:
     """Return the raw values of the wanted tags of the dataset from `start` to the end of `buffer`.
 
-    Raise DatasetError when pydicom cannot read it, or not within MOST_ODD_BYTES.
+    Raise DatasetError when pydicom cannot read it, or not within MOST_ODD_BYTES and MOST_ODD_ITEMS.
     """
     stopped = False
 
@@ -32,6 +38,8 @@ def read_odd_dataset(buffer: Buffer, start: int, *, implicit: bool, little_endia
         return stopped
 
     head = buffer[start : start + MOST_ODD_BYTES]
+    if head.count(_ITEM if little_endian else _ITEM_BIG_ENDIAN) > MOST_ODD_ITEMS:
+        raise DatasetError("dataset has too many items")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -17,6 +17,7 @@ def test_stopped_processes_are_killed_and_their_work_goes_on(make_gateway, rows,
     paths = make_series(tmp_path / "held", 2, "1.2.3")
     held = open_association(gateway.port, contexts_of(paths))
     assert held.send_c_store(os.fspath(paths[0])).Status == 0
+    wait_until(rows, "it is registered: nobody is stopped while the disk is waited for, which is no hang")
     listeners = set(gateway.pids_of("listener"))
     (busy,) = [pid for pid in listeners if holds_a_connection(pid)]
     victims = [

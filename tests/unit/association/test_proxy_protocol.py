@@ -33,6 +33,12 @@ def test_an_ipv6_peer_with_extensions_that_are_passed_over():
     assert source_of(header(family=0x21, length=50), V6 + b"\x04\x00\x01x") == Source("fd00::7", 40001)
 
 
+def test_an_ipv4_peer_of_a_balancer_that_listens_for_both():
+    """HAProxy on `:::11111 v4v6` sends such a peer as an IPv6 address with the other inside (RFC 4291, 2.5.5.2)."""
+    mapped = bytes(10) + b"\xff\xff" + bytes([10, 1, 2, 3]) + bytes(16) + struct.pack(">HH", 40002, 11111)
+    assert source_of(header(family=0x21, length=len(mapped)), mapped) == Source("10.1.2.3", 40002)
+
+
 @pytest.mark.parametrize(("command", "family"), [(0x20, 0x00), (0x20, 0x11), (0x21, 0x00), (0x21, 0x31)])
 def test_the_balancers_own_connection_and_other_families_have_no_source(command, family):
     assert source_of(header(command, family), V4) is None

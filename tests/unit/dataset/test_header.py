@@ -15,7 +15,7 @@ from pydicom.filereader import _read_file_meta_info, dcmread, read_preamble
 
 from oxidicom.dataset import header as header_module
 from oxidicom.dataset.header import read_header, read_header_of_file
-from oxidicom.dataset.odd_dataset import MOST_ODD_BYTES
+from oxidicom.dataset.odd_dataset import MOST_ODD_BYTES, MOST_ODD_ITEMS
 from oxidicom.dataset.part10 import build_file_meta
 from oxidicom.dataset.wanted_tags import KEYWORDS, PATIENT_ID, SPECIFIC_CHARACTER_SET
 from oxidicom.errors import DatasetError
@@ -153,6 +153,14 @@ def test_an_odd_dataset_is_left_to_pydicom_once_it_is_complete() -> None:
     header = read_header(odd, EXPLICIT, complete=True)
     assert header is not None
     assert header.values[PATIENT_ID] == b"17"
+
+
+def test_an_odd_dataset_of_countless_items_is_not_given_to_pydicom() -> None:
+    """Each would be a dataset of its own to it: 1 MiB of them took 85 MB."""
+    items = bytes.fromhex("feff00e000000000") * (MOST_ODD_ITEMS + 1)
+    odd = element(0x00081111, b"SQ", items) + element(0x00090010, b"ZZ", b"")
+    with pytest.raises(DatasetError, match="too many items"):
+        read_header(odd, EXPLICIT, complete=True)
 
 
 def test_an_odd_dataset_is_not_read_for_ever() -> None:

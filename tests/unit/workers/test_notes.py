@@ -14,7 +14,7 @@ from oxidicom.storage.paths import series_hash
 from oxidicom.storage.rejected import rejected_of
 from oxidicom.storage.spool import contents, remove_tree
 from tests.fixtures.storage import describe_file
-from workers import retries
+from workers import note_writer, retries
 from workers.messages import Instance, SeriesCounted, SeriesSeen, ToInquiry, ToRegistration
 from workers.notes import SeriesNotes
 from workers.queues import Queue
@@ -119,7 +119,7 @@ def test_a_note_that_the_tree_does_not_take_is_tried_again(notes, shared, tmp_pa
     def refuse(path):
         raise FileNotFoundError(errno.ENOENT, "the files root is gone")
 
-    monkeypatch.setattr(notes._tree, "place_empty", refuse)
+    monkeypatch.setattr(notes._writer._tree, "place_empty", refuse)
     notes.write_due()
     assert there(shared) == {(EXPECTED, DUE)}
     monkeypatch.undo()
@@ -139,19 +139,32 @@ def test_a_note_whose_path_is_not_to_be_had_is_set_aside_in_the_end(notes, share
 
     now = [0.0]
     monkeypatch.setattr(retries.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(notes._tree, "place_empty", refuse)
+    monkeypatch.setattr(notes._writer._tree, "place_empty", refuse)
     for _ in range(8):
         notes.write_due()
         now[0] += 100.0
     assert there(shared) == set()
     (aside,) = rejected_of(shared.directory.rejected, ASSOCIATION)
     assert (aside.name, aside.reason) == (EXPECTED, "cannot be written: Not a directory")
-    assert not notes._retries.is_due
+    assert not notes._writer._retries.is_due
 
 
 def test_a_note_of_an_association_that_is_gone_is_forgotten(notes, shared):
     decide(notes, shared)
     remove_tree(os.path.join(shared.directory.spool, ASSOCIATION))
     notes.write_due()
-    assert not notes._retries.is_due
+    assert not notes._writer._retries.is_due
     assert shared.registration_queue.get() is None
+
+
+def test_many_notes_are_written_in_groups_with_a_sign_of_life_before_each(notes, shared, monkeypatch):
+    """An association may have thousands of series, which all end at once."""
+    monkeypatch.setattr(note_writer, "_MOST_IN_GROUP", 2)
+    made = [NoteName(f"{number:020x}", EXPECTED_COUNT_KEY, "1") for number in range(5)]
+    for note in made:
+        notes._writer.add(ASSOCIATION, DESCRIPTION.series, note)
+    beats = []
+    monkeypatch.setattr(shared.scoreboard.slots[0], "beat", beats.append)
+    notes.write_due()
+    assert there(shared) == {(note, STORED) for note in made}
+    assert len(beats) == 3

@@ -6,18 +6,19 @@ import types
 
 import pytest
 
-from oxidicom.storage.ledger import Ended, Started
-from oxidicom.storage.names import RECEIVED, STORED
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
+from oxidicom.storage.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
+from oxidicom.storage.names import RECEIVED, STORED, NoteName
 from oxidicom.storage.reception import Reception
 from oxidicom.storage.spool import contents
-from tests.fixtures.storage import entry_file
+from tests.fixtures.storage import describe_file, entry_file
 from workers import batching
 from workers import registration_rescan as module
 from workers.asides import Asides
 from workers.batching import Pending
 from workers.closing import ClosingAccounts
 from workers.finishing import Finishing
-from workers.messages import Instance, InstancesStored, ToRegistration
+from workers.messages import Instance, InstancesStored, NoteStored, ToRegistration
 from workers.queues import Queue
 from workers.registration_rescan import RegistrationRescan
 from workers.scoreboard import Counter, Role, Scoreboard
@@ -154,3 +155,37 @@ def test_a_directory_whose_removal_was_interrupted_goes(rescan, shared, tmp_path
     rescan.somebody_died()
     rescan.run_if_due()
     assert not os.path.exists(directory)
+
+
+def test_the_ledger_is_read_once_for_all_notes_and_no_more_are_taken_than_there_is_room_for(
+    rescan, shared, tmp_path, monkeypatch
+):
+    """An association may have thousands of series, and a ledger of many megabytes."""
+    monkeypatch.setattr(batching, "MOST_PENDING", 3)
+    (one,) = store(shared, tmp_path, OLDER)
+    directory = os.path.join(shared.directory.spool, OLDER)
+    os.unlink(os.path.join(directory, one.name.at(STORED)))
+    ledger = LedgerWriter(os.path.join(directory, LEDGER_NAME))
+    for number in range(5):
+        note = NoteName(f"{number:020x}", EXPECTED_COUNT_KEY, "1")
+        ledger.append(SeriesOpened(note.series_hash, describe_file().series))
+        with open(os.path.join(directory, note.at(STORED)), "wb"):
+            pass
+    ledger.close()
+    reads = []
+    ledger_of = module.ledger_of
+    monkeypatch.setattr(module, "ledger_of", lambda directory: reads.append(1) or ledger_of(directory))
+    rescan.somebody_died()
+    rescan.run_if_due()
+    assert len(reads) == 1
+    assert len(rescan._pending) <= 3
+    assert rescan.is_behind
+
+
+def test_counts_that_were_left_out_are_looked_for_soon(rescan, monkeypatch):
+    monkeypatch.setattr(batching, "MOST_ENDS", 1)
+    for series in ("a", "b"):
+        rescan._pending.add(NoteStored(OLDER, series, COMMITTED_COUNT_KEY, "1", describe_file().file))
+    rescan.somebody_died()
+    rescan.run_if_due()
+    assert rescan._due - module.time.monotonic() <= 1.0

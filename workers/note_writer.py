@@ -1,0 +1,120 @@
+"""Writing notes: `.due` → file at its final path, synced → `.stored` → hint to registration.
+
+The `.due` file in the spool comes first, so that a value that was decided once is never decided otherwise after a
+crash.
+"""
+
+import os
+
+from loguru import logger
+
+from oxidicom.records import Series
+from oxidicom.storage.custom_metadata import metadata_row
+from oxidicom.storage.final_tree import FinalTree
+from oxidicom.storage.names import DUE, STORED, NoteName
+from workers.asides import Asides
+from workers.messages import NoteStored
+from workers.retries import Retries
+from workers.scoreboard import Counter, Slot, State
+from workers.shared import Shared
+
+_MOST_IN_GROUP = 256
+_Due = tuple[str, Series, NoteName]  # association, series, note
+
+
+class NoteWriter:
+    """Writes the notes of one storage worker, a group at a time."""
+
+    def __init__(self, shared: Shared, slot: Slot, tree: FinalTree) -> None:
+        self._shared = shared
+        self._slot = slot
+        self._tree = tree
+        self._due: dict[tuple[str, NoteName], _Due] = {}
+        self._retries: Retries[_Due] = Retries(lambda due: (due[0], due[2]))
+        self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
+
+    def add(self, association: str, series: Series, note: NoteName) -> None:
+        """Have a note written; what is due already, or waits for its next try, is taken once."""
+        due = (association, series, note)
+        if not self._retries.knows(due):
+            self._due.setdefault((association, note), due)
+
+    @property
+    def has_due(self) -> bool:
+        """Something is to be written now."""
+        return bool(self._due)
+
+    def has_due_of(self, association: str) -> bool:
+        """Tell whether something of an association is to be written now."""
+        return any(due[0] == association for due in self._due.values())
+
+    def write_due(self) -> None:
+        """Write the notes that are due: decide in the spool, file, sync, `.stored`, hint."""
+        due = [*self._retries.due(), *self._due.values()]
+        self._due.clear()
+        for start in range(0, len(due), _MOST_IN_GROUP):
+            self._slot.beat(State.SYNCING)
+            self._write_group(due[start : start + _MOST_IN_GROUP])
+
+    def _write_group(self, due: list[_Due]) -> None:
+        written = [one for one in due if self._decide(one) and self._write(one)]
+        if not written:
+            return
+        try:
+            # The files are empty: their entries, made durable here, are all that there is of them.
+            self._tree.sync_directories()
+        except OSError as error:
+            for one in written:
+                self._fail(one, error)
+            return
+        for one in written:
+            self._mark_stored(one)
+
+    def _decide(self, due: _Due) -> bool:
+        """Make the file in the spool, unless it is there already."""
+        association, _, note = due
+        try:
+            with open(os.path.join(self._shared.directory.spool, association, note.at(DUE)), "wb"):
+                return True
+        except FileNotFoundError:
+            self._retries.forget(due)  # the association is finished and its directory gone
+        except OSError as error:
+            self._fail(due, error)
+        return False
+
+    def _write(self, due: _Due) -> bool:
+        try:
+            self._tree.place_empty(metadata_row(*due).fname)
+        except OSError as error:
+            self._fail(due, error)
+            return False
+        return True
+
+    def _mark_stored(self, due: _Due) -> None:
+        association, _, note = due
+        directory = os.path.join(self._shared.directory.spool, association)
+        try:
+            os.rename(os.path.join(directory, note.at(DUE)), os.path.join(directory, note.at(STORED)))
+        except FileNotFoundError:
+            self._retries.forget(due)  # it is stored already, or the association is finished
+            return
+        except OSError as error:
+            self._fail(due, error)
+            return
+        self._retries.forget(due)
+        stored = NoteStored(association, *note, metadata_row(*due))
+        if not self._shared.registration_queue.put(stored):
+            self._slot.add(Counter.HINTS_DROPPED)
+
+    def _fail(self, due: _Due, error: OSError) -> None:
+        association, _, note = due
+        if self._retries.failed(due, error):
+            logger.bind(association=association).warning(
+                "{key} of a series cannot be written: {reason}; it is tried again",
+                key=note.key,
+                reason=error.strerror,
+                action="note_failed",
+            )
+            return
+        self._asides.set_aside(association, note, DUE, f"cannot be written: {error.strerror}", metadata_row(*due).fname)
+        self._retries.forget(due)
