@@ -29,6 +29,8 @@ class Finishing:
     def ready(self, ends: list[NoteStored], batch: Batch) -> list[NoteStored]:
         """Return those counts whose series have nothing left but what is in `batch`; MOST_IN_BATCH at most."""
         ready: list[NoteStored] = []
+        if not ends:
+            return ready
         in_batch = {(message.association, message.name.at(STORED)) for message in batch.entries}
         by_association = itertools.groupby(
             sorted(ends, key=lambda end: end.association), key=lambda end: end.association
