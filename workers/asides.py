@@ -62,6 +62,16 @@ class Asides:
         """Let nobody try `name` for a while: the disk does not let go of it."""
         self._left_alone[association, name.at(state)] = time.monotonic() + _LEFT_ALONE_SECONDS
 
+    def cannot_read(self, association: str, name: EntryName, state: str, error: OSError) -> None:
+        """Leave an instance alone that the disk does not give, and say so."""
+        self.leave_alone(association, name, state)
+        logger.bind(association=association).warning(
+            "Instance {number} cannot be read: {reason}; it stays in the spool and is tried again",
+            number=name.number,
+            reason=error.strerror,
+            action="take_up_failed",
+        )
+
     def is_known_trouble(self, error: OSError) -> bool:
         """Tell whether the same error was asked about within the last minute: it need not be logged for each thing."""
         now = time.monotonic()
@@ -78,6 +88,13 @@ class Asides:
             del self._left_alone[key]
             return False
         return due is not None
+
+
+def waits_for_next_rescan(association: str, error: OSError) -> None:
+    """Say that an association cannot be taken up: a full or failing disk. The others need not wait for it."""
+    logger.bind(association=association).warning(
+        "An association cannot be taken up: {reason}", reason=error.strerror, action="take_up_failed"
+    )
 
 
 def _series_of(directory: str, name: NoteName) -> Series | None:

@@ -91,7 +91,6 @@ class Association:
         self._acceptor = Acceptor(policy_of(shared.settings), peer.address)
         self._patience = Patience(shared.settings, self._acceptor)
         self._intake: Intake | None = None
-        self._began = time.monotonic()
         self._keep_pieces = False
         self._look_due = 0.0
         self._unserved = 0
@@ -151,7 +150,7 @@ class Association:
         limit_seconds = self._shared.settings.association_request_seconds
 
         def may_wait() -> bool:
-            return not self._is_told_to_stop() and time.monotonic() - self._began < limit_seconds
+            return not self._is_told_to_stop() and time.monotonic() - self._account.began < limit_seconds
 
         try:
             peer = learn_peer(self._connection, self._account.peer, self._shared.settings, may_wait)
@@ -176,7 +175,7 @@ class Association:
                     secured.do_handshake()
                     self._account.tls = secured.version()
                     return
-                if time.monotonic() - self._began > limit_seconds:
+                if time.monotonic() - self._account.began > limit_seconds:
                     raise _Over(f"deadline: no TLS handshake within {limit_seconds:g} s")
         except OSError as error:
             raise _Over(handshake_failure(error)) from None
@@ -277,7 +276,7 @@ class Association:
         self._account.contexts = event.contexts
         titles = event.request.calling_ae_title, event.request.called_ae_title
         started = Started(self._ulid, *titles, peer=str(self._account.peer))
-        self._intake = self._account.intake = Intake(self._shared, self._slot, self._acceptor, started)
+        self._intake = Intake(self._shared, self._slot, self._acceptor, started)
         self._slot.add(Counter.ASSOCIATIONS_ACCEPTED)
         self._log.debug(
             "Association with {ae_title} accepted",
@@ -310,6 +309,6 @@ class Association:
         self._slot.hold("", "")
         if how != "released" and self._intake:
             self._slot.add(Counter.ASSOCIATIONS_ABORTED)
-        self._account.write_line(how)
-        if fact := self._account.fact(how):
+        self._account.write_line(how, self._intake)
+        if fact := self._account.fact(how, self._intake):
             self._shared.facts.tell(self._slot, fact)

@@ -25,8 +25,6 @@ class AssociationAccount:
     """Why it was rejected, if it was."""
     tls: str | None = None
     """The version of TLS, if there is TLS."""
-    intake: Intake | None = None
-    """None: it was not accepted."""
     began: float = dataclasses.field(default_factory=time.monotonic)
     began_ns: int = dataclasses.field(default_factory=time.time_ns)
 
@@ -34,9 +32,9 @@ class AssociationAccount:
         """Note who asks. The request itself, which may have a megabyte of proposals, is not kept."""
         self.titles = request.calling_ae_title, request.called_ae_title
 
-    def fact(self, how: str) -> AssociationFinished | None:
-        """Return what the observer is told of its end, if there was an association."""
-        titles, intake = self.titles, self.intake
+    def fact(self, how: str, intake: Intake | None) -> AssociationFinished | None:
+        """Return what the observer is told of its end, if it was asked for; without an `intake` it was not accepted."""
+        titles = self.titles
         if titles is None:
             return None
         accepted = sum(context.is_accepted for context in self.contexts)
@@ -60,10 +58,10 @@ class AssociationAccount:
             moments=intake.moments if intake else [],
         )
 
-    def write_line(self, how: str) -> None:
+    def write_line(self, how: str, intake: Intake | None) -> None:
         """Write the one line that accounts for it."""
         log = logger.bind(association=self.ulid)
-        titles, intake = self.titles, self.intake
+        titles = self.titles
         if titles is None or intake is None:
             # A port scan, a browser, a rejected request; or a load balancer, whose probes come by the second.
             level = "DEBUG" if how.startswith("connection lost") else "INFO"

@@ -26,6 +26,11 @@ class Instance(msgspec.Struct, frozen=True, array_like=True, tag=1):
     file: PacsFile
 
     @property
+    def identity(self) -> tuple[str, int]:
+        """Association and number, by which it is the same whoever tells of it: a filesystem may round its commit."""
+        return self.association, self.number
+
+    @property
     def name(self) -> EntryName:
         """Its name in the spool."""
         return EntryName(self.number, self.series_hash, self.size_bytes)

@@ -10,13 +10,11 @@ import os
 import time
 from collections.abc import Iterator
 
-from loguru import logger
-
 from oxidicom.errors import DatasetError
 from oxidicom.storage.custom_metadata import metadata_row
 from oxidicom.storage.names import STORED, EntryName, NoteName
 from oxidicom.storage.spool import associations, contents, describe_entry, ledger_of
-from workers.asides import Asides
+from workers.asides import Asides, waits_for_next_rescan
 from workers.batching import Pending
 from workers.finishing import Finishing
 from workers.messages import Instance, NoteStored
@@ -78,9 +76,7 @@ class RegistrationRescan:
                 if not self._take_up(directory, association):
                     return False
             except OSError as error:
-                logger.bind(association=association).warning(
-                    "An association cannot be taken up: {reason}", reason=error.strerror, action="take_up_failed"
-                )
+                waits_for_next_rescan(association, error)
             self._finishing.remove_if_finished(association)
         return True
 
@@ -115,12 +111,6 @@ class RegistrationRescan:
         except FileNotFoundError:
             pass  # it went on while we looked
         except OSError as error:
-            self._asides.leave_alone(association, name, STORED)
-            logger.bind(association=association).warning(
-                "Instance {number} cannot be read: {reason}; it stays in the spool and is tried again",
-                number=name.number,
-                reason=error.strerror,
-                action="take_up_failed",
-            )
+            self._asides.cannot_read(association, name, STORED, error)
         except DatasetError as error:
             self._asides.set_aside(association, name, STORED, f"not readable: {error}")

@@ -40,7 +40,7 @@ class StorageWorker:
         self._index = index
         self._queue = shared.storage_queues[index]
         self._spool = shared.directory.spool
-        self._retries: Retries[Instance] = Retries(_key)
+        self._retries: Retries[Instance] = Retries(lambda message: message.identity)
         self._untrusted: set[tuple[str, int]] = set()
         """Entries whose sync failed: their pages may be marked clean without being on the disk."""
         self._asides = Asides(shared.directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
@@ -137,7 +137,7 @@ class StorageWorker:
             self._sync.sync([*map(self._path, placed), *ledgers, *spooled])
             self._tree.sync_directories()
         except OSError as error:
-            self._untrusted.update(map(_key, placed))
+            self._untrusted.update(message.identity for message in placed)
             for message in placed:
                 self._fail(message, error)
             return False
@@ -146,9 +146,9 @@ class StorageWorker:
 
     def _place(self, message: Instance, directories: OpenDirectories) -> bool:
         try:
-            if self._untrusted and _key(message) in self._untrusted:
+            if self._untrusted and message.identity in self._untrusted:
                 self._tree.write_anew(self._path(message))
-                self._untrusted.discard(_key(message))
+                self._untrusted.discard(message.identity)
             source_directory = directories[message.association]
             self._tree.place(message.name.at(RECEIVED), message.file.fname, source_directory=source_directory)
         except OSError as error:
@@ -177,7 +177,7 @@ class StorageWorker:
     def _forget(self, message: Instance) -> None:
         """An entry has gone on, or was set aside: a message and a rescan may tell of the same one."""
         self._retries.forget(message)
-        self._untrusted.discard(_key(message))
+        self._untrusted.discard(message.identity)
 
     def _tell_registration(self, stored: list[Instance]) -> None:
         """Hand over a group in few messages: each costs two system calls, and the queue holds only so many."""
@@ -208,8 +208,3 @@ class StorageWorker:
 
     def _path(self, message: Instance) -> str:
         return os.path.join(self._spool, message.association, message.name.at(RECEIVED))
-
-
-def _key(message: Instance) -> tuple[str, int]:
-    """What names an instance; its time of commit may be told with more digits than the filesystem keeps."""
-    return message.association, message.number

@@ -16,7 +16,7 @@ from oxidicom.storage.ledger import LEDGER_NAME, Ledger, committed_numbers
 from oxidicom.storage.names import RECEIVED, EntryName, NoteName
 from oxidicom.storage.paths import storage_worker_of
 from oxidicom.storage.spool import associations, contents, describe_entry, end_for_the_dead, ledger_mtime_ns, ledger_of
-from workers.asides import Asides
+from workers.asides import Asides, waits_for_next_rescan
 from workers.messages import Instance
 from workers.notes import SeriesNotes
 from workers.retries import Retries
@@ -109,10 +109,7 @@ class StorageRescan:
                 if directory not in self._in_order and not self._is_settled(directory):
                     self._take_up(directory, store)
             except OSError as error:
-                # A full or failing disk: this association waits for the next rescan, the others need not.
-                logger.bind(association=os.path.basename(directory)).warning(
-                    "An association cannot be taken up: {reason}", reason=error.strerror, action="take_up_failed"
-                )
+                waits_for_next_rescan(os.path.basename(directory), error)
 
     def _is_settled(self, directory: str) -> bool:
         return directory in self._settled and self._settled[directory] == ledger_mtime_ns(directory)
@@ -185,13 +182,7 @@ class StorageRescan:
         except FileNotFoundError:
             return None  # it went on while we looked
         except OSError as error:
-            self._asides.leave_alone(os.path.basename(directory), name, RECEIVED)
-            logger.bind(association=os.path.basename(directory)).warning(
-                "Instance {number} cannot be read: {reason}; it stays in the spool and is tried again",
-                number=name.number,
-                reason=error.strerror,
-                action="take_up_failed",
-            )
+            self._asides.cannot_read(os.path.basename(directory), name, RECEIVED, error)
             return None
         except DatasetError as error:
             reason = f"not readable: {error}"

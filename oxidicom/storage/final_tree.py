@@ -75,7 +75,7 @@ class FinalTree:
         except OSError as error:
             if error.errno not in _DIRECTORY_IS_GONE:
                 raise
-            entry.committed_ns()  # if it is not this one that is gone, CUBE has deleted a directory that is open here
+            entry.committed_ns()  # raises if it is this one that is gone
             self._directories.forget(os.path.dirname(path))
             self._place(entry, path)
 
@@ -118,11 +118,7 @@ class FinalTree:
 
         After such an error Linux marks the pages clean: a second sync of the same file would succeed and mean nothing.
         """
-        try:
-            _copy_durably(_Source(entry), os.open(self._private, _OVER, 0o666))
-            os.rename(self._private, entry)
-        finally:
-            self._remove_private()
+        self._copy(_Source(entry), entry)
 
     def _link(self, source: _Source, name: str, descriptor: int) -> None:
         try:
@@ -143,8 +139,8 @@ class FinalTree:
         finally:
             self._remove_private()
 
-    def _copy(self, source: _Source, name: str, descriptor: int) -> None:
-        """Without hard links: copy to a private name, rename."""
+    def _copy(self, source: _Source, name: str, descriptor: int | None = None) -> None:
+        """Copy to a private name and rename: over `name`, a path or a name in the directory `descriptor`."""
         try:
             _copy_durably(source, os.open(self._private, _OVER, 0o666))
             os.rename(self._private, name, dst_dir_fd=descriptor)

@@ -70,19 +70,21 @@ class TreeDirectories:
             if path in self._changed:
                 self._sync(path)
         finally:
-            descriptor = self._open.pop(path, None)
-            if descriptor is not None:
-                os.close(descriptor)
+            self._let_go(path)
+
+    def _let_go(self, path: str) -> bool:
+        """Close a directory as it is. Return whether it was open."""
+        descriptor = self._open.pop(path, None)
+        if descriptor is not None:
+            os.close(descriptor)
+        return descriptor is not None
 
     def _sync(self, path: str) -> None:
         """Sync a directory that was changed. After an error it is opened anew the next time: it may be another one."""
         try:
             os.fsync(self.open(path))
         except OSError:
-            descriptor = self._open.pop(path, None)
-            if descriptor is None:
+            if not self._let_go(path):
                 self._changed.discard(path)  # it cannot even be opened: nobody is to wait for it for ever
-            else:
-                os.close(descriptor)
             raise
         self._changed.discard(path)
