@@ -18,6 +18,10 @@ class ServiceManager:
         """Startup is finished."""
         self._notify(f"READY=1\nSTATUS={status}")
 
+    def starting(self, status: str, seconds: float) -> None:
+        """Startup goes on: it is to be waited for so much longer at least, whatever TimeoutStartSec= says."""
+        self._notify(f"STATUS={status}\nEXTEND_TIMEOUT_USEC={seconds * 1e6:.0f}")
+
     def stopping(self, status: str) -> None:
         """The gateway is ending."""
         self._notify(f"STOPPING=1\nSTATUS={status}")

@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.fixtures.certificates",
     "tests.fixtures.gateway",
     "tests.fixtures.storage",
+    "tests.fixtures.shared",
     "tests.fixtures.orthanc",
     "tests.fixtures.pacs",
     "tests.fixtures.strace",

@@ -1,5 +1,6 @@
 """What waits for registration, and which of it makes the next batch. Pure: it knows no database and no clock."""
 
+import collections
 import dataclasses
 import itertools
 
@@ -40,6 +41,7 @@ class Pending:
 
     def __init__(self) -> None:
         self._instances: dict[tuple[str, int], Instance] = {}
+        self._of_association: collections.Counter[str] = collections.Counter()
         self._notes: dict[tuple[str, str, str], NoteStored] = {}
         self._ends: dict[tuple[str, str], NoteStored] = {}
         self.ends_left_out = False
@@ -66,7 +68,9 @@ class Pending:
     def add(self, message: Instance | NoteStored) -> None:
         """Take something that was stored; what is known already is taken once."""
         if isinstance(message, Instance):
-            self._instances.setdefault(message.identity, message)
+            if message.identity not in self._instances:
+                self._instances[message.identity] = message
+                self._of_association[message.association] += 1
         elif message.key == COMMITTED_COUNT_KEY:
             self._ends.setdefault((message.association, message.series_hash), message)
             if len(self._ends) > MOST_ENDS:  # that which waits longest may wait for ever; a rescan finds it
@@ -84,12 +88,26 @@ class Pending:
         """Return the counts that are to be registered once nothing else of their series is left."""
         return list(self._ends.values())
 
+    def has_more_of(self, association: str, batch: Batch) -> bool:
+        """Tell whether instances of an association wait that are not in `batch`."""
+        waiting = self._of_association.get(association, 0)
+        return waiting > 0 and waiting > sum(one.association == association for one in batch.instances)
+
     def done(self, batch: Batch) -> None:
         """Forget what was registered or set aside."""
         self.ends_left_out &= bool(self._ends)
         for instance in batch.instances:
-            self._instances.pop(instance.identity, None)
+            self.drop(instance)
         for note in batch.notes:
             self._notes.pop((note.association, note.series_hash, note.key), None)
             if note.key == COMMITTED_COUNT_KEY:
                 self._ends.pop((note.association, note.series_hash), None)
+
+    def drop(self, instance: Instance) -> None:
+        """Forget an instance, which is registered or is found in the spool again."""
+        if self._instances.pop(instance.identity, None):
+            left = self._of_association[instance.association] - 1
+            if left:
+                self._of_association[instance.association] = left
+            else:
+                del self._of_association[instance.association]

@@ -4,10 +4,9 @@ import collections
 
 from loguru import logger
 
-from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
-from oxidicom.storage.custom_metadata import Verdict, verdict_of
-from oxidicom.storage.ledger import Ledger
-from oxidicom.storage.names import NoteName
+from oxidicom.records import EXPECTED_COUNT_KEY
+from oxidicom.storage.custom_metadata import UNKNOWN, Verdict, verdict_of
+from oxidicom.storage.ledger import Counts
 from workers.messages import Instance
 from workers.scoreboard import Counter, Slot
 
@@ -16,7 +15,11 @@ _COUNTERS = {
     Verdict.INCOMPLETE: Counter.SERIES_INCOMPLETE,
     Verdict.MORE_THAN_EXPECTED: Counter.SERIES_MORE_THAN_EXPECTED,
     Verdict.UNKNOWN: Counter.SERIES_UNKNOWN,
+    Verdict.SET_ASIDE: Counter.SERIES_SET_ASIDE,
 }
+_TROUBLE = (Verdict.INCOMPLETE, Verdict.MORE_THAN_EXPECTED, Verdict.SET_ASIDE)
+_MAX_KNOWN = 10_000
+"""So many associations have a count of what was registered before; that of one beyond begins at 0 again."""
 
 
 class ClosingAccounts:
@@ -29,33 +32,34 @@ class ClosingAccounts:
 
     def known(self, message: Instance) -> None:
         """The row of an instance was there already."""
+        if message.association not in self._known and len(self._known) >= _MAX_KNOWN:
+            del self._known[next(iter(self._known))]
         self._known.setdefault(message.association, collections.Counter())[message.series_hash] += 1
 
-    def close(self, association: str, notes: list[NoteName], ledger: Ledger) -> None:
-        """An association is wholly registered: account for its series."""
-        known = self._known.pop(association, collections.Counter())
-        values = {(note.series_hash, note.key): note.value for note in notes}
-        for series_hash, committed in ledger.committed.items():
-            expected = values.get((series_hash, EXPECTED_COUNT_KEY))
-            if (series_hash, COMMITTED_COUNT_KEY) in values:
-                self._account(association, series_hash, expected, committed, known[series_hash], ledger)
-
-    def _account(
-        self, association: str, series_hash: str, expected: str | None, committed: int, known: int, ledger: Ledger
+    def close(
+        self, association: str, values: dict[tuple[str, str], str], counts: Counts, set_aside: dict[str, int]
     ) -> None:
-        verdict = verdict_of(expected, committed)
-        self._slot.add(_COUNTERS[verdict])
-        level = "WARNING" if verdict in (Verdict.INCOMPLETE, Verdict.MORE_THAN_EXPECTED) else "INFO"
-        logger.bind(association=association).log(
-            level,
-            "Series of {calling_ae_title} {verdict}: {committed} of {expected} instances, association {how}",
-            calling_ae_title=ledger.started.calling_ae_title if ledger.started else "",
-            verdict=verdict.value,
-            committed=committed,
-            expected=expected or "unknown",
-            how=ledger.ended.how if ledger.ended else "",
-            registered_before=known,
-            refused_in_association=ledger.ended.refused if ledger.ended else None,
-            series=series_hash,
-            action="series_ended",
-        )
+        """An association is wholly registered or set aside: account for its series.
+
+        `values` are the metadata values that are registered, by series hash and key.
+        """
+        known = self._known.pop(association, collections.Counter())
+        for series_hash, committed in counts.committed.items():
+            expected = values.get((series_hash, EXPECTED_COUNT_KEY), UNKNOWN)
+            verdict = verdict_of(expected, committed, set_aside.get(series_hash, 0))
+            self._slot.add(_COUNTERS[verdict])
+            logger.bind(association=association).log(
+                "WARNING" if verdict in _TROUBLE else "INFO",
+                "Series of {calling_ae_title} {verdict}: {committed} of {expected} instances came{aside}, "
+                "association {how}",
+                calling_ae_title=counts.calling_ae_title,
+                verdict=verdict.value,
+                committed=committed,
+                expected=expected,
+                aside=f", {set_aside[series_hash]} of them set aside" if series_hash in set_aside else "",
+                how=counts.ended.how if counts.ended else "",
+                registered_before=known[series_hash],
+                refused_in_association=counts.ended.refused if counts.ended else None,
+                series=series_hash,
+                action="series_ended",
+            )

@@ -1,30 +1,43 @@
 """When a series and an association are finished: the directory in the spool alone decides, so it holds after any crash.
 
-OxidicomAttemptedPushCount is the last row of its series; when those of all series are registered, the directory goes.
+OxidicomAttemptedPushCount is the last row of its series. A series is finished when both of its metadata values are
+registered or set aside; when all are, the directory goes.
 """
 
 import itertools
 import os
+import time
 
 from loguru import logger
 
-from oxidicom.records import COMMITTED_COUNT_KEY
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
+from oxidicom.storage.entries import contents
+from oxidicom.storage.ledger import LEDGER_NAME, Counts, read_counts
 from oxidicom.storage.names import REGISTERED, STORED, EntryName, NoteName
-from oxidicom.storage.spool import contents, ledger_of, remove_finished
-from workers.batching import MOST_IN_BATCH, Batch
+from oxidicom.storage.spool import remove_finished
+from workers.batching import MOST_IN_BATCH, Batch, Pending
 from workers.closing import ClosingAccounts
 from workers.messages import NoteStored
 from workers.shared import Shared
+
+_SHARE = 20
+"""Looks into a directory that find more to be registered may take a twentieth of the time: it may be a large one."""
+_MAX_LOOKED = 10_000
 
 
 class Finishing:
     """Tells what is finished, as the registration worker wants to know it."""
 
-    def __init__(self, shared: Shared, accounts: ClosingAccounts) -> None:
+    def __init__(self, shared: Shared, pending: Pending, accounts: ClosingAccounts) -> None:
         self._shared = shared
+        self._pending = pending
         self._spool = shared.directory.spool
         self._rejected = shared.directory.rejected
         self._accounts = accounts
+        self._look_due: dict[str, float] = {}
+        """When an association may be looked into again, after something was found that is not registered."""
+        self.incomplete = ""
+        """The association whose directory a rescan is reading at the moment: there is more in it."""
 
     def ready(self, ends: list[NoteStored], batch: Batch) -> list[NoteStored]:
         """Return those counts whose series have nothing left but what is in `batch`; MOST_IN_BATCH at most."""
@@ -36,6 +49,8 @@ class Finishing:
             sorted(ends, key=lambda end: end.association), key=lambda end: end.association
         )
         for association, its_ends in by_association:
+            if self._is_early(association, batch):
+                continue
             # Looked at twice: what storage renames to `.stored` during the one look can be missed by it (readdir(3)),
             # but not by the next, for only this process takes it from there.
             try:
@@ -47,17 +62,35 @@ class Finishing:
                 break
         return ready[:MOST_IN_BATCH]
 
+    def _is_early(self, association: str, batch: Batch) -> bool:
+        """Tell without a look into its directory that an association has more to be registered than is in `batch`."""
+        return (
+            association == self.incomplete
+            or self._pending.has_more_of(association, batch)
+            or time.monotonic() < self._look_due.get(association, 0.0)
+        )
+
     def _without_rest(
         self, association: str, ends: list[NoteStored], in_batch: set[tuple[str, str]]
     ) -> list[NoteStored]:
         if not ends:
             return []
+        began = time.monotonic()
         left = {
             name.series_hash
             for name, state in contents(os.path.join(self._spool, association))
             if state != REGISTERED and not _is_end(name) and (association, name.at(state)) not in in_batch
         }
-        return [end for end in ends if end.series_hash not in left]
+        ready = [end for end in ends if end.series_hash not in left]
+        if len(ready) < len(ends):
+            self._look_later(association, began)
+        return ready
+
+    def _look_later(self, association: str, began: float) -> None:
+        if len(self._look_due) >= _MAX_LOOKED:
+            self._look_due.clear()
+        now = time.monotonic()
+        self._look_due[association] = now + _SHARE * (now - began)
 
     def remove_if_finished(self, association: str) -> None:
         """Remove the directory of an association, and account for it, if everything that came is registered."""
@@ -69,26 +102,44 @@ class Finishing:
             _warn(association, error)
 
     def _remove_if_finished(self, directory: str, association: str) -> None:
-        if any(state != REGISTERED for _, state in contents(directory)):
-            return
-        there = list(contents(directory))  # the second look of `ready`, for the same reason
-        if any(state != REGISTERED for _, state in there):
-            return
-        notes = [name for name, _ in there if isinstance(name, NoteName)]
-        ledger = ledger_of(directory)
-        if ledger is None:
+        for _ in range(2):  # two looks, as in `ready`
+            values: dict[tuple[str, str], str] = {}
+            for name, state in contents(directory):
+                if state != REGISTERED:
+                    return
+                if isinstance(name, NoteName):
+                    values[name.series_hash, name.key] = name.value
+        try:
+            counts = read_counts(os.path.join(directory, LEDGER_NAME))
+        except FileNotFoundError:
             remove_finished(directory)  # a crash ended in the middle of that
             return
-        ends = {name.series_hash for name in notes if _is_end(name)}
-        if ledger.ended and ends >= self._series_to_end(directory, set(ledger.series)):
-            remove_finished(directory)
-            self._accounts.close(association, notes, ledger)
+        if counts.ended and self._is_finished(directory, values, counts) and remove_finished(directory):
+            self._look_due.pop(association, None)
+            self._accounts.close(association, values, counts, self._set_aside_of(directory))
 
-    def _series_to_end(self, directory: str, series: set[str]) -> set[str]:
-        """Series of which the count itself was refused and set aside are not waited for."""
+    def _is_finished(self, directory: str, values: dict[tuple[str, str], str], counts: Counts) -> bool:
+        """Tell whether both values of each series are registered, or were refused and set aside."""
+        open_values = {
+            (series_hash, key)
+            for series_hash in counts.committed
+            for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)
+            if (series_hash, key) not in values
+        }
+        if not open_values:
+            return True
         aside = os.path.join(self._rejected, os.path.basename(directory))
-        refused = {name.series_hash for name, _ in contents(aside) if _is_end(name)}
-        return series - refused
+        return open_values <= {
+            (name.series_hash, name.key) for name, _ in contents(aside) if isinstance(name, NoteName)
+        }
+
+    def _set_aside_of(self, directory: str) -> dict[str, int]:
+        """Return how many instances of an association are set aside, by series hash."""
+        aside: dict[str, int] = {}
+        for name, _ in contents(os.path.join(self._rejected, os.path.basename(directory))):
+            if isinstance(name, EntryName):
+                aside[name.series_hash] = aside.get(name.series_hash, 0) + 1
+        return aside
 
 
 def _warn(association: str, error: OSError) -> None:

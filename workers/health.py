@@ -1,13 +1,15 @@
 """The health page: /healthz, /readyz and /metrics over HTTP, for Kubernetes, Prometheus and people.
 
 - `/healthz`: 200 while every process gives signs of life, else 503.
-- `/readyz`: 200 while the gateway accepts associations, its storage takes instances and its backlog is below
-  100,000 entries, else 503. A database that is away is `degraded`: reception goes on.
+- `/readyz`: 200 while the gateway accepts associations and its storage takes instances, else 503. It is about
+  reception only: a database that is away, a backlog, a tree that takes nothing are `degraded`, with their reasons, and
+  stay 200, or an outage of what all gateways share would take all of them out of the balancer at once.
+
+An answer costs no walk of the spool: it is read from the scoreboard.
 """
 
 import http.server
 import json
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -18,11 +20,12 @@ from loguru import logger
 from oxidicom.errors import DatasetError
 from oxidicom.storage.reserve import Reserve
 from oxidicom.telemetry.prometheus import CONTENT_TYPE
-from workers.readings import spool_backlog
-from workers.scoreboard import Counter, Phase, Role, State
+from workers.readings import backlog
+from workers.scoreboard import Counter, Phase, Role, Scoreboard, State
 from workers.shared import Shared
+from workers.storage_condition import StorageCondition, sentence_of
 
-MOST_BACKLOG = 100_000
+_ANSWER_SECONDS = 15.0
 _SILENT_SECONDS = 60.0
 _REQUEST_SECONDS = 5.0
 
@@ -41,38 +44,40 @@ def health(shared: Shared) -> tuple[bool, dict[str, Any]]:
 def readiness(shared: Shared) -> tuple[bool, dict[str, Any]]:
     """Tell whether instances are taken, and why not."""
     board = shared.scoreboard
-    entries, age_seconds = spool_backlog(shared.directory.spool)
-    reasons = []
-    if board.phase is not Phase.SERVING:
-        reasons.append(f"the gateway is {board.phase.name.lower().replace('_', ' ')}")
-    if entries >= MOST_BACKLOG:
-        reasons.append(f"the backlog has {entries} entries; {MOST_BACKLOG} are the limit")
-    storage = _storage_trouble(shared)
-    if storage:
-        reasons.append(storage)
+    entries, age_seconds = backlog(board)
+    reasons = [reason for reason in (_phase_trouble(board), _storage_trouble(shared)) if reason]
     database_up = any(slot[Counter.DATABASE_UP] for slot in board.of_role(Role.REGISTRATION))
     waits = any(slot[Counter.BACKLOG] for slot in board.of_role(Role.REGISTRATION))
-    degraded = not database_up and waits
+    degraded = []
+    if waits and not database_up:
+        degraded.append("the database cannot be used: rows wait in the spool")
+    if tree := sentence_of(StorageCondition(board).tree_trouble):
+        degraded.append(f"{tree}: instances wait in the spool")
     return not reasons, {
         "status": "not ready" if reasons else "degraded" if degraded else "ready",
-        "reasons": reasons,
+        "reasons": reasons + degraded,
         "database": "up" if database_up else "down" if waits else "not used yet",
         "backlog": {"entries": entries, "oldest_seconds": round(age_seconds, 1)},
     }
 
 
-def _storage_trouble(shared: Shared) -> str | None:
-    directory = shared.directory.spool
+def _phase_trouble(board: Scoreboard) -> str:
+    return "" if board.phase is Phase.SERVING else f"the gateway is {board.phase.name.lower().replace('_', ' ')}"
+
+
+def _storage_trouble(shared: Shared) -> str:
+    steward = shared.scoreboard.steward
+    if steward.state is State.SYNCING and time.monotonic_ns() - steward.heartbeat_ns > _ANSWER_SECONDS * 1e9:
+        return f"the storage has not answered for {_ANSWER_SECONDS:g} s"
+    if trouble := sentence_of(StorageCondition(shared.scoreboard).trouble):
+        return trouble
     try:
-        Reserve(directory, shared.settings.storage_reserve_bytes).check()
-        probe = os.path.join(directory, ".ready")
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        os.unlink(probe)
+        Reserve(shared.directory.spool, shared.settings.storage_reserve_bytes).check()
     except DatasetError as error:
         return str(error)
     except OSError as error:
-        return f"the storage cannot be written: {error.strerror}"
-    return None
+        return f"the storage cannot be read: {error.strerror}"
+    return ""
 
 
 class HealthServer:

@@ -27,6 +27,7 @@ from workers.messages import AssociationEnded, Instance, ToStorage
 from workers.queues import Queue
 from workers.scoreboard import Counter, Histogram, Phase, Slot, State
 from workers.shared import Shared
+from workers.storage_condition import StorageCondition, sentence_of
 
 _WAIT_SECONDS = 1.0
 _LEAST_INSTANCE_BYTES = 64 * 1024
@@ -52,6 +53,9 @@ class Intake:
         self._acceptor = acceptor
         self._started = started
         self._reception: Reception | None = None
+        self._condition = StorageCondition(shared.scoreboard)
+        self._told: dict[int, Queue[ToStorage]] = {}
+        """The queues of the storage workers that got one of its series."""
         self._reserve = Reserve(shared.directory.spool, shared.settings.storage_reserve_bytes)
         self._describer = Describer(started.calling_ae_title)
         self._most_dataset_bytes = shared.settings.max_instance_bytes or sys.maxsize
@@ -71,7 +75,7 @@ class Intake:
     @property
     def series(self) -> int:
         """Number of series that have a committed instance."""
-        return len(self._reception.series_hashes()) if self._reception else 0
+        return self._reception.series if self._reception else 0
 
     # -- one instance --------------------------------------------------------------------------------------------
 
@@ -81,6 +85,7 @@ class Intake:
         self._began_ns = time.monotonic_ns()
         self._refusal = None
         try:
+            self._require_storage()
             self._reserve.use(_LEAST_INSTANCE_BYTES)
             file_meta = build_file_meta(
                 sop_class_uid=request.affected_sop_class_uid,
@@ -94,9 +99,18 @@ class Intake:
         except Exception as error:  # noqa: BLE001 (see `_fail`)
             self._fail(error)
 
+    def _require_storage(self) -> None:
+        """Refuse before anything is written where it would be no storage. Raise DatasetError."""
+        if not self._condition.is_good:
+            trouble = sentence_of(self._condition.trouble)
+            raise DatasetError(trouble.capitalize(), Status.OUT_OF_RESOURCES)
+
     def _open_reception(self) -> Reception:
         self._reception = Reception(
-            self._shared.directory.spool, self._started, durable=self._shared.settings.sync_before_success
+            self._shared.directory.spool,
+            self._started,
+            durable=self._shared.settings.sync_before_success,
+            now_ns=self._shared.storage_time_ns,
         )
         return self._reception
 
@@ -191,7 +205,9 @@ class Intake:
 
     def _queue(self, name: EntryName, committed_ns: int, description: Description) -> None:
         message = Instance(self._started.association, *name, committed_ns, description.file)
-        self._put(self._shared.storage_queue_of(name.series_hash), message)
+        queue = self._shared.storage_queue_of(name.series_hash)
+        self._told[id(queue)] = queue
+        self._put(queue, message)
 
     def refuse(self, status: int, reason: str) -> None:
         """Count an instance that is answered with a failure status."""
@@ -234,8 +250,7 @@ class Intake:
         if self._reception is None:
             return
         self._reception.end(how, self.refused.total())
-        queues = {id(queue): queue for queue in map(self._shared.storage_queue_of, self._reception.series_hashes())}
-        for queue in queues.values():
+        for queue in self._told.values():
             self._put(queue, AssociationEnded(self._started.association))
 
     def _put(self, queue: Queue[ToStorage], message: ToStorage) -> None:

@@ -6,12 +6,10 @@ One that was used and has nothing to do any more ends, and the supervisor forks 
 references).
 """
 
-import os
 import socket
 import struct
 import time
 
-from oxidicom.errors import BootError
 from workers.association import Association
 from workers.connections import accept
 from workers.scoreboard import Counter, Phase, Slot, State
@@ -32,13 +30,7 @@ class Listener:
         self._slot = slot
 
     def boot(self) -> None:
-        """Make sure that the spool takes files. Raise BootError."""
-        probe = os.path.join(self._shared.directory.spool, f".probe-{os.getpid()}")
-        try:
-            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            os.unlink(probe)
-        except OSError as error:
-            raise BootError(f"the spool {self._shared.directory.spool} takes no files: {error.strerror}") from error
+        """Get ready to wait for connections. Whether the storage takes what they bring, the steward says."""
         # SO_RCVTIMEO, not settimeout: a blocking accept is woken alone, a poll would wake every listener at once.
         self._shared.listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL)
 

@@ -22,7 +22,7 @@ class Instance(msgspec.Struct, frozen=True, array_like=True, tag=1):
     series_hash: str
     size_bytes: int
     committed_ns: int
-    """Moment of the commit, since the epoch."""
+    """Moment of the commit, by the clock of the storage."""
     file: PacsFile
 
     @property

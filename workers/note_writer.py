@@ -5,6 +5,7 @@ crash.
 """
 
 import os
+from collections.abc import Callable
 
 from loguru import logger
 
@@ -17,6 +18,7 @@ from workers.messages import NoteStored
 from workers.retries import Retries
 from workers.scoreboard import Counter, Slot, State
 from workers.shared import Shared
+from workers.tree_watch import TreeWatch
 
 _MOST_IN_GROUP = 256
 _Due = tuple[str, Series, NoteName]  # association, series, note
@@ -25,10 +27,15 @@ _Due = tuple[str, Series, NoteName]  # association, series, note
 class NoteWriter:
     """Writes the notes of one storage worker, a group at a time."""
 
-    def __init__(self, shared: Shared, slot: Slot, tree: FinalTree) -> None:
+    def __init__(
+        self, shared: Shared, slot: Slot, tree: FinalTree, watch: TreeWatch, forget: Callable[[str, str], None]
+    ) -> None:
+        """`forget` is told association and series hash of a note that cannot even be decided: it is decided anew."""
         self._shared = shared
         self._slot = slot
         self._tree = tree
+        self._watch = watch
+        self._forget = forget
         self._due: dict[tuple[str, NoteName], _Due] = {}
         self._retries: Retries[_Due] = Retries(lambda due: (due[0], due[2]))
         self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
@@ -50,6 +57,8 @@ class NoteWriter:
 
     def write_due(self) -> None:
         """Write the notes that are due: decide in the spool, file, sync, `.stored`, hint."""
+        if not self._watch.takes_files:
+            return
         due = [*self._retries.due(), *self._due.values()]
         self._due.clear()
         for start in range(0, len(due), _MOST_IN_GROUP):
@@ -79,14 +88,22 @@ class NoteWriter:
         except FileNotFoundError:
             self._retries.forget(due)  # the association is finished and its directory gone
         except OSError as error:
-            self._fail(due, error)
+            self._warn(due, error)
+            self._retries.forget(due)
+            self._forget(association, note.series_hash)
         return False
 
     def _write(self, due: _Due) -> bool:
+        association, _, note = due
         try:
             self._tree.place_empty(metadata_row(*due).fname)
         except OSError as error:
             self._fail(due, error)
+            return False
+        except Exception as error:  # noqa: BLE001 (a bug of ours costs this one)
+            self._retries.forget(due)
+            if not self._asides.unexpected(association, note, DUE, error, metadata_row(*due).fname):
+                self._forget(association, note.series_hash)
             return False
         return True
 
@@ -108,13 +125,23 @@ class NoteWriter:
 
     def _fail(self, due: _Due, error: OSError) -> None:
         association, _, note = due
+        if not self._watch.look():
+            self._due.setdefault((association, note), due)  # it is the tree that takes nothing
+            return
         if self._retries.failed(due, error):
-            logger.bind(association=association).warning(
-                "{key} of a series cannot be written: {reason}; it is tried again",
-                key=note.key,
-                reason=error.strerror,
-                action="note_failed",
-            )
+            self._warn(due, error)
+            if not self._retries.knows(due):
+                self._forget(association, note.series_hash)
             return
         self._asides.set_aside(association, note, DUE, f"cannot be written: {error.strerror}", metadata_row(*due).fname)
         self._retries.forget(due)
+
+    def _warn(self, due: _Due, error: OSError) -> None:
+        association, _, note = due
+        logger.bind(association=association).log(
+            "DEBUG" if self._asides.is_known_trouble(error) else "WARNING",  # a full disk meets every series
+            "{key} of a series cannot be written: {reason}; it is tried again",
+            key=note.key,
+            reason=error.strerror,
+            action="note_failed",
+        )

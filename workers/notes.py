@@ -18,6 +18,10 @@ from workers.messages import Instance, SeriesSeen
 from workers.note_writer import NoteWriter
 from workers.scoreboard import Role, Slot
 from workers.shared import Shared
+from workers.tree_watch import TreeWatch
+
+MAX_OPEN = 2000
+"""So many series are kept in memory; those beyond are found in the spool when there is room."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -38,17 +42,21 @@ _Key = tuple[str, str]  # association, series hash
 
 
 class SeriesNotes:
-    """Keeps the notes of all series that are not finished."""
+    """Keeps the notes of all series that are not finished, as far as memory is given to them."""
 
-    def __init__(self, shared: Shared, slot: Slot, index: int, tree: FinalTree) -> None:
+    def __init__(self, shared: Shared, slot: Slot, index: int, tree: FinalTree, watch: TreeWatch) -> None:
         self._shared = shared
         self._slot = slot
         self._index = index
-        self._writer = NoteWriter(shared, slot, tree)
+        self._writer = NoteWriter(shared, slot, tree, watch, self._forget)
         self._series: dict[_Key, _Progress] = {}
         self._unasked: dict[_Key, _Progress] = {}
+        self._finished: dict[str, set[str]] = {}
+        """Hashes of the series that need nothing more, by association: they are neither asked nor decided anew."""
         self._inquiry_slot: Slot | None = None
         self.answers = shared.answer_queues[index]
+        self.left_out = False
+        """There are more series than are kept: a rescan finds them."""
 
     @property
     def waiting(self) -> bool:
@@ -58,7 +66,7 @@ class SeriesNotes:
     def see(self, message: Instance) -> None:
         """Note that an instance came; the first one of a series makes a question."""
         key = (message.association, message.series_hash)
-        if key not in self._series:
+        if key not in self._series and not self._is_finished(*key) and self._has_room:
             columns = message.file.columns
             self._open(
                 key,
@@ -72,6 +80,29 @@ class SeriesNotes:
                 ),
             )
 
+    def _is_finished(self, association: str, series_hash: str) -> bool:
+        return series_hash in self._finished.get(association, ())
+
+    def finish(self, association: str, finished: set[str]) -> None:
+        """Note that both notes of these series are on disk: nothing more is to be remembered of them."""
+        if finished:
+            self._finished.setdefault(association, set()).update(finished)
+        for series_hash in finished:
+            self._series.pop((association, series_hash), None)
+
+    @property
+    def _has_room(self) -> bool:
+        if len(self._series) < MAX_OPEN:
+            return True
+        self.left_out = True
+        return False
+
+    def _forget(self, association: str, series_hash: str) -> None:
+        """A value of a series could not be decided: a rescan takes the series up again, as the spool has it then."""
+        self._series.pop((association, series_hash), None)
+        self._unasked.pop((association, series_hash), None)
+        self.left_out = True
+
     def _open(self, key: _Key, series: Series) -> _Progress:
         progress = self._series[key] = self._unasked[key] = _Progress(series)
         return progress
@@ -80,12 +111,12 @@ class SeriesNotes:
         """Learn from the spool how far the series of an association are."""
         for series_hash, one in series.items():
             key = (association, series_hash)
-            if key not in self._series:
+            if key not in self._series and self._has_room:
                 self._open(key, one)
         for note, state in notes:
             key = (association, note.series_hash)
-            if note.series_hash in series:
-                self._learn(key, self._series[key], note, state)
+            if progress := self._series.get(key):
+                self._learn(key, progress, note, state)
 
     def _learn(self, key: _Key, progress: _Progress, note: NoteName, state: str) -> None:
         if note.key == EXPECTED_COUNT_KEY:
@@ -97,7 +128,10 @@ class SeriesNotes:
 
     def end(self, association: str, ledger: Ledger | None = None) -> None:
         """Note that an association ended: the counts of its series are final."""
-        ledger = ledger or ledger_of(os.path.join(self._shared.directory.spool, association))
+        ledger = ledger or ledger_of(
+            os.path.join(self._shared.directory.spool, association),
+            lambda series_hash: (association, series_hash) in self._series,
+        )
         if ledger is None:
             return
         for series_hash, count in ledger.committed.items():
@@ -110,17 +144,19 @@ class SeriesNotes:
         """Tell whether both notes of all these series are on disk."""
         keys = [(association, series_hash) for series_hash in series]
         done = all((p := self._series.get(key)) and p.answered and p.ended for key in keys)
-        if done and not self._writer.has_due_of(association):
-            for key in keys:
-                self._series.pop(key, None)
-            return True
-        return False
+        if not done or self._writer.has_due_of(association):
+            return False
+        self.finish(association, set(series))
+        return True
 
     def keep_only(self, associations: set[str]) -> None:
         """Forget all associations that are wholly registered: their directories are gone."""
         for key in [key for key in self._series if key[0] not in associations]:
             del self._series[key]
             self._unasked.pop(key, None)
+        for association in self._finished.keys() - associations:
+            del self._finished[association]
+        self.left_out = False  # who is left out is found by the rescan that begins here
 
     def take_answers(self) -> None:
         """Take the answers of inquiry, and put the questions that are still to be put."""

@@ -1,6 +1,7 @@
 """The posts of the gateway: each is one process that there is to be, whoever holds it at the moment."""
 
 import dataclasses
+from collections.abc import Callable
 
 from workers.doorman import Doorman
 from workers.inquiry import InquiryWorker
@@ -10,11 +11,22 @@ from workers.process import Backoff, Worker
 from workers.registration import RegistrationWorker
 from workers.scoreboard import Role, Slot
 from workers.shared import Shared
+from workers.steward import Steward
 from workers.storage import StorageWorker
 from workers.vigil import Vigil
 
 STUCK_SECONDS = 30.0
 """A process that gave no sign of life for so long is stuck. Each gives one every few seconds at least."""
+
+
+_WORKERS: dict[Role, Callable[[Shared, Slot], Worker]] = {
+    Role.LISTENER: Listener,
+    Role.DOORMAN: Doorman,
+    Role.INQUIRY: InquiryWorker,
+    Role.REGISTRATION: RegistrationWorker,
+    Role.STEWARD: Steward,
+    Role.OBSERVER: Observer,
+}
 
 
 @dataclasses.dataclass
@@ -30,6 +42,8 @@ class Post:
     """When that process was started, on the monotonic clock."""
     backoff: Backoff = dataclasses.field(default_factory=lambda: Backoff(0.1, 10.0))
     vigil: Vigil = dataclasses.field(default_factory=lambda: Vigil(STUCK_SECONDS))
+    replaced: bool = False
+    """Its process was ended by the supervisor, for a fresh one to begin."""
     finished: bool = False
     """During the drain: its process has ended in order, and it has no successor."""
 
@@ -41,16 +55,6 @@ class Post:
 
 def worker_for(post: Post, shared: Shared) -> Worker:
     """Return the work that is done at a post. Call it in the process that is to do it."""
-    match post.role:
-        case Role.LISTENER:
-            return Listener(shared, post.slot)
-        case Role.STORAGE:
-            return StorageWorker(shared, post.slot, post.index)
-        case Role.DOORMAN:
-            return Doorman(shared, post.slot)
-        case Role.INQUIRY:
-            return InquiryWorker(shared, post.slot)
-        case Role.REGISTRATION:
-            return RegistrationWorker(shared, post.slot)
-        case _:
-            return Observer(shared, post.slot)
+    if post.role is Role.STORAGE:
+        return StorageWorker(shared, post.slot, post.index)
+    return _WORKERS[post.role](shared, post.slot)

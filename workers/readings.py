@@ -8,9 +8,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 
-from ulid import ULID
-
-from oxidicom.storage.spool import associations
 from oxidicom.telemetry.readings import AnyReading, HistogramReading, Kind, Number, Reading
 from workers.scoreboard import BOUNDS, Counter, Histogram, Role, Scoreboard
 from workers.shared import Shared
@@ -57,6 +54,7 @@ _SERIES = {
     "incomplete": Counter.SERIES_INCOMPLETE,
     "more than expected": Counter.SERIES_MORE_THAN_EXPECTED,
     "unknown": Counter.SERIES_UNKNOWN,
+    "set aside in part": Counter.SERIES_SET_ASIDE,
 }
 
 
@@ -93,25 +91,13 @@ def take_readings(shared: Shared, ae_totals: AeTotals) -> Sequence[AnyReading]:
     ]
 
 
-def spool_backlog(spool: str) -> tuple[int, float]:
-    """Return how many things stand in the spool, and the age of the oldest association in seconds (0: none)."""
-    directories = associations(spool)
-    entries = 0
-    for directory in directories:
-        try:
-            with os.scandir(directory) as scan:
-                entries += sum(entry.name.endswith((".received", ".stored", ".due", ".part")) for entry in scan)
-        except FileNotFoundError:
-            continue  # it is finished
-    oldest = _time_of(directories[0]) if directories else None
-    return entries, max(0.0, time.time() - oldest) if oldest else 0.0
+def backlog(board: Scoreboard) -> tuple[int, float]:
+    """Return how many things stand in the spool, and the age of the oldest association in seconds (0: none).
 
-
-def _time_of(directory: str) -> float | None:
-    try:
-        return float(ULID.from_str(os.path.basename(directory)).timestamp)
-    except ValueError:
-        return None
+    As the steward counted them last.
+    """
+    oldest = board.steward[Counter.SPOOL_OLDEST_SECONDS]
+    return board.steward[Counter.SPOOL_ENTRIES], max(0.0, time.time() - oldest) if oldest else 0.0
 
 
 def _total(board: Scoreboard, name: str, unit: str, description: str, counter: Counter) -> Reading:
@@ -165,7 +151,7 @@ def _by_ae_title(totals: AeTotals) -> list[Reading]:
 
 
 def _waiting(shared: Shared) -> list[Reading]:
-    entries, age_seconds = spool_backlog(shared.directory.spool)
+    entries, age_seconds = backlog(shared.scoreboard)
     queues = {
         **{f"storage-{index}": queue.waiting_bytes for index, queue in enumerate(shared.storage_queues)},
         "registration": shared.registration_queue.waiting_bytes,
@@ -182,16 +168,24 @@ def _waiting(shared: Shared) -> list[Reading]:
 
 def _condition(shared: Shared) -> list[Reading]:
     board = shared.scoreboard
-    space = os.statvfs(shared.directory.spool)
+    free_bytes = _free_bytes(shared.settings.files_root)
     respawns: collections.Counter[str] = collections.Counter()
     for slot in board.slots[1:]:
         respawns[slot.role.name.lower()] += slot[Counter.RESPAWNS]
     up = max(slot[Counter.DATABASE_UP] for slot in board.of_role(Role.REGISTRATION))
     return [
         Reading("oxidicom.storage.free", Kind.GAUGE, "By", "Free bytes of the storage",
-                [Number(space.f_bavail * space.f_frsize)]),
+                [Number(free_bytes)]),
         Reading("oxidicom.database.up", Kind.GAUGE, "1", "1 if the last batch reached the database, 0 if not",
                 [Number(up)]),
         _labelled("oxidicom.process.respawns", Kind.COUNTER, "{process}", "Processes spawned again after a death",
                   "role", respawns),
     ]  # fmt: skip
+
+
+def _free_bytes(files_root: str) -> int:
+    try:
+        space = os.statvfs(files_root)
+    except OSError:
+        return 0  # the storage is away
+    return space.f_bavail * space.f_frsize

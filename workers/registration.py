@@ -57,7 +57,7 @@ class RegistrationWorker:
         self._degraded: str | None = None
         self._accounts = ClosingAccounts(slot)
         self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
-        self._finishing = Finishing(shared, self._accounts)
+        self._finishing = Finishing(shared, self._pending, self._accounts)
         self._rescan = RegistrationRescan(shared, slot, self._pending, self._finishing, self._asides)
 
     def boot(self) -> None:
@@ -77,7 +77,9 @@ class RegistrationWorker:
             self._slot.beat(State.WORKING)
             self._take_messages()
             self._land()
-            if self._flight is None and not self._pending.startable:
+            if self._rescan.can_go_on:
+                self._rescan.go_on()
+            elif self._flight is None and not self._pending.startable:
                 self._rescan.run_if_due()
             self._take_off()
             self._slot.set(Counter.BACKLOG, len(self._pending))
@@ -177,11 +179,11 @@ class RegistrationWorker:
 
     def _measure(self, batch: Batch, outcome: Isolated) -> None:
         """Measure the batch and its lag, and tell the observer of it."""
-        now_ns = time.time_ns()
+        now_ns, storage_ns = time.time_ns(), self._shared.storage_time_ns()
         self._slot.add(Counter.BATCHES)
         self._slot.observe(Histogram.BATCH_ROWS, len(batch.entries))
         for message in batch.instances:
-            self._slot.observe(Histogram.LAG_SECONDS, max(0, now_ns - message.committed_ns) / 1e9)
+            self._slot.observe(Histogram.LAG_SECONDS, max(0, storage_ns - message.committed_ns) / 1e9)
         if not self._shared.facts.is_wanted:
             return
         new = set(outcome.new)

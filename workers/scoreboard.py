@@ -28,6 +28,7 @@ class Role(enum.IntEnum):
     REGISTRATION = 4
     OBSERVER = 5
     DOORMAN = 6
+    STEWARD = 7
 
 
 class State(enum.IntEnum):
@@ -90,6 +91,18 @@ class Counter(enum.IntEnum):
     BATCHES = 26
     CONNECTIONS_ACCEPTED = 27
     TLS_GENERATION = 28
+    STORAGE_TROUBLE = 29
+    """Of the steward: a member of `StorageTrouble`."""
+    TREE_TROUBLE = 30
+    """The same, of the final tree only. Of the steward and of each storage worker."""
+    DIRECTORY_MADE = 31
+    """Of the supervisor: how often the directory of the gateway was made."""
+    CLOCK_OFFSET_NS = 32
+    """Of the steward: the time of the storage less CLOCK_BOOTTIME."""
+    SPOOL_ENTRIES = 33
+    SPOOL_OLDEST_SECONDS = 34
+    """When the oldest association in the spool began, since the epoch; 0: there is none."""
+    SERIES_SET_ASIDE = 35
 
 
 class Histogram(enum.IntEnum):
@@ -202,6 +215,7 @@ class Scoreboard:
         """Make the shared memory. Call it before the fork."""
         memory = mmap.mmap(-1, slots * _SLOT_BYTES)
         self.slots = [Slot(memory, index) for index in range(slots)]
+        self._steward: Slot | None = None
 
     @property
     def phase(self) -> Phase:
@@ -211,6 +225,13 @@ class Scoreboard:
     @phase.setter
     def phase(self, phase: Phase) -> None:
         self.slots[0].set(Counter.PHASE, phase)
+
+    @property
+    def steward(self) -> Slot:
+        """The slot of the steward, which everybody reads often."""
+        if self._steward is None:
+            (self._steward,) = self.of_role(Role.STEWARD)
+        return self._steward
 
     @property
     def tls_generation(self) -> int:

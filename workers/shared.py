@@ -4,13 +4,14 @@ import dataclasses
 import socket
 
 from oxidicom.settings import Settings
+from oxidicom.storage.clock import boot_time_ns
 from oxidicom.storage.gateway_directory import GatewayDirectory
 from oxidicom.storage.paths import storage_worker_of
 from workers.encryption import Encryption
 from workers.facts import FactChannel
 from workers.messages import SeriesCounted, ToInquiry, ToRegistration, ToStorage
 from workers.queues import Queue
-from workers.scoreboard import Role, Scoreboard
+from workers.scoreboard import Counter, Role, Scoreboard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Shared:
     """None: the port does not speak TLS. Each process has a copy of its own."""
     facts: FactChannel
     """To the observer."""
+
+    def storage_time_ns(self) -> int:
+        """Return the time by the clock of the storage, in ns since the epoch."""
+        return boot_time_ns() + self.scoreboard.steward[Counter.CLOCK_OFFSET_NS]
 
     def storage_queue_of(self, series_hash: str) -> Queue[ToStorage]:
         """Return the queue of the storage worker of a series."""
@@ -68,6 +73,7 @@ def roles_of(settings: Settings) -> list[tuple[Role, int]]:
     return [
         *((Role.STORAGE, index) for index in range(settings.storage_workers)),
         (Role.REGISTRATION, 0),
+        (Role.STEWARD, 0),
         (Role.INQUIRY, 0),
         (Role.OBSERVER, 0),
         (Role.DOORMAN, 0),

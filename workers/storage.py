@@ -5,15 +5,13 @@ told. It never waits for registration or inquiry; a hint that finds no room is d
 registration worker rescans in its turn.
 """
 
-import contextlib
 import os
 import select
 import time
 
 from loguru import logger
 
-from oxidicom.errors import BootError
-from oxidicom.storage.final_tree import FinalTree, links_work
+from oxidicom.storage.final_tree import FinalTree
 from oxidicom.storage.group_sync import GroupSync
 from oxidicom.storage.ledger import LEDGER_NAME
 from oxidicom.storage.names import RECEIVED, STORED
@@ -25,6 +23,7 @@ from workers.retries import Retries
 from workers.scoreboard import Counter, Phase, Slot, State
 from workers.shared import Shared
 from workers.storage_rescan import MOST_IN_GROUP, StorageRescan
+from workers.tree_watch import TreeWatch
 
 _GATHER_SECONDS = 0.02
 """Under load groups are synced no more often than this."""
@@ -41,34 +40,25 @@ class StorageWorker:
         self._queue = shared.storage_queues[index]
         self._spool = shared.directory.spool
         self._retries: Retries[Instance] = Retries(lambda message: message.identity)
-        self._untrusted: set[tuple[str, int]] = set()
-        """Entries whose sync failed: their pages may be marked clean without being on the disk."""
+        self._distrusted_ns = 0
+        """What was committed up to this moment of the storage's clock is written anew: a sync after it failed, and the
+        pages of any of them may be marked clean without being on the disk."""
         self._asides = Asides(shared.directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
         self._synced = 0.0
 
     def boot(self) -> None:
-        """Open the final tree and try a hard link into it. Raise BootError."""
-        self._tree = FinalTree(self._shared.settings.files_root, self._shared.directory.tmp)
+        """Try to place a file in the final tree. Raise BootError when the spool cannot be opened."""
         self._sync = GroupSync(self._spool)
-        self._notes = SeriesNotes(self._shared, self._slot, self._index, self._tree)
+        self._tree = FinalTree(
+            self._shared.settings.files_root, self._shared.directory.tmp, self._shared.storage_time_ns
+        )
+        self._watch = TreeWatch(self._tree, self._spool, self._slot)
+        self._notes = SeriesNotes(self._shared, self._slot, self._index, self._tree, self._watch)
         self._rescan = StorageRescan(self._shared, self._slot, self._index, self._notes, self._asides, self._retries)
-        self._probe_links()
-
-    def _probe_links(self) -> None:
-        probe = os.path.join(self._spool, f".probe-{os.getpid()}")
-        try:
-            with open(probe, "wb"):
-                pass
-            if not links_work(probe, self._shared.settings.files_root):
-                logger.warning(
-                    "The storage has no hard links into SERVICES: every file is copied once more",
-                    action="no_hard_links",
-                )
-        except OSError as error:
-            raise BootError(f"the storage takes no files: {error.strerror} ({error.filename})") from error
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(probe)
+        if self._watch.look() and not self._watch.has_links:
+            logger.warning(
+                "The storage has no hard links into SERVICES: every file is copied once more", action="no_hard_links"
+            )
 
     def run(self) -> None:
         """Store until the gateway flushes and nothing is left that can be done now."""
@@ -76,6 +66,7 @@ class StorageWorker:
         poll.register(self._queue, select.POLLIN)
         poll.register(self._notes.answers, select.POLLIN)
         while True:
+            self._look_at_tree()
             self._rescan.run_if_due(self._store)
             self._slot.beat(State.WAITING)
             poll.poll(0 if self._retries.is_due else _WAIT_SECONDS * 1000)
@@ -87,6 +78,11 @@ class StorageWorker:
             self._notes.write_due()
             if not worked and self._shared.scoreboard.phase >= Phase.FLUSHING_STORAGE and not self._notes.waiting:
                 return
+
+    def _look_at_tree(self) -> None:
+        """While the tree takes nothing, nothing is tried; what waits in the spool is found when it does again."""
+        if not self._watch.takes_files and self._watch.look():
+            self._rescan.somebody_died()
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -118,6 +114,10 @@ class StorageWorker:
         """Place, sync, rename to `.stored`, tell registration: in this order, a group at a time."""
         if not group:
             return
+        if not self._watch.takes_files:
+            for message in group:
+                self._rescan.look_again(message.association)
+            return
         self._slot.beat(State.SYNCING)  # a copy, where the storage has no links, may take its time too
         with OpenDirectories(self._spool) as directories:
             placed = [message for message in group if self._place(message, directories)]
@@ -137,7 +137,7 @@ class StorageWorker:
             self._sync.sync([*map(self._path, placed), *ledgers, *spooled])
             self._tree.sync_directories()
         except OSError as error:
-            self._untrusted.update(message.identity for message in placed)
+            self._distrusted_ns = self._shared.storage_time_ns()
             for message in placed:
                 self._fail(message, error)
             return False
@@ -146,9 +146,8 @@ class StorageWorker:
 
     def _place(self, message: Instance, directories: OpenDirectories) -> bool:
         try:
-            if self._untrusted and message.identity in self._untrusted:
+            if message.committed_ns <= self._distrusted_ns:
                 self._tree.write_anew(self._path(message))
-                self._untrusted.discard(message.identity)
             source_directory = directories[message.association]
             self._tree.place(message.name.at(RECEIVED), message.file.fname, source_directory=source_directory)
         except OSError as error:
@@ -157,8 +156,16 @@ class StorageWorker:
             else:
                 self._forget(message)
             return False
+        except Exception as error:  # noqa: BLE001 (a bug of ours costs this one)
+            self._meet_bug(message, error)
+            return False
         self._notes.see(message)
         return True
+
+    def _meet_bug(self, message: Instance, error: Exception) -> None:
+        if not self._asides.unexpected(message.association, message.name, RECEIVED, error, message.file.fname):
+            self._rescan.look_again(message.association)
+        self._forget(message)
 
     def _mark_stored(self, message: Instance, directories: OpenDirectories) -> bool:
         directory = directories[message.association]
@@ -177,7 +184,6 @@ class StorageWorker:
     def _forget(self, message: Instance) -> None:
         """An entry has gone on, or was set aside: a message and a rescan may tell of the same one."""
         self._retries.forget(message)
-        self._untrusted.discard(message.identity)
 
     def _tell_registration(self, stored: list[Instance]) -> None:
         """Hand over a group in few messages: each costs two system calls, and the queue holds only so many."""
@@ -188,6 +194,9 @@ class StorageWorker:
 
     def _fail(self, message: Instance, error: OSError) -> None:
         """After Success nothing is given up: the entry stays, is tried again, and at last is set aside."""
+        if not self._watch.look():
+            self._rescan.look_again(message.association)
+            return  # it is the tree that takes nothing
         if self._retries.failed(message, error):
             if not self._retries.knows(message):
                 self._rescan.look_again(message.association)

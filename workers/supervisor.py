@@ -20,10 +20,12 @@ from collections.abc import Callable, Iterable
 from loguru import logger
 from setproctitle import setproctitle
 
-from oxidicom.errors import CertificateError
+from oxidicom.errors import BootError, CertificateError
 from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import Settings
+from oxidicom.storage.clock import StorageClock
 from oxidicom.storage.gateway_directory import GatewayDirectory
+from oxidicom.storage.root import Root, has_tree, look_at_root
 from workers.connections import bind
 from workers.encryption import Encryption
 from workers.log_facts import forward_logs
@@ -32,7 +34,7 @@ from workers.posts import STUCK_SECONDS, Post, worker_for
 from workers.process import EXIT_CANNOT_BOOT, spawn
 from workers.scoreboard import Counter, Phase, Role, State
 from workers.shared import Shared, roles_of, share
-from workers.storage_rescan import warn_of_orphan
+from workers.storage_condition import StorageCondition, StorageTrouble, sentence_of
 from workers.vigil import waits_for_disk
 
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -50,6 +52,12 @@ _LONG_LIFE_SECONDS = 10.0
 _STATUS_SECONDS = 5.0
 _VITAL = (Role.LISTENER, Role.STORAGE)
 """Roles without which nothing can be received: when one cannot boot at the start, the gateway stops."""
+_NEED_STORAGE = (Role.STORAGE, Role.REGISTRATION)
+"""Roles that have nothing to do before the storage is there."""
+_HOLD_STORAGE = (Role.LISTENER, Role.STORAGE, Role.REGISTRATION)
+"""Roles with open files on the storage: they begin anew when it was mounted anew."""
+_MAKE_SECONDS = 2.0
+"""The directory of the gateway is tried to be made so often."""
 
 
 class Supervisor:
@@ -67,6 +75,9 @@ class Supervisor:
         listening_socket = bind(settings.bind_address, settings.port)
         directory = GatewayDirectory(settings.files_root)
         self._shared: Shared = share(settings, db_connection, directory, listening_socket, encryption)
+        self._made = False
+        """The directory of the gateway was made, at least once."""
+        self._make_due = 0.0
         self._settings = settings
         self._service_manager = service_manager
         self._on_ready = on_ready
@@ -76,23 +87,22 @@ class Supervisor:
         self._posts = [Post(role, index, slots[at]) for at, (role, index) in enumerate(roles_of(settings), 1)]
         for post in self._posts:  # so that the roles can be found before the first process has begun
             post.slot.begin(post.role, 0)
+        self._shared.scoreboard.steward.set(Counter.STORAGE_TROUBLE, StorageTrouble.NOT_LOOKED_AT)
+        if _is_there(settings.files_root):  # else the steward finds out why not
+            self._make_directory()
+        self._condition = StorageCondition(self._shared.scoreboard)
         self._failure: str | None = None
         self._status_due = 0.0
 
     def run(self) -> int:
         """Run until SIGTERM, SIGINT or a failure to boot. Return the exit status."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        adopted = self._shared.directory.adopt_orphans(warn_of_orphan)
-        self._shared.directory.remove_left_overs()
-        if adopted:
-            logger.info("Took up {count} unfinished associations", count=adopted, action="spool_adopted")
         if self._shared.encryption:
             self._shared.encryption.warn_of_expiry()
         gc.collect()
         gc.freeze()  # what exists now is never collected, so that children share its pages
         try:
-            for post in self._posts:
-                self._spawn(post)
+            self._respawn()
             self._serve()
             self._drain()
         finally:
@@ -108,6 +118,9 @@ class Supervisor:
     def _serve(self) -> None:
         deadline = time.monotonic() + _BOOT_SECONDS
         while not self._failure:
+            self._keep_directory()
+            if not self._made:
+                deadline = time.monotonic() + _BOOT_SECONDS
             starting = self._shared.scoreboard.phase is Phase.STARTING
             number = self._wait_for_signal(_BOOT_TICK_SECONDS if starting else _TICK_SECONDS)
             if number in (signal.SIGTERM, signal.SIGINT):
@@ -118,15 +131,63 @@ class Supervisor:
             self._reap()
             self._respawn()
             self._kill_stuck()
-            if not starting:
-                self._say_status()
-            if starting and all(map(_has_begun, self._posts)):
+            self._say_status()
+            if starting and self._made and all(map(_has_begun, self._posts)):
                 self._shared.scoreboard.phase = Phase.SERVING
                 self._service_manager.ready(self._status())
                 self._on_ready()
             elif starting and time.monotonic() > deadline:
                 late = ", ".join(post.name for post in self._posts if not _has_begun(post))
                 self._failure = f"not ready within {_BOOT_SECONDS:g} s: {late}"
+
+    # -- the directory of the gateway --------------------------------------------------------------------------
+
+    def _keep_directory(self) -> None:
+        """Make the directory when the steward says that the storage is there and it is not."""
+        missing = self._condition.trouble is StorageTrouble.SPOOL_MISSING
+        if not missing or time.monotonic() < self._make_due:
+            return
+        self._make_due = time.monotonic() + _MAKE_SECONDS
+        try:
+            if self._made:
+                self._replace_holders()
+            self._make_directory()
+        except BootError as error:
+            if not self._made:
+                self._failure = str(error)
+                return
+            logger.error("The spool cannot be made again: {error}", error=str(error), action="spool_failed")
+
+    def _make_directory(self) -> None:
+        """Make and lock it, and set the clock of the storage. Raise BootError."""
+        shared = self._shared
+        shared.directory.make()
+        try:
+            offset_ns = StorageClock(self._settings.files_root).synchronise()
+        except OSError as error:
+            raise BootError(f"the clock of the storage cannot be set: {error.strerror} ({error.filename})") from error
+        steward = shared.scoreboard.steward
+        steward.set(Counter.CLOCK_OFFSET_NS, max(offset_ns, steward[Counter.CLOCK_OFFSET_NS]))
+        steward.set(Counter.STORAGE_TROUBLE, StorageTrouble.NONE)
+        shared.scoreboard.slots[0].add(Counter.DIRECTORY_MADE)
+        self._made = True
+
+    def _replace_holders(self) -> None:
+        """End the processes that have files open on the storage as it was before: what they open anew is there.
+
+        SIGKILL is safe at any moment, as ever; associations were being refused already.
+        """
+        logger.warning(
+            "The storage was mounted anew or its spool is gone: processes begin anew", action="storage_renewed"
+        )
+        held = [post for post in self._posts if post.pid and post.role in _HOLD_STORAGE]
+        for post in held:
+            post.replaced = True
+            os.kill(post.pid, signal.SIGKILL)
+        deadline = time.monotonic() + _KILL_SECONDS
+        while any(post.pid for post in held) and time.monotonic() < deadline:
+            self._reap()
+            signal.sigtimedwait([signal.SIGCHLD], _BOOT_TICK_SECONDS)
 
     def _reload_certificate(self) -> None:
         encryption, scoreboard = self._shared.encryption, self._shared.scoreboard
@@ -145,15 +206,20 @@ class Supervisor:
 
     def _status(self) -> str:
         total = self._shared.scoreboard.total
+        trouble = sentence_of(self._condition.trouble)
         return (
-            f"port {self._settings.port}: {total(Counter.INSTANCES_COMMITTED)} instances committed, "
+            (f"DEGRADED, {trouble}; " if trouble else "")
+            + f"port {self._settings.port}: {total(Counter.INSTANCES_COMMITTED)} instances committed, "
             f"{total(Counter.ROWS_REGISTERED)} rows registered, {total(Counter.BACKLOG)} waiting"
         )
 
     def _say_status(self) -> None:
         if time.monotonic() >= self._status_due:
             self._status_due = time.monotonic() + _STATUS_SECONDS
-            self._service_manager.status(self._status())
+            if self._shared.scoreboard.phase is Phase.STARTING:
+                self._service_manager.starting(self._status(), 2 * _STATUS_SECONDS)
+            else:
+                self._service_manager.status(self._status())
 
     def _wait_for_signal(self, seconds: float) -> int | None:
         self._shared.scoreboard.slots[0].beat(State.WAITING)
@@ -191,7 +257,9 @@ class Supervisor:
     def _reap(self) -> None:
         """Take note of every process that ended. Only our own pids are waited for: others belong to others."""
         for post, status in self._ended():
-            if status or post.role is not Role.LISTENER:
+            if post.replaced:
+                post.replaced = False
+            elif status or post.role is not Role.LISTENER:
                 self._bury(post, status)  # a listener may end in order, to be replaced by a fresh one
 
     def _ended(self) -> Iterable[tuple[Post, int]]:
@@ -232,7 +300,8 @@ class Supervisor:
 
     def _respawn(self) -> None:
         for post in self._posts:
-            if not post.pid and not post.finished and not self._failure and not post.backoff.due_seconds:
+            is_wanted = self._made or post.role not in _NEED_STORAGE
+            if is_wanted and not (post.pid or post.finished or self._failure or post.backoff.due_seconds):
                 self._spawn(post)
 
     # -- the end -----------------------------------------------------------------------------------------------
@@ -245,8 +314,8 @@ class Supervisor:
         self._shared.listening_socket.shutdown(socket.SHUT_RDWR)  # wakes every accept; closing it here would not
         if self._failure:
             return
-        for post in self._posts:
-            post.finished = post.role is Role.LISTENER and not post.pid  # nobody starts it any more
+        for post in self._posts:  # nobody starts them any more
+            post.finished = not post.pid and (post.role is Role.LISTENER or not self._made)
         drained = self._await_end(Role.LISTENER, deadline)
         deadline = max(deadline, time.monotonic()) + _FLUSH_SECONDS
         if not drained:
@@ -299,8 +368,15 @@ class Supervisor:
             if post.pid:
                 logger.error("Process {name} waits for the disk and does not end", name=post.name, action="unkillable")
         self._shared.listening_socket.close()
-        if not self._shared.directory.remove_if_empty():
+        if self._made and not self._shared.directory.remove_if_empty():
             logger.info("What is not registered yet waits in the spool for the next start", action="backlog_kept")
+
+
+def _is_there(files_root: str) -> bool:
+    try:
+        return look_at_root(files_root) is Root.THERE and has_tree(files_root)
+    except OSError:
+        return False
 
 
 def _has_begun(post: Post) -> bool:

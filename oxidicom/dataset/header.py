@@ -20,6 +20,7 @@ from oxidicom.dataset.odd_dataset import read_odd_dataset
 from oxidicom.dataset.part10 import FileMeta, read_file_meta
 from oxidicom.dataset.scanner import Buffer, OddDatasetError, Place, Scan, looks_implicit, scan
 from oxidicom.errors import DatasetError
+from oxidicom.regular_file import open_regular
 
 MOST_INFLATED_BYTES = 16 * 1024 * 1024
 """So far a deflated dataset is inflated in search of the wanted tags."""
@@ -65,7 +66,7 @@ def read_header_of_file(path: str) -> tuple[FileMeta, Header]:
 
     The header has no places, since those in the file are of no use to anybody.
     """
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         # Nearly all headers end here. A sector that the disk cannot read is an error here, and SIGBUS in a mapping.
         head = file.read(_FIRST_READ_BYTES)
         if not head:

@@ -1,6 +1,5 @@
 """`oxidicom check`: the configuration, and whether what it points at can be used. It changes nothing that lasts."""
 
-import contextlib
 import dataclasses
 import datetime
 import grp
@@ -8,17 +7,20 @@ import os
 import pwd
 import socket
 import stat
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from oxidicom.errors import BootError, CertificateError, DatasetError, OxidicomError
+from oxidicom.errors import CertificateError, DatasetError, OxidicomError
 from oxidicom.operations.database import conninfo_of, state_of_database
 from oxidicom.pacs.echo import echo
 from oxidicom.settings import Settings
-from oxidicom.storage.final_tree import FinalTree, links_work
+from oxidicom.storage.final_tree import FinalTree
 from oxidicom.storage.reserve import Reserve
+from oxidicom.storage.root import Root, has_tree, look_at_root
 from oxidicom.tls import build_context, expiry_of, expiry_warning
 
 GOOD, REMARK, TROUBLE = "good", "remark", "TROUBLE"
@@ -96,10 +98,17 @@ def _storage(settings: Settings) -> Iterator[Finding]:
         yield Finding(subject, TROUBLE, f"{root} is no directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT")
         return
     try:
+        found = look_at_root(root)
+        if found is Root.BARE:
+            yield Finding(
+                subject,
+                REMARK,
+                f"{root} has neither .oxidicom nor anything below SERVICES/PACS: a new installation, or CUBE's storage "
+                "is not mounted there. The gateway takes nothing while the database knows PACS files",
+            )
         yield from _writable(root)
-    except (OSError, BootError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        yield Finding(subject, TROUBLE, f"{root} cannot be written: {reason}")
+    except OSError as error:
+        yield Finding(subject, TROUBLE, f"{root} cannot be written: {error.strerror}")
         return
     yield _free_space(root, settings.storage_reserve_bytes)
     yield _readers(root, settings.umask)
@@ -117,19 +126,23 @@ def _free_space(root: str, reserve_bytes: int | None) -> Finding:
 
 
 def _writable(root: str) -> Iterator[Finding]:
-    probe = os.path.join(root, f".oxidicom-check-{os.getpid()}")
-    try:
+    with tempfile.TemporaryDirectory(prefix=".oxidicom-check-", dir=root) as tmp:
+        probe = os.path.join(tmp, "probe")
         with open(probe, "wb"):
             pass
-        FinalTree(root, root)
+        if not has_tree(root):
+            yield Finding("storage", GOOD, f"{root} can be written; SERVICES/PACS is not there yet")
+            return
+        tree = FinalTree(root, tmp, time.time_ns)
+        try:
+            links = tree.probe(probe)
+        finally:
+            tree.remove_probe()
         yield Finding("storage", GOOD, f"{root} can be written")
-        if links_work(probe, root):
+        if links:
             yield Finding("hard links", GOOD, "work from the spool into SERVICES")
         else:
             yield Finding("hard links", REMARK, "do not work into SERVICES: every file is copied once more")
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(probe)
 
 
 def _readers(root: str, umask: int) -> Finding:

@@ -23,7 +23,7 @@ def run_retry(files_root: str, association: str | None, dry_run: bool, console: 
     OperationError, BootError or OSError.
     """
     rejected = rejected_directory(files_root)
-    with sole_use_of(rejected) if os.path.isdir(rejected) else contextlib.nullcontext():
+    with sole_use_of(rejected) if os.path.isdir(rejected) and not dry_run else contextlib.nullcontext():
         associations = _chosen(rejected_associations(rejected), association)
         plans = (_look if dry_run else _put_back)(files_root, rejected, associations)
     return _report(plans, dry_run, console)
@@ -48,7 +48,7 @@ def _put_back(files_root: str, rejected: str, associations: Sequence[str]) -> li
     if not associations:
         return []
     plans = []
-    directory = GatewayDirectory(files_root)
+    directory = GatewayDirectory(files_root).make()
     try:
         for association in associations:
             if is_in_a_spool(files_root, association):

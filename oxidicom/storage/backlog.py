@@ -13,10 +13,11 @@ import msgspec
 
 from oxidicom.errors import DatasetError
 from oxidicom.storage.custom_metadata import metadata_row
+from oxidicom.storage.entries import contents, describe_entry
 from oxidicom.storage.gateway_directory import gateway_paths, is_running, spool_of
-from oxidicom.storage.ledger import LEDGER_NAME, Ledger, committed_paths, read_started
+from oxidicom.storage.ledger import LEDGER_NAME, Ledger, committed_lines, read_started
 from oxidicom.storage.names import PART, RECEIVED, REGISTERED, EntryName, NoteName, moment_of, parse_name
-from oxidicom.storage.spool import associations, contents, describe_entry, ledger_of
+from oxidicom.storage.spool import associations, ledger_of
 
 
 class Amount(msgspec.Struct):
@@ -97,9 +98,10 @@ def _paths_in(directory: str) -> Iterator[str]:
         elif state != REGISTERED and name.series_hash in ledger.series:
             series = ledger.series[name.series_hash]
             yield metadata_row(os.path.basename(directory), series, name).fname
-    for number, path in committed_paths(os.path.join(directory, LEDGER_NAME)):
-        if entries.pop(number, None):
-            yield path
+    with contextlib.suppress(FileNotFoundError):  # it has no ledger, or is finished by now
+        for line in committed_lines(os.path.join(directory, LEDGER_NAME)):
+            if entries.pop(line.number, None):
+                yield line.path
     for file_name in entries.values():  # put back, or its listener died before the ledger had it
         with contextlib.suppress(DatasetError, FileNotFoundError):
             yield describe_entry(os.path.join(directory, file_name)).file.fname
@@ -117,7 +119,9 @@ def _gateway(path: str) -> GatewayBacklog:
 
 
 def _association(directory: str) -> AssociationBacklog:
-    started = read_started(os.path.join(directory, LEDGER_NAME))
+    started = None
+    with contextlib.suppress(OSError):  # it is lost, or nothing that can be read
+        started = read_started(os.path.join(directory, LEDGER_NAME))
     waiting = Waiting()
     for field, amount in _amounts(directory):
         getattr(waiting, field).add(amount)

@@ -50,10 +50,16 @@ class Verdict(enum.StrEnum):
     INCOMPLETE = "incomplete"
     MORE_THAN_EXPECTED = "more than expected"
     UNKNOWN = "unknown"
+    SET_ASIDE = "set aside in part"
 
 
-def verdict_of(expected: str | None, committed: int) -> Verdict:
-    """Compare the value of NumberOfSeriesRelatedInstances (None: there is none) with the committed instances."""
+def verdict_of(expected: str | None, committed: int, set_aside: int = 0) -> Verdict:
+    """Compare the value of NumberOfSeriesRelatedInstances (None: there is none) with the committed instances.
+
+    Whatever the numbers say, a series of which something was set aside is not all there.
+    """
+    if set_aside:
+        return Verdict.SET_ASIDE
     if expected is None or expected == UNKNOWN:
         return Verdict.UNKNOWN
     if committed == int(expected):

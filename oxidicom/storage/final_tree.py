@@ -1,22 +1,24 @@
 """The final tree: `SERVICES/PACS/…` below CHRIS_FILES_ROOT, where CUBE reads.
 
-Nothing half-written or temporary ever stands there: a file appears by a hard link to its finished spool entry, or
-by a rename over the older version.
+Nothing half-written or temporary ever stands in a directory of files: a file appears by a hard link to its finished
+spool entry, or by a rename over the older version. Where the storage has no hard links it is copied to a private name
+on the filesystem of its final path, and renamed.
 """
 
 import contextlib
 import errno
 import os
 import shutil
-import time
+from collections.abc import Callable
 from typing import NamedTuple
 
-from oxidicom.errors import BootError
 from oxidicom.storage.paths import PACS_ROOT
+from oxidicom.storage.private_names import PrivateNames
 from oxidicom.storage.tree_directories import TreeDirectories
+from oxidicom.storage.versions import Versions
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_OVER = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+_OVER = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 # What a filesystem answers that has no hard links: EXDEV (SERVICES is a mount of its own), EPERM and EOPNOTSUPP
 # (VFAT, some SMB and FUSE mounts), EMLINK (too many links).
@@ -24,6 +26,8 @@ _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENO
 
 _DIRECTORY_IS_GONE = (errno.ENOENT, errno.ESTALE)
 """The latter from NFS, if another host has deleted it."""
+
+_PROBE = ".oxidicom-probe"
 
 
 class _Source(NamedTuple):
@@ -35,31 +39,24 @@ class _Source(NamedTuple):
     """A descriptor of that directory."""
 
     def open(self) -> int:
-        return os.open(self.name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.directory)
+        return os.open(self.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.directory)
 
     def committed_ns(self) -> int:
         """Return the moment of its commit. Raise FileNotFoundError when it is gone."""
-        return os.stat(self.name, dir_fd=self.directory).st_mtime_ns
+        return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False).st_mtime_ns
 
 
 class FinalTree:
     """The tree, as one storage worker sees it."""
 
-    def __init__(self, files_root: str, tmp: str) -> None:
-        """Open the tree, making its first directories where they are missing. Raise BootError.
+    def __init__(self, files_root: str, tmp: str, now_ns: Callable[[], int]) -> None:
+        """`tmp` is a private directory on the filesystem of the spool, `now_ns` the clock of the storage.
 
-        `tmp` is a private directory on the same filesystem.
+        Nothing is opened before it is used: the tree may be away for a while.
         """
         self._directories = TreeDirectories(files_root)
-        self._private = os.path.join(tmp, str(os.getpid()))
-        """The private name of this process, on the way to a final one."""
-        try:
-            self._directories.open(PACS_ROOT)
-        except OSError as error:
-            raise BootError(
-                f"{os.path.join(files_root, PACS_ROOT)} cannot be used: {error.strerror}; "
-                "give this user write permission on CHRIS_FILES_ROOT"
-            ) from error
+        self._private_names = PrivateNames(tmp, self._directories)
+        self._versions = Versions(files_root, now_ns)
 
     def place(self, source: str, path: str, *, source_directory: int | None = None) -> None:
         """Make the finished file `source` appear at `path` (relative to the files root), whole, over any older one.
@@ -67,7 +64,7 @@ class FinalTree:
         `source_directory` is a descriptor, if `source` is a name in that directory.
         Of two versions the one that was committed last stays, in whatever order they come here: two listeners
         may be overtaken by each other, and a crash makes old entries come again. Raise OSError; FileNotFoundError
-        means that the source is gone.
+        means that the source is gone, or the tree.
         """
         entry = _Source(source, source_directory)
         try:
@@ -87,10 +84,42 @@ class FinalTree:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            if not _was_committed_later(name, descriptor, source):
-                copy = self._copy_across if error.errno == errno.EXDEV else self._copy
-                copy(source, name, descriptor)
+            self._copy(source, directory, name)
         self._directories.changed(directory)
+
+    def _link(self, source: _Source, name: str, descriptor: int) -> None:
+        try:
+            os.link(source.name, name, src_dir_fd=source.directory, dst_dir_fd=descriptor)
+        except FileExistsError:  # said before it is seen that the filesystem is another one
+            self._replace(source, name, descriptor)
+
+    def _replace(self, source: _Source, name: str, descriptor: int) -> None:
+        """Link to a private name, then rename over the final path: readers see the old file or the new one.
+
+        A rename between two links of one inode does nothing (rename(2)), so the private name may be left: unlink it.
+        """
+        private = self._private_names.beside_spool
+        with self._versions.sole_use():
+            if self._versions.stays(name, descriptor, source.committed_ns()):
+                return
+            private.remove()
+            os.link(source.name, private.name, src_dir_fd=source.directory, dst_dir_fd=private.directory)
+            try:
+                os.rename(private.name, name, src_dir_fd=private.directory, dst_dir_fd=descriptor)
+            finally:
+                private.remove()
+
+    def _copy(self, source: _Source, directory: str, name: str) -> None:
+        """Copy to a private name on the filesystem of the final path, then rename; under the lock only the latter."""
+        private = self._private_names.on_filesystem_of(directory)
+        try:
+            _copy_durably(source, private.open(_OVER))
+            descriptor = self._directories.open(directory)
+            with self._versions.sole_use():
+                if not self._versions.stays(name, descriptor, source.committed_ns()):
+                    os.rename(private.name, name, src_dir_fd=private.directory, dst_dir_fd=descriptor)
+        finally:
+            private.remove()
 
     def place_empty(self, path: str) -> None:
         """Make an empty file at `path`; one that is there already stays. Raise OSError."""
@@ -114,80 +143,51 @@ class FinalTree:
         self._directories.sync()
 
     def write_anew(self, entry: str) -> None:
-        """Replace a spool entry by a copy of itself, since a sync of it failed. Raise OSError.
+        """Replace a spool entry by a copy of itself, since a sync after it was written failed. Raise OSError.
 
         After such an error Linux marks the pages clean: a second sync of the same file would succeed and mean nothing.
         """
-        self._copy(_Source(entry), entry)
-
-    def _link(self, source: _Source, name: str, descriptor: int) -> None:
+        private = self._private_names.beside_spool
         try:
-            os.link(source.name, name, src_dir_fd=source.directory, dst_dir_fd=descriptor)
-        except FileExistsError:
-            if not _was_committed_later(name, descriptor, source):
-                self._replace(source, name, descriptor)
+            _copy_durably(_Source(entry), private.open(_OVER))
+            os.rename(private.name, entry, src_dir_fd=private.directory)
+        finally:
+            private.remove()
 
-    def _replace(self, source: _Source, name: str, descriptor: int) -> None:
-        """Link to a private name, then rename over the final path: readers see the old file or the new one.
+    def probe(self, source: str) -> bool:
+        """Place `source`, a file of the spool, and remove it again, in the way in which all will be placed.
 
-        A rename between two links of one inode does nothing (rename(2)), so the private name may be left: unlink it.
+        Return whether that is a hard link; without, every file is copied once more. The probe has one name for
+        all gateways: what a crash leaves of it is removed by the next. Raise OSError.
         """
-        self._remove_private()
-        os.link(source.name, self._private, src_dir_fd=source.directory)
-        try:
-            os.rename(self._private, name, dst_dir_fd=descriptor)
-        finally:
-            self._remove_private()
-
-    def _copy(self, source: _Source, name: str, descriptor: int | None = None) -> None:
-        """Copy to a private name and rename: over `name`, a path or a name in the directory `descriptor`."""
-        try:
-            _copy_durably(source, os.open(self._private, _OVER, 0o666))
-            os.rename(self._private, name, dst_dir_fd=descriptor)
-        finally:
-            self._remove_private()
-
-    def _remove_private(self) -> None:
+        self._directories.forget(PACS_ROOT)
+        descriptor = self._directories.open(PACS_ROOT)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._private)
-
-    def _copy_across(self, source: _Source, name: str, descriptor: int) -> None:
-        """To another filesystem: copy to a file without a name, then give it its name.
-
-        A private name would have to stand below SERVICES, where CUBE would see it. So an older version is
-        unlinked first; should the gateway die just then, the entry is still in the spool and comes again.
-        """
-        nameless = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=descriptor)
-        keeper = os.dup(nameless)  # the file is gone with its last descriptor
+            os.unlink(_PROBE, dir_fd=descriptor)
         try:
-            _copy_durably(source, nameless)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=descriptor)
-            os.link(f"/proc/self/fd/{keeper}", name, dst_dir_fd=descriptor, follow_symlinks=True)
+            with contextlib.suppress(FileExistsError):  # another gateway, which starts at this moment, has linked it
+                os.link(source, _PROBE, dst_dir_fd=descriptor)
+            return True
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        private = self._private_names.on_filesystem_of(PACS_ROOT)
+        try:
+            _copy_durably(_Source(source), private.open(_OVER))
+            descriptor = self._directories.open(PACS_ROOT)
+            os.rename(private.name, _PROBE, src_dir_fd=private.directory, dst_dir_fd=descriptor)
         finally:
-            os.close(keeper)
+            private.remove()
+        return False
 
+    def remove_probe(self) -> None:
+        """Remove what `probe` made."""
+        with contextlib.suppress(OSError):
+            os.unlink(_PROBE, dir_fd=self._directories.open(PACS_ROOT))
 
-def links_work(source: str, files_root: str) -> bool:
-    """Tell whether a file of the spool can be linked into the tree; without, every file is copied once more.
-
-    The probe has one name for all gateways: what a crash leaves of it is removed by the next. Raise OSError.
-    """
-    services = os.path.join(files_root, os.path.dirname(PACS_ROOT))
-    probe = os.path.join(services, ".oxidicom-probe")
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(probe)
-        os.link(source, probe)
-    except FileExistsError:
-        return True  # another gateway, which starts at this moment, has linked it
-    except OSError as error:
-        if error.errno in _NO_LINKS:
-            return False
-        raise
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(probe)
-    return True
+    def close(self) -> None:
+        """Close all descriptors."""
+        self._versions.close()
 
 
 def _copy_durably(source: _Source, target: int) -> None:
@@ -198,15 +198,3 @@ def _copy_durably(source: _Source, target: int) -> None:
         committed_ns = os.fstat(original.fileno()).st_mtime_ns
         os.utime(target, ns=(committed_ns, committed_ns))
         os.fsync(target)
-
-
-def _was_committed_later(name: str, descriptor: int, source: _Source) -> bool:
-    """Tell whether the file that is there was committed after `source`: the moment of the commit is its mtime.
-
-    A file "of the future" was written before somebody set the clock back: it must not win for ever.
-    """
-    try:
-        there = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return source.committed_ns() < there.st_mtime_ns <= time.time_ns()

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import time
 
 from oxidicom.association.statuses import Status
 from oxidicom.dataset.describer import Describer
@@ -47,7 +46,7 @@ class IncomingInstance:
         self.dataset_bytes = 0
         """Bytes of the dataset that have come."""
         self.committed_ns = 0
-        """Moment of the commit, since the epoch."""
+        """Moment of the commit, by the clock of the storage."""
 
     @property
     def may_wait(self) -> bool:
@@ -105,7 +104,7 @@ class IncomingInstance:
     def _finish_file(self) -> None:
         self.flush()
         # Of two versions of a file that with the later mtime stays: the moment of the commit decides.
-        self.committed_ns = time.time_ns()
+        self.committed_ns = self._reception.now_ns()
         os.utime(self._descriptor, ns=(self.committed_ns, self.committed_ns))
         self._reception.sync_data(self._descriptor)
         self._close()

@@ -3,20 +3,23 @@
 Whoever writes it holds an exclusive `flock` on it: its listener while the association lasts, so that a free lock means
 that this is over or its listener dead; then, for a moment, whoever completes it for the dead. A line is one `write`, so
 that after the death of a process only the last line can be torn; a torn line is an instance that was never answered
-with Success.
+with Success. A line that cannot be read, whatever became of it, costs that line: the others count.
 """
 
-import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from oxidicom.records import Series
+from oxidicom.regular_file import open_regular
 
 LEDGER_NAME = "ledger.jsonl"
+_MAX_LINE_BYTES = 64 * 1024
+"""A line has less than 4 KB; what is longer was not written by a ledger's writer."""
+_PAGE_BITS = 15
 
 
 class Started(msgspec.Struct, frozen=True, tag_field="event", tag="started"):
@@ -58,6 +61,22 @@ _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 
+class NumberSet:
+    """Numbers of instances, at the price of a bit each where they are dense: an association may have a million."""
+
+    def __init__(self) -> None:
+        self._pages: dict[int, bytearray] = {}
+
+    def add(self, number: int) -> None:
+        """Take `number` in."""
+        page = self._pages.setdefault(number >> _PAGE_BITS, bytearray(1 << (_PAGE_BITS - 3)))
+        page[(number & ((1 << _PAGE_BITS) - 1)) >> 3] |= 1 << (number & 7)
+
+    def __contains__(self, number: int) -> bool:
+        page = self._pages.get(number >> _PAGE_BITS)
+        return page is not None and bool(page[(number & ((1 << _PAGE_BITS) - 1)) >> 3] & 1 << (number & 7))
+
+
 class LedgerWriter:
     """The writing end, held by the one process that keeps the association."""
 
@@ -66,24 +85,23 @@ class LedgerWriter:
 
         Raise BlockingIOError when somebody else keeps it, or OSError.
         """
-        flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if create else 0)
-        self._descriptor = os.open(path, flags, 0o600)
+        self._descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0))
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._descriptor)
             raise
         self._is_torn = False
-        """A part of a line is there that could not be taken back."""
+        """A part of a line may be there that could not be taken back."""
 
     def append(self, *lines: Line) -> None:
         """Append `lines` in one write. Raise OSError when the disk does not take them: then none of them counts."""
         data = _encoder.encode_lines(lines)
         if self._is_torn:
             data = b"\n" + data
+        self._is_torn = True  # a write may fail and leave a part of it all the same
         written = os.write(self._descriptor, data)
         if written < len(data):
-            self._is_torn = True
             os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
             self._is_torn = False
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # what a short write means
@@ -91,9 +109,13 @@ class LedgerWriter:
 
     def mend_tail(self) -> None:
         """Cut off a line that a crash tore, so that the next line begins at the start of one."""
-        data = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
+        size = os.fstat(self._descriptor).st_size
+        start = max(0, size - _MAX_LINE_BYTES)
+        tail = os.pread(self._descriptor, size - start, start)
+        whole = start + tail.rfind(b"\n") + 1
+        if whole == start > 0:
+            self._is_torn = True  # no line of ours is so long: it stays, as one that cannot be read
+        elif whole < size:
             os.ftruncate(self._descriptor, whole)
 
     def close(self) -> None:
@@ -110,44 +132,81 @@ class Ledger(msgspec.Struct):
     committed: dict[str, int] = {}
     """Number of committed instances by series hash."""
     ended: Ended | None = None
+    damaged: int = 0
+    """Lines that cannot be read."""
 
 
-def read_ledger(path: str) -> Ledger:
-    """Read the ledger at `path`; lines that a crash tore are passed over. Raise OSError when it is not there."""
+def read_ledger(path: str, wanted: Callable[[str], bool] | None = None) -> Ledger:
+    """Read the ledger at `path`; with `wanted` only the series of those hashes. Raise OSError when it is not there."""
     ledger = Ledger()
-    for line in _lines(path):
+    for line in lines(path):
         match line:
             case Started():
                 ledger.started = line
-            case SeriesOpened():
+            case SeriesOpened() if wanted is None or wanted(line.series_hash):
                 ledger.series.setdefault(line.series_hash, line.series)
-            case Committed():
+            case Committed() if wanted is None or wanted(line.series_hash):
                 ledger.committed[line.series_hash] = ledger.committed.get(line.series_hash, 0) + 1
             case Ended():
                 ledger.ended = line
+            case None:
+                ledger.damaged += 1
     return ledger
+
+
+class Counts(msgspec.Struct):
+    """What a ledger says in the end, without the series themselves."""
+
+    calling_ae_title: str = ""
+    committed: dict[str, int] = {}
+    """Number of committed instances by series hash."""
+    ended: Ended | None = None
+
+
+def read_counts(path: str) -> Counts:
+    """Read the counts of the ledger at `path`. Raise OSError when it is not there."""
+    counts = Counts()
+    for line in lines(path):
+        match line:
+            case Started():
+                counts.calling_ae_title = line.calling_ae_title
+            case Committed():
+                counts.committed[line.series_hash] = counts.committed.get(line.series_hash, 0) + 1
+            case Ended():
+                counts.ended = line
+    return counts
 
 
 def read_started(path: str) -> Started | None:
     """Return the first line of the ledger at `path`. Raise OSError."""
-    line = next(_lines(path), None)
+    line = next(lines(path), None)
     return line if isinstance(line, Started) else None
 
 
-def committed_numbers(path: str) -> set[int]:
+def committed_numbers(path: str) -> NumberSet:
     """Return the numbers of all instances that the ledger at `path` has as committed. Raise OSError."""
-    return {number for number, _ in committed_paths(path)}
+    numbers = NumberSet()
+    for line in committed_lines(path):
+        numbers.add(line.number)
+    return numbers
 
 
-def committed_paths(path: str) -> Iterator[tuple[int, str]]:
-    """Yield number and final path of all instances that the ledger at `path` has as committed. Raise OSError."""
-    return ((line.number, line.path) for line in _lines(path) if isinstance(line, Committed))
+def committed_lines(path: str) -> Iterator[Committed]:
+    """Yield what the ledger at `path` says of each committed instance. Raise OSError."""
+    return (line for line in lines(path) if isinstance(line, Committed))
 
 
-def _lines(path: str) -> Iterator[Line]:
-    """Yield line by line, for there may be 100,000."""
-    with open(path, "rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):  # else it is torn
-                with contextlib.suppress(msgspec.DecodeError):  # never seen; one bad line must not hide the others
-                    yield _decoder.decode(line)
+def lines(path: str) -> Iterator[Line | None]:
+    """Yield line by line, for there may be a million; None for one that cannot be read. The torn end is no line."""
+    with open(path, "rb", opener=open_regular) as file:
+        while data := file.readline(_MAX_LINE_BYTES):
+            if data.endswith(b"\n"):
+                yield _decode(data)
+
+
+def _decode(data: bytes) -> Line | None:
+    try:
+        line = _decoder.decode(data)
+    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: bytes that are no UTF-8
+        return None
+    return None if isinstance(line, Committed) and line.number < 0 else line

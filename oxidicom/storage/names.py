@@ -17,6 +17,9 @@ from typing import NamedTuple
 
 from ulid import ULID
 
+PRIVATE_ROOT = ".oxidicom"
+"""Below CHRIS_FILES_ROOT: everything of the gateways that is not CUBE's."""
+
 PART = "part"
 RECEIVED = "received"
 DUE = "due"
@@ -25,6 +28,8 @@ REGISTERED = "registered"
 
 _ENTRY = re.compile(r"(\d{6,})-([0-9a-f]{20})-(\d+)\.(received|stored)", re.ASCII)
 _NOTE = re.compile(r"([0-9a-f]{20})-(\w+)=(\w+)\.(due|stored|registered)", re.ASCII)
+_PART = re.compile(r"\d{6,}\.part", re.ASCII)
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 class EntryName(NamedTuple):
@@ -59,6 +64,16 @@ def moment_of(ulid: str) -> datetime.datetime | None:
         return parsed.datetime if str(parsed) == ulid else None
     except ValueError:
         return None
+
+
+def is_ulid(name: str) -> bool:
+    """Tell whether `name` is that of a gateway or of an association."""
+    return _ULID.fullmatch(name) is not None
+
+
+def is_part(file_name: str) -> bool:
+    """Tell whether a file name is that of an instance that is being received."""
+    return _PART.fullmatch(file_name) is not None
 
 
 def part_name(number: int) -> str:

@@ -14,22 +14,23 @@ Instances go back as `.received`, to be stored, synced and registered; a crash a
 `rejected/` or in the spool.
 """
 
+import contextlib
 import dataclasses
-import fcntl
 import os
 import pwd
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from oxidicom.errors import DatasetError, OperationError
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.storage.custom_metadata import UNKNOWN
+from oxidicom.storage.entries import describe_entry
 from oxidicom.storage.gateway_directory import gateway_paths, spool_of
 from oxidicom.storage.group_sync import sync_file
 from oxidicom.storage.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
+from oxidicom.storage.locks import take_lock
 from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, EntryName, NoteName, moment_of
 from oxidicom.storage.rejected import Rejected, rejected_of
-from oxidicom.storage.spool import describe_entry, sync_directory
+from oxidicom.storage.spool import sync_directory
 
 ENDED = "put back by retry"
 """How the ledger of an association says that it ended, the second time."""
@@ -47,27 +48,26 @@ class Plan:
     """What would be refused again for sure, each with the reason."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def sole_use_of(rejected: str) -> Iterator[None]:
     """Keep everybody else from putting back while it lasts. Raise OperationError, or OSError when there is none.
 
     Workers may set aside meanwhile: they do so only for associations that stand in a spool, which are left alone.
     """
-    descriptor = os.open(rejected, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    owner = os.stat(rejected).st_uid
+    if owner != os.geteuid():
+        raise OperationError(
+            f"{rejected} belongs to {_name_of(owner)}, whose gateway could not read what another user puts back: "
+            "run this as that user"
+        )
     try:
-        owner = os.fstat(descriptor).st_uid
-        if owner != os.geteuid():
-            raise OperationError(
-                f"{rejected} belongs to {_name_of(owner)}, whose gateway could not read what another user puts back: "
-                "run this as that user"
-            )
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OperationError("another `oxidicom retry` is at work: try again when it has ended") from None
+        lock = take_lock(os.path.join(os.path.dirname(rejected), "retry"))
+    except BlockingIOError:
+        raise OperationError("another `oxidicom retry` is at work: try again when it has ended") from None
+    try:
         yield
     finally:
-        os.close(descriptor)
+        os.close(lock)
 
 
 def _name_of(uid: int) -> str:
@@ -97,7 +97,7 @@ def plan_for(rejected: str, association: str) -> Plan:
                 _plan_instance(plan, one, one.name, os.path.join(rejected, association, one.file_name))
             case NoteName():
                 notes.append(one)
-            case None:
+            case None if one.file_name != LEDGER_NAME:  # a ledger is made anew, from the instances
                 plan.left.append((one, "it is no file of the gateway"))
     for one in notes:  # after the instances, which know their series
         _plan_note(plan, one)
@@ -112,6 +112,11 @@ def _plan_instance(plan: Plan, one: Rejected, name: EntryName, path: str) -> Non
         series = describe_entry(path).series
     except DatasetError as error:
         plan.left.append((one, f"it cannot be read: {error}"))
+        return
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 (a bug of ours costs this one)
+        plan.left.append((one, f"it meets a bug of the gateway ({type(error).__name__}): please report it"))
         return
     plan.series.setdefault(name.series_hash, series)
     plan.files.append(one)
@@ -137,6 +142,8 @@ def put_back(plan: Plan, spool: str, rejected: str) -> None:
         assert one.name is not None
         state = RECEIVED if isinstance(one.name, EntryName) else DUE
         os.rename(os.path.join(source, one.file_name), os.path.join(directory, one.name.at(state)))
+    with contextlib.suppress(FileNotFoundError):  # of an association that was set aside as a whole
+        os.unlink(os.path.join(source, LEDGER_NAME))
     sync_directory(directory)
     sync_directory(source)
 

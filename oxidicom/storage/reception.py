@@ -2,13 +2,17 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable
 
 from oxidicom.records import Description, Series
 from oxidicom.storage.ledger import LEDGER_NAME, Committed, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.storage.names import EntryName
 from oxidicom.storage.paths import series_hash
-from oxidicom.storage.spool import remove_tree, sync_directory
+from oxidicom.storage.spool import remove_finished, sync_directory
+
+MAX_SERIES = 1000
+"""So many series of an association are remembered."""
 
 _WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
@@ -16,19 +20,22 @@ _WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 class Reception:
     """The directory of one association, as its listener writes it. Made when the first instance arrives."""
 
-    def __init__(self, spool: str, started: Started, *, durable: bool = False) -> None:
+    def __init__(
+        self, spool: str, started: Started, *, durable: bool = False, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
         """Make the directory under `spool`, with its locked ledger inside from its first visible moment.
 
-        With `durable` an instance is synced before it is committed, and the commit before it is answered. The
-        ledger is not: `end_for_the_dead` completes it from the entries, and it is synced before they leave. Raise
-        OSError when the disk does not take it.
+        `now_ns` is the clock of the storage, by which versions are told apart. With `durable` an instance is synced
+        before it is committed, and the commit before it is answered. The ledger is not: `end_for_the_dead` completes it
+        from the entries, and it is synced before they leave. Raise OSError when the disk does not take it.
         """
         self._durable = durable
+        self.now_ns = now_ns
         self.directory = os.path.join(spool, started.association)
         hidden = os.path.join(spool, f".{started.association}")
         os.mkdir(hidden, 0o700)
         with contextlib.ExitStack() as undo:
-            undo.callback(remove_tree, hidden)
+            undo.callback(remove_finished, hidden)
             self._ledger = LedgerWriter(os.path.join(hidden, LEDGER_NAME), create=True)
             undo.callback(self._ledger.close)
             # Names are looked up from here: to walk down from the root each time costs a fifth of what is done there.
@@ -36,11 +43,14 @@ class Reception:
             undo.callback(os.close, self._descriptor)
             self._ledger.append(started)
             os.rename(hidden, self.directory)
-            undo.callback(remove_tree, self.directory)
+            undo.callback(remove_finished, self.directory)
             if durable:
                 sync_directory(spool)
             undo.pop_all()
         self._series: dict[Series, str] = {}
+        """Those that were new last. One that is forgotten is entered in the ledger again, which changes nothing."""
+        self.series = 0
+        """Number of series that have a committed instance; one that was forgotten meanwhile counts again."""
         self._number = 0
 
     def next_number(self) -> int:
@@ -91,11 +101,13 @@ class Reception:
             self._ledger.append(line)
         else:
             self._ledger.append(SeriesOpened(name.series_hash, description.series), line)
-            self._series[description.series] = name.series_hash
+            self._remember(description.series, name.series_hash)
 
-    def series_hashes(self) -> Sequence[str]:
-        """Return the hashes of all series that have a committed instance."""
-        return list(self._series.values())
+    def _remember(self, series: Series, hash_of_it: str) -> None:
+        self.series += 1
+        self._series[series] = hash_of_it
+        if len(self._series) > MAX_SERIES:
+            del self._series[next(iter(self._series))]
 
     def end(self, how: str, refused: int) -> None:
         """Say in the ledger how the association ended, and unlock it; remove the directory if nothing came.
@@ -103,10 +115,10 @@ class Reception:
         When even this finds no room, the free lock says it instead and `end_for_the_dead` does the rest later.
         """
         with contextlib.suppress(OSError):
-            if self._series:
+            if self.series:
                 self._ledger.append(Ended(how, refused))
             else:
-                remove_tree(self.directory)
+                remove_finished(self.directory)
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
         self._ledger.close()

@@ -18,9 +18,14 @@ from typing import NamedTuple
 import msgspec
 
 from oxidicom.records import Series
-from oxidicom.storage.names import EntryName, NoteName, parse_name
+from oxidicom.regular_file import open_regular
+from oxidicom.storage.entries import contents
+from oxidicom.storage.ledger import LEDGER_NAME
+from oxidicom.storage.names import REGISTERED, EntryName, NoteName, parse_name
+from oxidicom.storage.spool import remove_finished
 
 _JSON = ".json"
+_MAX_REASON_BYTES = 1 << 20
 _NO_REASON = "not known: its JSON file is missing or cannot be read"
 
 
@@ -34,6 +39,8 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     """The final path, where it is known."""
     series: Series | None = None
     """Of a metadata value, whose file is empty. An instance says itself which series it belongs to."""
+    traceback: str = ""
+    """Where a bug of ours was met."""
 
 
 class Rejected(NamedTuple):
@@ -53,16 +60,25 @@ class Rejected(NamedTuple):
         """What it is, in a word or two."""
         if isinstance(self.name, NoteName):
             return self.name.key
+        if self.file_name == LEDGER_NAME:
+            return "ledger"
         return "instance" if self.name else "unknown file"
 
 
 def set_aside(
-    directory: str, file_name: str, rejected: str, reason: str, *, path: str = "", series: Series | None = None
+    directory: str,
+    file_name: str,
+    rejected: str,
+    reason: str,
+    *,
+    path: str = "",
+    series: Series | None = None,
+    traceback: str = "",
 ) -> bool:
     """Move one file of the association in `directory` to `rejected`, beside a JSON file that says why.
 
-    A metadata value wants its `series`. The JSON file comes first, so that nothing is there without its reason. Return
-    False when the file is gone already. Raise OSError, with the file where it was.
+    A metadata value wants its `series`, a bug of ours its `traceback`. The JSON file comes first, so that nothing is
+    there without its reason. Return False when the file is gone already. Raise OSError, with the file where it was.
     """
     source = os.path.join(directory, file_name)
     if not os.path.exists(source):
@@ -72,9 +88,24 @@ def set_aside(
         with contextlib.suppress(FileExistsError):
             os.mkdir(missing, 0o700)
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    _write_reason(os.path.join(target, file_name + _JSON), Reason(reason, now, path, series))
+    _write_reason(os.path.join(target, file_name + _JSON), Reason(reason, now, path, series, traceback))
     os.rename(source, os.path.join(target, file_name))
     return True
+
+
+def set_aside_all(directory: str, rejected: str, reason: str, traceback: str) -> int:
+    """Move everything in the directory of an association to `rejected`. Return the number of instances.
+
+    The ledger goes last: until then the association is taken up again by whoever finds it. What is no file of ours
+    stays, and the directory with it. Raise OSError.
+    """
+    instances = 0
+    names = [name.at(state) for name, state in contents(directory) if state != REGISTERED]
+    for file_name in (*names, LEDGER_NAME):
+        moved = set_aside(directory, file_name, rejected, reason, traceback=traceback)
+        instances += moved and file_name != LEDGER_NAME
+    remove_finished(directory)
+    return instances
 
 
 def _write_reason(path: str, reason: Reason) -> None:
@@ -128,9 +159,9 @@ def _rejected(association: str, directory: str, entry: "os.DirEntry[str]") -> Re
 def read_reason(path: str) -> Reason | None:
     """Return what a JSON file says, or None when it is missing or cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return msgspec.json.decode(file.read(), type=Reason)
-    except (OSError, msgspec.DecodeError):
+        with open(path, "rb", opener=open_regular) as file:
+            return msgspec.json.decode(file.read(_MAX_REASON_BYTES), type=Reason)
+    except (OSError, msgspec.DecodeError, ValueError, RecursionError):
         return None
 
 

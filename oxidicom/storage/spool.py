@@ -1,28 +1,22 @@
 """The spool is the journal: one directory for each association that is not wholly registered yet.
 
-What stands in a directory, whether its listener lives, how to end it for a listener that died. `reception` is the side
-of the listener. See `names` for the states, `ledger` for the counts, and `rejected` for what is set aside.
+Whether the listener of a directory lives, how to end it for a listener that died, and how it is removed in the end.
+`reception` is the side of the listener, `entries` tells what stands in a directory. See `names` for the states,
+`ledger` for the counts, and `rejected` for what is set aside.
+
+The law of this file: what may hold an acknowledged instance is never deleted. A directory without its ledger, or with a
+damaged one, is completed from its entries; what has no name of ours is left where it is.
 """
 
 import contextlib
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 
-from oxidicom.dataset.description import describe
-from oxidicom.dataset.header import read_header_of_file
-from oxidicom.errors import DatasetError
-from oxidicom.records import Description
-from oxidicom.storage.ledger import (
-    LEDGER_NAME,
-    Committed,
-    Ended,
-    Ledger,
-    LedgerWriter,
-    SeriesOpened,
-    committed_numbers,
-    read_ledger,
-)
-from oxidicom.storage.names import PART, RECEIVED, EntryName, NoteName, parse_name
+from oxidicom.storage.completion import complete_ledger
+from oxidicom.storage.entries import contents, entries
+from oxidicom.storage.ledger import LEDGER_NAME, Ledger, LedgerWriter, read_ledger
+from oxidicom.storage.names import REGISTERED, EntryName, is_part, is_ulid, parse_name
 
 
 def sync_directory(path: str) -> None:
@@ -35,120 +29,93 @@ def sync_directory(path: str) -> None:
 
 
 def associations(spool: str) -> list[str]:
-    """Return the directories of all associations in `spool`, oldest first (a ULID begins with its time)."""
-    return [os.path.join(spool, name) for name in sorted(os.listdir(spool)) if not name.startswith(".")]
+    """Return the directories of all associations in `spool`, oldest first (a ULID begins with its time).
+
+    Whatever else stands there is not ours, and is left alone. Raise OSError.
+    """
+    with os.scandir(spool) as scan:
+        names = [entry.name for entry in scan if is_ulid(entry.name) and entry.is_dir(follow_symlinks=False)]
+    return [os.path.join(spool, name) for name in sorted(names)]
 
 
-def contents(directory: str) -> Iterator[tuple[EntryName | NoteName, str]]:
-    """Yield what stands in the directory of an association, with the state of each; nothing when it is gone.
+def ledger_of(directory: str, wanted: Callable[[str], bool] | None = None) -> Ledger | None:
+    """Read the ledger of an association, or return None when there is none. Raise OSError.
 
-    In no order and one at a time, for there may be 100,000. What is renamed meanwhile may be missed (readdir(3)).
+    With `wanted` only the series of those hashes.
     """
     try:
-        scan = os.scandir(directory)
-    except FileNotFoundError:
-        return
-    with scan:
-        for entry in scan:
-            if parsed := parse_name(entry.name):
-                yield parsed
-
-
-def ledger_of(directory: str) -> Ledger | None:
-    """Read the ledger of an association, or return None when the directory is being removed."""
-    try:
-        return read_ledger(os.path.join(directory, LEDGER_NAME))
+        return read_ledger(os.path.join(directory, LEDGER_NAME), wanted)
     except FileNotFoundError:
         return None
 
 
 def ledger_mtime_ns(directory: str) -> int:
-    """Return when the ledger of an association was written last, or 0 when the directory is being removed."""
+    """Return when the ledger of an association was written last, or 0 when there is none."""
     try:
         return os.stat(os.path.join(directory, LEDGER_NAME)).st_mtime_ns
     except FileNotFoundError:
         return 0
 
 
-def describe_entry(path: str) -> Description:
-    """Read what the listener knew about an entry from the entry itself. Raise DatasetError or OSError."""
-    try:
-        meta, header = read_header_of_file(path)
-        return describe(header, meta.calling_ae_title)
-    except (DatasetError, OSError):
-        raise
-    except Exception as error:  # a bug of ours must not stop every rescan at the same entry
-        raise DatasetError(f"unexpected {type(error).__name__}") from error
-
-
-def end_for_the_dead(directory: str, how: str = "listener died") -> bool:
+def end_for_the_dead(
+    directory: str, how: str = "listener died", *, files_root: str = "", beat: Callable[[], None] = lambda: None
+) -> bool:
     """Complete and end the ledger of an association whose listener is dead. Return False while the listener lives.
 
-    A crash between the file and the ledger leaves a committed entry without a line: it gets one here, so that
-    the count of the series is that of its committed instances. What was still being received is removed: it
-    was never answered with Success.
+    A ledger that is lost is made anew, and one with lines that cannot be read is completed, as far as the entries tell.
+    `beat` is called now and then, since there may be a million. Raise OSError.
     """
-    ledger = ledger_of(directory)
-    if ledger is None or ledger.ended:
+    ledger = ledger_of(directory, lambda _: False)
+    if ledger is None and next(entries(directory), None) is None:
+        return True  # it is being removed, or holds nothing of ours
+    if ledger and ledger.ended and not ledger.damaged:
         return True
     try:
-        writer = LedgerWriter(os.path.join(directory, LEDGER_NAME))
+        writer = LedgerWriter(os.path.join(directory, LEDGER_NAME), create=ledger is None)
     except BlockingIOError:
         return False
     except FileNotFoundError:
         return True
     try:
-        _complete(writer, directory, how)
+        complete_ledger(writer, directory, how, files_root, beat)
     finally:
         writer.close()
     return True
 
 
-def _complete(writer: LedgerWriter, directory: str, how: str) -> None:
-    writer.mend_tail()
-    path = os.path.join(directory, LEDGER_NAME)
-    if read_ledger(path).ended:  # again: another may have ended it meanwhile
-        return
-    known = committed_numbers(path)
-    for name, state in list(contents(directory)):
-        if isinstance(name, EntryName) and name.number not in known:
-            _complete_entry(writer, os.path.join(directory, name.at(state)), name, state)
-    for file_name in os.listdir(directory):
-        if file_name.endswith(f".{PART}"):
-            os.unlink(os.path.join(directory, file_name))
-    writer.append(Ended(how))
+def remove_finished(directory: str) -> bool:
+    """Remove the directory of an association of which everything is registered. Return whether it is gone.
 
-
-def _complete_entry(writer: LedgerWriter, path: str, name: EntryName, state: str) -> None:
-    """Enter a committed entry that the ledger does not know; remove one that was still being received."""
-    with contextlib.suppress(FileNotFoundError):  # taken up at this moment: it has gone on to the next state
-        if state == RECEIVED and os.path.getsize(path) != name.size_bytes:
-            os.unlink(path)
-            return
-        try:
-            description = describe_entry(path)
-        except DatasetError:
-            return  # not readable: the storage worker sets it aside
-        writer.append(
-            SeriesOpened(name.series_hash, description.series),
-            Committed(name.number, name.series_hash, name.size_bytes, description.file.fname),
-        )
-
-
-def remove_finished(directory: str) -> None:
-    """Remove the directory of an association of which everything is registered.
-
-    The ledger goes first: without it the rest is known to be left over, whatever moment a crash chooses.
+    The ledger goes first: without it, what is only marked as registered is known to be left over, whatever moment a
+    crash chooses. Nothing goes while an instance or an open metadata value stands in it, and a file that is not ours
+    never does. Raise OSError.
     """
+    if any(isinstance(name, EntryName) or state != REGISTERED for name, state in contents(directory)):
+        return False
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(directory, LEDGER_NAME))
-    remove_tree(directory)
+    return remove_files(directory, lambda name: is_part(name) or _is_registered(name))
 
 
-def remove_tree(directory: str) -> None:
-    """Remove a directory and the files in it; what is gone already is no error."""
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(directory):
+def remove_files(directory: str, is_ours: Callable[[str], bool]) -> bool:
+    """Remove the files in a directory that are ours, then the directory if nothing is left. Return whether it is gone.
+
+    What is gone already is no error. Raise OSError.
+    """
+    try:
+        for name in filter(is_ours, os.listdir(directory)):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(directory, name))
         os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
+
+
+def _is_registered(file_name: str) -> bool:
+    parsed = parse_name(file_name)
+    return parsed is not None and parsed[1] == REGISTERED

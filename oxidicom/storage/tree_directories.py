@@ -1,12 +1,16 @@
 """The directories of the final tree, held open: reached without following links, and synced when they were changed.
 
-Each is opened by its name in the one above, so that nothing planted below SERVICES leads out of the tree. The law of
-this file: a descriptor of a directory that was changed is not closed before its entries are durable.
+Each is opened by its name in the one above, so that nothing planted below SERVICES leads out of the tree. The laws of
+this file: a descriptor of a directory that was changed is not closed before its entries are durable; and
+`SERVICES/PACS` itself is never made here, for without it the storage is not there.
 """
 
 import contextlib
+import errno
 import os
 from collections import OrderedDict
+
+from oxidicom.storage.paths import PACS_ROOT
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_OPEN = 256
@@ -21,7 +25,7 @@ class TreeDirectories:
         self._changed: set[str] = set()
 
     def open(self, path: str) -> int:
-        """Return a descriptor of the directory `path`, made if it is missing. Raise OSError.
+        """Return a descriptor of the directory `path`, made if it is missing below SERVICES/PACS. Raise OSError.
 
         It is good until the next call.
         """
@@ -53,13 +57,16 @@ class TreeDirectories:
 
     def _open_or_make(self, path: str) -> int:
         parent_path, _, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            raise OSError(errno.EINVAL, "no name of a directory", path)
         if not parent_path:  # the administrator may have made SERVICES a link or a mount; what is below may not be
-            os.makedirs(os.path.join(self._files_root, name), exist_ok=True)
             return os.open(os.path.join(self._files_root, name), _OPEN_DIRECTORY & ~os.O_NOFOLLOW)
         parent = self.open(parent_path)
         try:
             return os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
         except FileNotFoundError:
+            if path == PACS_ROOT:
+                raise
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o777, dir_fd=parent)
             self.changed(parent_path)

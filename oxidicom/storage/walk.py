@@ -7,6 +7,8 @@ be compared in one pass. Only the entries of the directories between the top and
 import os
 from collections.abc import Iterator
 
+from oxidicom.storage.private_names import is_left_over
+
 
 def walk_files(root: str, top: str) -> Iterator[bytes]:
     """Yield the paths, relative to `root`, of all regular files below `top`, itself relative to `root`.
@@ -37,7 +39,7 @@ def _entries_of(above: bytes, directory: bytes) -> Iterator[bytes]:
             for entry in scan:
                 if entry.is_dir(follow_symlinks=False):
                     names.append(entry.name + b"/")
-                elif entry.is_file(follow_symlinks=False):
+                elif entry.is_file(follow_symlinks=False) and not is_left_over(directory, entry.name):
                     names.append(entry.name)
     except FileNotFoundError:
         return iter(())

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from oxidicom.storage.final_tree import FinalTree, links_work
+from oxidicom.storage.final_tree import FinalTree
 
 PATH = "SERVICES/PACS/A/p/s/r/1.dcm"
 
@@ -16,12 +16,14 @@ PATH = "SERVICES/PACS/A/p/s/r/1.dcm"
 @pytest.fixture
 def root(tmp_path):
     (tmp_path / "tmp").mkdir()
+    (tmp_path / ".oxidicom").mkdir()
+    (tmp_path / "SERVICES/PACS").mkdir(parents=True)
     return tmp_path
 
 
 @pytest.fixture
 def tree(root):
-    return FinalTree(str(root), str(root / "tmp"))
+    return FinalTree(str(root), str(root / "tmp"), time.time_ns)
 
 
 def source(root, content=b"one", name="entry", mtime=None):
@@ -83,15 +85,16 @@ def services_elsewhere(root):
     """SERVICES is a filesystem of its own."""
     if os.geteuid() != 0:
         pytest.skip("mounting needs root: run the tests as root")
-    (root / "SERVICES").mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", root / "SERVICES"], check=True)
+    (root / "SERVICES/PACS").mkdir()
     yield
     subprocess.run(["umount", "--lazy", root / "SERVICES"], check=True)
 
 
 def test_on_another_filesystem_the_file_is_copied_and_nothing_temporary_is_seen(services_elsewhere, root):
-    tree = FinalTree(str(root), str(root / "tmp"))
-    assert not links_work(source(root), str(root))
+    tree = FinalTree(str(root), str(root / "tmp"), time.time_ns)
+    assert not tree.probe(source(root))
+    tree.remove_probe()
     tree.place(source(root, b"one", "one", mtime=1_000_000_000), PATH)
     assert (root / PATH).read_bytes() == b"one"
     tree.place(source(root, b"two", "two", mtime=1_100_000_000), PATH)
@@ -167,9 +170,10 @@ def test_a_copy_is_durable_before_it_has_its_name(root, tree, synced):
 
 def test_a_probe_that_a_crash_left_is_no_obstacle(tree, root):
     entry = source(root)
-    os.link(entry, root / "SERVICES" / ".oxidicom-probe")
-    assert links_work(entry, str(root))
-    assert os.listdir(root / "SERVICES") == ["PACS"]
+    os.link(entry, root / "SERVICES/PACS/.oxidicom-probe")
+    assert tree.probe(entry)
+    tree.remove_probe()
+    assert os.listdir(root / "SERVICES/PACS") == []
 
 
 def test_a_directory_in_the_place_of_a_file_is_an_error_and_stays(tree, root):
@@ -189,9 +193,9 @@ def test_a_planted_symbolic_link_is_not_followed(tree, root):
 
 
 def test_services_itself_may_be_a_link(root):
-    (root / "mounted").mkdir()
+    os.rename(root / "SERVICES", root / "mounted")
     (root / "SERVICES").symlink_to(root / "mounted")
-    FinalTree(str(root), str(root / "tmp")).place(source(root), PATH)
+    FinalTree(str(root), str(root / "tmp"), time.time_ns).place(source(root), PATH)
     assert (root / PATH).read_bytes() == b"one"
 
 
@@ -201,7 +205,7 @@ def test_without_hard_links_the_file_is_copied(tree, root, monkeypatch):
 
     monkeypatch.setattr(os, "link", refuse)
     entry = source(root)
-    assert not links_work(entry, str(root))
+    assert not tree.probe(entry)
     tree.place(entry, PATH)
     assert (root / PATH).read_bytes() == b"one"
     assert not os.path.samefile(entry, root / PATH)

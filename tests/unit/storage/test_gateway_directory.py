@@ -1,18 +1,18 @@
 """Who owns a spool, and how an orphan is adopted."""
 
 import errno
-import fcntl
 import os
 
 import pytest
 
 from oxidicom.errors import BootError
-from oxidicom.storage import gateway_directory as module
+from oxidicom.storage import adoption
+from oxidicom.storage.adoption import adopt_orphans
 from oxidicom.storage.gateway_directory import GatewayDirectory, gateway_paths, is_running
 from oxidicom.storage.ledger import Started
 from oxidicom.storage.reception import Reception
 from oxidicom.storage.spool import associations, ledger_of
-from tests.fixtures.storage import commit, describe_file, no_trouble
+from tests.fixtures.storage import commit, describe_file, make_gateway_directory, no_trouble
 
 STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")
 
@@ -25,24 +25,24 @@ def receive(gateway_directory):
 
 
 def die(gateway_directory):
-    os.close(gateway_directory._lock)
+    gateway_directory._unlock()
 
 
 def test_a_living_gateway_is_not_adopted(gateway_directory, tmp_path):
     receive(gateway_directory)
-    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans(no_trouble) == 0
+    assert adopt_orphans(make_gateway_directory(tmp_path / "files"), no_trouble) == 0
     assert len(associations(gateway_directory.spool)) == 1
 
 
 def test_the_associations_of_a_dead_gateway_move_to_the_one_that_adopts_it(gateway_directory, tmp_path):
     receive(gateway_directory)
     die(gateway_directory)
-    successor = GatewayDirectory(str(tmp_path / "files"))
-    assert successor.adopt_orphans(no_trouble) == 1
+    successor = make_gateway_directory(tmp_path / "files")
+    assert adopt_orphans(successor, no_trouble) == 1
     (directory,) = associations(successor.spool)
-    assert ledger_of(directory).ended.how == "gateway died"
+    assert ledger_of(directory).committed
     assert not os.path.exists(gateway_directory.path)
-    assert successor.adopt_orphans(no_trouble) == 0
+    assert adopt_orphans(successor, no_trouble) == 0
 
 
 def test_an_empty_directory_is_removed_at_the_end(gateway_directory):
@@ -63,7 +63,7 @@ def test_a_storage_that_is_no_directory_is_named(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"")
     with pytest.raises(BootError, match="CHRIS_FILES_ROOT must be a directory"):
-        GatewayDirectory(str(path))
+        GatewayDirectory(str(path)).make()
 
 
 def test_what_a_death_left_hidden_is_removed_with_the_orphan(gateway_directory, tmp_path):
@@ -71,7 +71,7 @@ def test_what_a_death_left_hidden_is_removed_with_the_orphan(gateway_directory, 
     with open(os.path.join(gateway_directory.spool, ".probe-1"), "wb"):
         pass
     die(gateway_directory)
-    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans(no_trouble) == 0
+    assert adopt_orphans(make_gateway_directory(tmp_path / "files"), no_trouble) == 0
     assert not os.path.exists(gateway_directory.path)
 
 
@@ -80,7 +80,7 @@ def test_whether_a_gateway_runs_is_told_without_disturbing_anybody(gateway_direc
     assert is_running(gateway_directory.path)
     die(gateway_directory)
     assert not is_running(gateway_directory.path)
-    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans(no_trouble) == 1
+    assert adopt_orphans(make_gateway_directory(tmp_path / "files"), no_trouble) == 1
 
 
 def test_a_gateway_that_is_about_to_start_is_not_seen_before_it_has_its_lock(gateway_directory, tmp_path):
@@ -92,13 +92,13 @@ def test_a_gateway_that_is_about_to_start_is_not_seen_before_it_has_its_lock(gat
 def test_what_is_released_is_for_others(gateway_directory, tmp_path):
     receive(gateway_directory)
     gateway_directory.release()
-    assert GatewayDirectory(str(tmp_path / "files")).adopt_orphans(no_trouble) == 1
+    assert adopt_orphans(make_gateway_directory(tmp_path / "files"), no_trouble) == 1
 
 
 def test_what_cannot_be_taken_over_is_told_and_left(gateway_directory, tmp_path, monkeypatch):
     receive(gateway_directory)
     die(gateway_directory)
-    successor = GatewayDirectory(str(tmp_path / "files"))
+    successor = make_gateway_directory(tmp_path / "files")
     told = []
 
     def refuse(source, target):
@@ -106,24 +106,22 @@ def test_what_cannot_be_taken_over_is_told_and_left(gateway_directory, tmp_path,
 
     with monkeypatch.context() as broken:
         broken.setattr(os, "rename", refuse)
-        assert successor.adopt_orphans(lambda path, error: told.append((path, error.errno))) == 0
-    assert told == [(gateway_directory.path, errno.ENOSPC)]
-    assert successor.adopt_orphans(no_trouble) == 1
+        assert adopt_orphans(successor, lambda path, reason: told.append((path, reason))) == 0
+    assert told == [(os.path.join(gateway_directory.spool, STARTED.association), "No space left on device")]
+    assert adopt_orphans(successor, no_trouble) == 1
 
 
 def test_another_may_take_it_over_between_look_and_lock(gateway_directory, tmp_path, monkeypatch):
     receive(gateway_directory)
     die(gateway_directory)
-    first, second = (GatewayDirectory(str(tmp_path / "files")) for _ in range(2))
-    lock = module._lock
+    first, second = (make_gateway_directory(tmp_path / "files") for _ in range(2))
+    lock = adoption.lock_gateway
 
     def overtaken(path):
-        descriptor = lock(path)
-        monkeypatch.setattr(module, "_lock", lock)
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        assert first.adopt_orphans(no_trouble) == 1
-        return descriptor
+        monkeypatch.setattr(adoption, "lock_gateway", lock)
+        assert adopt_orphans(first, no_trouble) == 1
+        return lock(path)
 
-    monkeypatch.setattr(module, "_lock", overtaken)
-    assert second.adopt_orphans(no_trouble) == 0
+    monkeypatch.setattr(adoption, "lock_gateway", overtaken)
+    assert adopt_orphans(second, no_trouble) == 0
     assert len(associations(first.spool)) == 1

@@ -1,6 +1,7 @@
 """Whatever a peer puts into the values that make a path: no file leaves its tree, and none takes another's place."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -148,9 +149,11 @@ class Storage:
     def __init__(self, root: Path) -> None:
         self.root = root
         (root / "tmp").mkdir()
+        (root / ".oxidicom").mkdir()
+        (root / "SERVICES/PACS").mkdir(parents=True)
         (root / "outside").write_bytes(b"untouched")
         self.expected = {"outside": b"untouched"}
-        self.tree = FinalTree(str(root), str(root / "tmp"))
+        self.tree = FinalTree(str(root), str(root / "tmp"), time.time_ns)
         self.number = 0
 
     def store(self, path: str) -> None:
@@ -163,7 +166,7 @@ class Storage:
         self.tree.sync_directories()
 
     def found(self) -> dict[str, bytes]:
-        paths = [path for path in self.root.rglob("*") if not path.is_dir()]
+        paths = [path for path in self.root.rglob("*") if not path.is_dir() and path.parent.name != ".oxidicom"]
         return {str(path.relative_to(self.root)): path.read_bytes() for path in paths}
 
 
@@ -200,10 +203,12 @@ def test_no_planted_link_to_a_directory_is_followed(tmp_path: Path, below: str) 
     outside.mkdir()
     root = tmp_path / "files"
     (root / "tmp").mkdir(parents=True)
+    if below != "SERVICES/PACS":
+        (root / "SERVICES/PACS").mkdir(parents=True)
     plant(root, below, outside)
     (root / "tmp" / "entry").write_bytes(b"data")
     with pytest.raises((OSError, BootError)):
-        FinalTree(str(root), str(root / "tmp")).place(str(root / "tmp" / "entry"), PATH)
+        FinalTree(str(root), str(root / "tmp"), time.time_ns).place(str(root / "tmp" / "entry"), PATH)
     assert list(outside.iterdir()) == []
 
 
@@ -213,9 +218,10 @@ def test_a_planted_link_in_place_of_a_file_is_replaced_and_not_written_through(t
     outside.write_bytes(b"untouched")
     root = tmp_path / "files"
     (root / "tmp").mkdir(parents=True)
+    (root / ".oxidicom").mkdir()
     plant(root, PATH, tmp_path / target)
     (root / "tmp" / "entry").write_bytes(b"data")
-    tree = FinalTree(str(root), str(root / "tmp"))
+    tree = FinalTree(str(root), str(root / "tmp"), time.time_ns)
     tree.place(str(root / "tmp" / "entry"), PATH)
     assert not (root / PATH).is_symlink()
     assert (root / PATH).read_bytes() == b"data"
@@ -225,12 +231,12 @@ def test_a_planted_link_in_place_of_a_file_is_replaced_and_not_written_through(t
 
 def test_files_root_and_services_may_be_links(tmp_path: Path) -> None:
     real = tmp_path / "real"
-    (real / "elsewhere").mkdir(parents=True)
+    (real / "elsewhere/PACS").mkdir(parents=True)
     (real / "tmp").mkdir()
     (real / "SERVICES").symlink_to(real / "elsewhere")
     root = tmp_path / "files"
     root.symlink_to(real)
     (root / "tmp" / "entry").write_bytes(b"data")
-    tree = FinalTree(str(root), str(root / "tmp"))
+    tree = FinalTree(str(root), str(root / "tmp"), time.time_ns)
     tree.place(str(root / "tmp" / "entry"), PATH)
     assert (real / "elsewhere" / PATH.removeprefix("SERVICES/")).read_bytes() == b"data"

@@ -8,11 +8,12 @@ import pytest
 from oxidicom.dataset.describer import Describer
 from oxidicom.dataset.part10 import build_file_meta
 from oxidicom.errors import DatasetError
+from oxidicom.storage.entries import contents
 from oxidicom.storage.incoming import HEAD_BYTES, IncomingInstance
 from oxidicom.storage.ledger import Started
 from oxidicom.storage.names import RECEIVED
 from oxidicom.storage.reception import Reception
-from oxidicom.storage.spool import contents, ledger_of
+from oxidicom.storage.spool import ledger_of
 from tests.dicom import CT, dataset_bytes, make_instance
 
 EXPLICIT = "1.2.840.10008.1.2.1"

@@ -9,13 +9,15 @@ import pytest
 from oxidicom.errors import OperationError
 from oxidicom.operations.retry import run_retry
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
+from oxidicom.storage.adoption import adopt_orphans
+from oxidicom.storage.entries import contents
 from oxidicom.storage.gateway_directory import GatewayDirectory
 from oxidicom.storage.ledger import Ended
 from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, NoteName
 from oxidicom.storage.paths import series_hash
 from oxidicom.storage.put_back import ENDED, sole_use_of
 from oxidicom.storage.rejected import rejected_associations, rejected_of, set_aside
-from oxidicom.storage.spool import associations, contents, end_for_the_dead, ledger_of, remove_finished
+from oxidicom.storage.spool import associations, end_for_the_dead, ledger_of
 from tests.fixtures.storage import entry_file, no_trouble
 
 ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
@@ -149,7 +151,7 @@ def test_a_file_of_somebody_else_is_left(storage):
 
 def test_an_association_that_is_not_finished_is_left(storage):
     name = storage.reject_instance(1)
-    gateway = GatewayDirectory(str(storage.root))
+    gateway = GatewayDirectory(str(storage.root)).make()
     os.mkdir(os.path.join(gateway.spool, ASSOCIATION))
     assert storage.retry() == 1
     assert "not finished" in storage.console.text
@@ -199,13 +201,13 @@ def test_reasons_left_over_by_a_crash_are_cleared(storage):
 def test_an_adopter_leaves_an_association_whose_namesake_is_not_finished(storage):
     storage.reject_instance(1)
     storage.retry()
-    gateway = GatewayDirectory(str(storage.root))
+    gateway = GatewayDirectory(str(storage.root)).make()
     namesake = os.path.join(gateway.spool, ASSOCIATION)
     os.mkdir(namesake)
-    assert gateway.adopt_orphans(no_trouble) == 0
+    assert adopt_orphans(gateway, no_trouble) == 0
     assert len(storage.spooled()) == 2
     os.rmdir(namesake)
-    assert gateway.adopt_orphans(no_trouble) == 1
+    assert adopt_orphans(gateway, no_trouble) == 1
     assert storage.spooled() == [namesake]
 
 
@@ -250,9 +252,8 @@ def test_a_crash_at_any_step_leaves_each_file_in_one_place_and_the_next_try_comp
 
 def finish_what_was_put_back(storage):
     """What a gateway does at its start: adopt, and work off. Return what it worked off."""
-    gateway = GatewayDirectory(str(storage.root))
-    gateway.adopt_orphans(no_trouble)
-    gateway.remove_left_overs()
+    gateway = GatewayDirectory(str(storage.root)).make()
+    adopt_orphans(gateway, no_trouble)
     done = set()
     for directory in associations(gateway.spool):
         assert end_for_the_dead(directory)
@@ -260,6 +261,6 @@ def finish_what_was_put_back(storage):
         there = list(contents(directory))
         assert {name.key for name, state in there if state == REGISTERED} == {EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY}
         done |= {name for name, state in there if state in (RECEIVED, DUE)}
-        remove_finished(directory)
+        shutil.rmtree(directory)
     assert gateway.remove_if_empty()
     return done

@@ -1,17 +1,20 @@
 """The journal: what is committed is found again, whatever moment a crash chose."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from oxidicom.dataset.part10 import build_file_meta
-from oxidicom.storage.ledger import LEDGER_NAME, Ended, LedgerWriter, Started, read_ledger
-from oxidicom.storage.names import RECEIVED, EntryName
+from oxidicom.storage.custom_metadata import expected_count_note
+from oxidicom.storage.entries import contents, strangers
+from oxidicom.storage.ledger import LEDGER_NAME, Ended, LedgerWriter, NumberSet, Started, read_counts, read_ledger
+from oxidicom.storage.names import RECEIVED, REGISTERED, STORED, EntryName
 from oxidicom.storage.reception import Reception
-from oxidicom.storage.spool import associations, contents, end_for_the_dead, ledger_of, remove_finished
+from oxidicom.storage.spool import associations, end_for_the_dead, ledger_of, remove_finished
 from tests.dicom import dataset_bytes, make_instance
-from tests.fixtures.storage import begin_part, commit, describe_file
+from tests.fixtures.storage import begin_part, commit, describe_file, entry_file
 
 STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -122,14 +125,183 @@ def test_a_torn_line_is_passed_over_and_mended(reception, cut):
     assert read_ledger(path).ended == Ended("x")
 
 
+def spoil(path, old, new):
+    """Change bytes of a ledger, as a bad block may."""
+    data = Path(path).read_bytes()
+    assert old in data
+    Path(path).write_bytes(data.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("new", [b"\xff", b"[" * 3000, b"\0"])
+def test_a_line_that_cannot_be_read_costs_that_line_and_is_counted(reception, new):
+    receive(reception)
+    kept = receive(reception, 2)
+    die(reception)
+    path = os.path.join(reception.directory, LEDGER_NAME)
+    spoil(path, b'"number":1', b'"number":' + new)
+    ledger = read_ledger(path)
+    assert (ledger.committed, ledger.damaged) == ({kept.series_hash: 1}, 1)
+    assert read_counts(path).committed == {kept.series_hash: 1}
+
+
+def test_a_line_without_an_end_is_not_read_into_memory(reception):
+    path = os.path.join(reception.directory, LEDGER_NAME)
+    with open(path, "ab") as file:
+        file.truncate(1 << 30)
+    tracemalloc.start()
+    read_ledger(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def receive_whole(reception, tmp_path, number):
+    """Commit an instance that can be read."""
+    description = entry_file(tmp_path / "entry", number)
+    name = commit(reception, description, (tmp_path / "entry").read_bytes())
+    (tmp_path / "entry").unlink()
+    return name, description
+
+
+@pytest.mark.parametrize("spoilt", [b'"started"', b'"series"', b'"number":2', b'"ended"'])
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_a_bad_byte_costs_is_completed_from_the_entries(reception, tmp_path, spoilt, ended):
+    (first, description), (second, _) = (receive_whole(reception, tmp_path, number) for number in (1, 2))
+    if ended:
+        reception.end("released", 0)
+    elif spoilt == b'"ended"':
+        pytest.skip("it has no such line: the other case has")
+    else:
+        die(reception)
+    path = os.path.join(reception.directory, LEDGER_NAME)
+    spoil(path, spoilt, b"\xff" + spoilt[1:])
+    assert end_for_the_dead(reception.directory) is True
+    ledger = read_ledger(path)
+    assert ledger.committed == {first.series_hash: 2}
+    assert ledger.series == {first.series_hash: description.series}
+    assert ledger.started and ledger.ended
+    assert sorted(dict(contents(reception.directory))) == [first, second]
+
+
+def test_a_series_whose_line_is_lost_is_told_by_an_instance_at_its_final_path(reception, tmp_path):
+    name, description = receive_whole(reception, tmp_path, 1)
+    reception.end("released", 0)
+    final = tmp_path / description.file.fname
+    final.parent.mkdir(parents=True)
+    os.rename(os.path.join(reception.directory, name.at(RECEIVED)), final)
+    path = os.path.join(reception.directory, LEDGER_NAME)
+    spoil(path, b'"series"', b'"\xffries"')
+    end_for_the_dead(reception.directory, files_root=str(tmp_path))
+    assert read_ledger(path).series == {name.series_hash: description.series}
+
+
+@pytest.mark.parametrize("state", [RECEIVED, STORED])
+def test_a_directory_without_its_ledger_is_completed_from_its_entries(reception, tmp_path, state):
+    name, description = receive_whole(reception, tmp_path, 1)
+    os.rename(os.path.join(reception.directory, name.at(RECEIVED)), os.path.join(reception.directory, name.at(state)))
+    die(reception)
+    os.unlink(os.path.join(reception.directory, LEDGER_NAME))
+    assert end_for_the_dead(reception.directory) is True
+    ledger = ledger_of(reception.directory)
+    assert ledger.started.calling_ae_title == "TEST"
+    assert ledger.series == {name.series_hash: description.series}
+    assert ledger.committed == {name.series_hash: 1}
+    assert ledger.ended
+
+
+def test_without_a_whole_ledger_a_short_entry_is_kept(reception, tmp_path):
+    """It may have been acknowledged, and cut off by a power failure: the storage worker sets it aside."""
+    receive_whole(reception, tmp_path, 1)
+    short = EntryName(2, "0" * 20, 100)
+    Path(reception.directory, short.at(RECEIVED)).touch()
+    die(reception)
+    spoil(os.path.join(reception.directory, LEDGER_NAME), b'"number":1', b'"number":x')
+    end_for_the_dead(reception.directory)
+    assert short in dict(contents(reception.directory))
+
+
+def plant_fifo(path):
+    os.mkfifo(path)
+
+
+def plant_link(path):
+    os.symlink("/etc/hostname", path)
+
+
+def plant_directory(path):
+    os.mkdir(path)
+
+
+STRANGE = [plant_fifo, plant_link, plant_directory]
+
+
+@pytest.mark.parametrize("plant", STRANGE)
+def test_something_strange_instead_of_a_ledger_makes_nobody_wait(reception, plant):
+    path = os.path.join(reception.directory, LEDGER_NAME)
+    die(reception)
+    os.unlink(path)
+    plant(path)
+    with pytest.raises(OSError):
+        read_ledger(path)
+    with pytest.raises(OSError):
+        LedgerWriter(path)
+
+
+@pytest.mark.parametrize("plant", STRANGE)
+def test_something_strange_with_the_name_of_an_entry_is_none(reception, plant):
+    plant(os.path.join(reception.directory, EntryName(7, "0" * 20, 0).at(RECEIVED)))
+    assert list(contents(reception.directory)) == []
+    assert list(strangers(reception.directory))
+
+
+@pytest.mark.parametrize("plant", [*STRANGE, lambda path: Path(path).touch()])
+@pytest.mark.parametrize("name", ["core", "01HZ7TF03EZD364005NP332RBR", "01HZ7TF03EZD364005NP332RBQ.new"])
+def test_something_strange_among_the_associations_is_none(reception, tmp_path, plant, name):
+    if plant is plant_directory and "." not in name and len(name) == 26:
+        pytest.skip("a directory with the name of an association is one")
+    plant(os.path.join(tmp_path, name))
+    assert associations(str(tmp_path)) == [reception.directory]
+
+
+def test_numbers_of_instances_cost_a_bit_each():
+    numbers = NumberSet()
+    for number in (1, 2, 32767, 32768, 10**15):
+        numbers.add(number)
+    assert [number for number in (*range(4), 32766, 32767, 32768, 32769, 10**15) if number in numbers] == [
+        1, 2, 32767, 32768, 10**15,
+    ]  # fmt: skip
+
+
 def test_a_ledger_has_one_writer(reception):
     with pytest.raises(BlockingIOError):
         LedgerWriter(os.path.join(reception.directory, LEDGER_NAME))
 
 
-def test_a_finished_directory_is_removed_ledger_first(reception, monkeypatch):
-    receive(reception)
+@pytest.mark.parametrize("left", [RECEIVED, STORED])
+def test_a_directory_with_an_instance_in_it_is_never_removed(reception, left):
+    name = receive(reception)
+    os.rename(os.path.join(reception.directory, name.at(RECEIVED)), os.path.join(reception.directory, name.at(left)))
     reception.end("released", 0)
+    os.unlink(os.path.join(reception.directory, LEDGER_NAME))
+    assert remove_finished(reception.directory) is False
+    assert dict(contents(reception.directory)) == {name: left}
+
+
+def test_what_is_not_ours_keeps_its_directory(reception):
+    os.unlink(os.path.join(reception.directory, receive(reception).at(RECEIVED)))
+    reception.end("released", 0)
+    strange = Path(reception.directory) / "core"
+    strange.write_bytes(b"x")
+    assert remove_finished(reception.directory) is False
+    assert os.listdir(reception.directory) == ["core"]
+    assert list(strangers(reception.directory)) == ["core"]
+
+
+def test_a_finished_directory_is_removed_ledger_first(reception, monkeypatch):
+    name = receive(reception)
+    reception.end("released", 0)
+    os.unlink(os.path.join(reception.directory, name.at(RECEIVED)))
+    note = expected_count_note(name.series_hash, 1)
+    Path(reception.directory, note.at(REGISTERED)).touch()
     removed = []
     unlink = os.unlink
     monkeypatch.setattr(os, "unlink", lambda path: (removed.append(os.path.basename(path)), unlink(path)))

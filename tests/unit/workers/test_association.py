@@ -1,15 +1,13 @@
 """One association: what a bug of ours costs."""
 
 import socket
-import types
 
 import pytest
 from loguru import logger
 
-from oxidicom.settings import Settings
 from workers.association import Association
 from workers.connections import Peer
-from workers.scoreboard import Counter, Role, Scoreboard
+from workers.scoreboard import Counter, Role
 
 
 @pytest.fixture
@@ -27,14 +25,9 @@ def connection():
     theirs.close()
 
 
-def test_a_bug_costs_one_association_and_not_its_listener(connection, log, monkeypatch):
+def test_a_bug_costs_one_association_and_not_its_listener(shared, connection, log, monkeypatch):
     ours, theirs = connection
-    scoreboard = Scoreboard(2)
-    slot = scoreboard.slots[1]
-    slot.begin(Role.LISTENER, 1)
-    settings = Settings.from_environment({"CHRIS_DB_CONNECTION": "x", "CHRIS_FILES_ROOT": "/nowhere"})
-    facts = types.SimpleNamespace(tell=lambda *_: None)
-    shared = types.SimpleNamespace(settings=settings, scoreboard=scoreboard, encryption=None, facts=facts)
+    slot = shared.scoreboard.of_role(Role.LISTENER)[0]
     association = Association(shared, slot, ours, Peer("10.1.2.3", 104))
 
     def fail(count):

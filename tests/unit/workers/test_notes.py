@@ -2,23 +2,22 @@
 
 import errno
 import os
-import types
+import shutil
 
 import pytest
 
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
+from oxidicom.storage.entries import contents
 from oxidicom.storage.final_tree import FinalTree
 from oxidicom.storage.ledger import LEDGER_NAME, Ledger, LedgerWriter, SeriesOpened
 from oxidicom.storage.names import DUE, REGISTERED, STORED, NoteName
 from oxidicom.storage.paths import series_hash
 from oxidicom.storage.rejected import rejected_of
-from oxidicom.storage.spool import contents, remove_tree
 from tests.fixtures.storage import describe_file
 from workers import note_writer, retries
-from workers.messages import Instance, SeriesCounted, SeriesSeen, ToInquiry, ToRegistration
+from workers.messages import Instance, SeriesCounted, SeriesSeen
 from workers.notes import SeriesNotes
-from workers.queues import Queue
-from workers.scoreboard import Role, Scoreboard
+from workers.tree_watch import TreeWatch
 
 ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
 DESCRIPTION = describe_file()
@@ -29,26 +28,17 @@ COMMITTED = NoteName(HASH, COMMITTED_COUNT_KEY, "2")
 
 
 @pytest.fixture
-def shared(gateway_directory):
-    scoreboard = Scoreboard(2)
-    scoreboard.slots[1].begin(Role.INQUIRY, 1)
-    queues = Queue(ToInquiry), Queue(SeriesCounted), Queue(ToRegistration)
-    os.mkdir(os.path.join(gateway_directory.spool, ASSOCIATION))
-    yield types.SimpleNamespace(
-        directory=gateway_directory,
-        scoreboard=scoreboard,
-        inquiry_queue=queues[0],
-        answer_queues=[queues[1]],
-        registration_queue=queues[2],
-    )
-    for queue in queues:
-        queue.close()
+def shared(make_shared):
+    made = make_shared()
+    os.mkdir(os.path.join(made.directory.spool, ASSOCIATION))
+    return made
 
 
 @pytest.fixture
-def notes(shared, tmp_path):
-    tree = FinalTree(str(tmp_path / "files"), shared.directory.tmp)
-    return SeriesNotes(shared, shared.scoreboard.slots[0], 0, tree)
+def notes(shared):
+    tree = FinalTree(shared.settings.files_root, shared.directory.tmp, shared.storage_time_ns)
+    slot = shared.scoreboard.slots[0]
+    return SeriesNotes(shared, slot, 0, tree, TreeWatch(tree, shared.directory.spool, slot))
 
 
 def touch(shared, note, state):
@@ -151,7 +141,7 @@ def test_a_note_whose_path_is_not_to_be_had_is_set_aside_in_the_end(notes, share
 
 def test_a_note_of_an_association_that_is_gone_is_forgotten(notes, shared):
     decide(notes, shared)
-    remove_tree(os.path.join(shared.directory.spool, ASSOCIATION))
+    shutil.rmtree(os.path.join(shared.directory.spool, ASSOCIATION))
     notes.write_due()
     assert not notes._writer._retries.is_due
     assert shared.registration_queue.get() is None

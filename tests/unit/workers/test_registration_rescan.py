@@ -2,15 +2,14 @@
 
 import errno
 import os
-import types
 
 import pytest
 
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
+from oxidicom.storage.entries import contents
 from oxidicom.storage.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.storage.names import RECEIVED, STORED, NoteName
 from oxidicom.storage.reception import Reception
-from oxidicom.storage.spool import contents
 from tests.fixtures.storage import describe_file, entry_file
 from workers import batching
 from workers import registration_rescan as module
@@ -18,30 +17,20 @@ from workers.asides import Asides
 from workers.batching import Pending
 from workers.closing import ClosingAccounts
 from workers.finishing import Finishing
-from workers.messages import Instance, InstancesStored, NoteStored, ToRegistration
-from workers.queues import Queue
+from workers.messages import Instance, InstancesStored, NoteStored
 from workers.registration_rescan import RegistrationRescan
-from workers.scoreboard import Counter, Role, Scoreboard
+from workers.scoreboard import Counter, Role
 
 OLDER, NEWER = "01HZ7TF03EZD364005NP332RBQ", "01HZ7TF03EZD364005NP332RBR"
 
 
 @pytest.fixture
-def shared(gateway_directory):
-    scoreboard = Scoreboard(4)
-    for slot, role in zip(scoreboard.slots[1:], (Role.STORAGE, Role.REGISTRATION, Role.LISTENER), strict=True):
-        slot.begin(role, 1)
-    queue = Queue(ToRegistration)
-    yield types.SimpleNamespace(directory=gateway_directory, scoreboard=scoreboard, registration_queue=queue)
-    queue.close()
-
-
-@pytest.fixture
 def rescan(shared):
-    slot = shared.scoreboard.slots[2]
+    (slot,) = shared.scoreboard.of_role(Role.REGISTRATION)
     asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
-    finishing = Finishing(shared, ClosingAccounts(slot))
-    made = RegistrationRescan(shared, slot, Pending(), finishing, asides)
+    pending = Pending()
+    finishing = Finishing(shared, pending, ClosingAccounts(slot))
+    made = RegistrationRescan(shared, slot, pending, finishing, asides)
     made.run_if_due()
     return made
 
@@ -95,8 +84,8 @@ def test_the_oldest_come_first_although_messages_tell_of_newer_ones(rescan, shar
 
 def test_an_association_that_goes_on_is_not_asked_for_its_ledger(rescan, shared, tmp_path, monkeypatch):
     store(shared, tmp_path, OLDER)
-    shared.scoreboard.slots[3].hold(OLDER, "TEST")
-    monkeypatch.setattr("workers.finishing.ledger_of", pytest.fail)
+    shared.scoreboard.of_role(Role.LISTENER)[0].hold(OLDER, "TEST")
+    monkeypatch.setattr("workers.finishing.read_counts", pytest.fail)
     monkeypatch.setattr("workers.finishing.contents", lambda directory: iter(()))
     rescan._finishing.remove_if_finished(OLDER)
 
@@ -174,7 +163,7 @@ def test_the_ledger_is_read_once_for_all_notes_and_no_more_are_taken_than_there_
     ledger.close()
     reads = []
     ledger_of = module.ledger_of
-    monkeypatch.setattr(module, "ledger_of", lambda directory: reads.append(1) or ledger_of(directory))
+    monkeypatch.setattr(module, "ledger_of", lambda *arguments: reads.append(1) or ledger_of(*arguments))
     rescan.somebody_died()
     rescan.run_if_due()
     assert len(reads) == 1

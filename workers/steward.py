@@ -1,0 +1,212 @@
+"""The steward: keeps the storage. Is it there, what time is it by its clock, what did others leave, what waits?
+
+It is the one process that looks at the storage as a whole; all others read on the scoreboard what it finds. When the
+storage does not answer, it is this process that waits for it. It never changes what instances are in, but moves the
+associations of gateways that are gone to this one.
+"""
+
+import os
+import select
+import time
+
+from loguru import logger
+
+from oxidicom.cube.database import Database
+from oxidicom.errors import DatabaseUnavailableError
+from oxidicom.storage.adoption import adopt_orphans
+from oxidicom.storage.clock import StorageClock
+from oxidicom.storage.gateway_directory import Storage
+from oxidicom.storage.root import Root, has_tree, is_mount_point, look_at_root, make_tree, tree_is_writable
+from workers.census import Census
+from workers.messages import ProcessDied
+from workers.scoreboard import Counter, Phase, Slot, State
+from workers.shared import Shared
+from workers.storage_condition import StorageTrouble, remedy_of, sentence_of
+
+_LOOK_SECONDS = 1.0
+_LOOK_SOON_SECONDS = 0.1
+"""While the storage is not there."""
+_ADOPT_SECONDS = 60.0
+_ASK_SECONDS = 5.0
+"""The database is asked no more often whether it knows files."""
+_MAX_TOLD = 1000
+"""So much that is not taken over is remembered as told."""
+
+
+class Steward:
+    """Looks at the storage once a second."""
+
+    def __init__(self, shared: Shared, slot: Slot) -> None:
+        self._shared = shared
+        self._slot = slot
+        self._root = shared.settings.files_root
+        self._directory = shared.directory
+        self._clock = StorageClock(self._root, slot[Counter.CLOCK_OFFSET_NS])
+        self._census = Census(shared.directory, slot)
+        self._made = 0
+        self._has_files: bool | None = None
+        """What the database said of PACS files; None: it cannot be asked."""
+        self._ask_due = 0.0
+        self._adopt_due = 0.0
+        self._told: set[tuple[str, str]] = set()
+        self._told_trouble = [StorageTrouble.NONE, StorageTrouble.NONE]
+
+    def boot(self) -> None:
+        """Nothing to get ready."""
+
+    def run(self) -> None:
+        """Look until everybody else has ended."""
+        pause = select.poll()
+        while self._shared.scoreboard.phase < Phase.STOPPING:
+            self._slot.beat(State.SYNCING)  # a storage that does not answer is no fault of this process
+            trouble = self._look()
+            if trouble is StorageTrouble.NONE:
+                self._keep()
+            self._slot.beat(State.WAITING)
+            pause.poll((_LOOK_SOON_SECONDS if trouble else _LOOK_SECONDS) * 1000)
+
+    # -- is it there? --------------------------------------------------------------------------------------------
+
+    def _look(self) -> StorageTrouble:
+        try:
+            trouble = self._judge_storage()
+        except OSError as error:
+            trouble = StorageTrouble.ROOT_REFUSES
+            self._tell(Counter.STORAGE_TROUBLE, trouble, error.strerror or "")
+        else:
+            self._tell(Counter.STORAGE_TROUBLE, trouble)
+        return trouble
+
+    def _judge_storage(self) -> StorageTrouble:
+        """Tell what is wrong with the storage. Raise OSError."""
+        found = look_at_root(self._root)
+        if found is Root.MISSING:
+            return StorageTrouble.ROOT_MISSING
+        if not self._shared.scoreboard.slots[0][Counter.DIRECTORY_MADE]:
+            return self._judge_root_at_start(found)
+        self._learn()
+        match self._directory.storage():
+            case Storage.OTHER:
+                return StorageTrouble.ROOT_BARE if found is Root.BARE else StorageTrouble.ROOT_CHANGED
+            case Storage.REMOUNTED:
+                return StorageTrouble.SPOOL_MISSING  # all that is open leads to the old mount: to be made anew
+        if not self._directory.is_there():
+            return StorageTrouble.SPOOL_MISSING
+        return StorageTrouble.NONE if self._directory.takes_files() else StorageTrouble.SPOOL_REFUSES
+
+    def _learn(self) -> None:
+        """The supervisor has made the directory, the first time or again: note where."""
+        made = self._shared.scoreboard.slots[0][Counter.DIRECTORY_MADE]
+        if made != self._made and self._directory.is_there():
+            self._directory.learn()
+            self._made = made
+
+    def _judge_root_at_start(self, found: Root) -> StorageTrouble:
+        if found is Root.BARE:
+            if trouble := self._judge_bare_root():
+                return trouble
+            make_tree(self._root)
+        return StorageTrouble.SPOOL_MISSING  # the supervisor makes it
+
+    def _judge_bare_root(self) -> StorageTrouble:
+        """A new installation has no files in the database; a fresh volume may be taken before that can be asked."""
+        has_files = self._ask_for_files()
+        if has_files is None:
+            is_fresh_volume = is_mount_point(self._root)
+            return StorageTrouble.NONE if is_fresh_volume else StorageTrouble.ROOT_UNCERTAIN
+        return StorageTrouble.ROOT_BARE if has_files else StorageTrouble.NONE
+
+    def _judge_tree(self) -> StorageTrouble:
+        """Tell what is wrong with the tree; make it where it never was. Raise OSError."""
+        if not has_tree(self._root):
+            if self._ask_for_files() is not False:
+                return StorageTrouble.TREE_MISSING
+            make_tree(self._root)
+        return StorageTrouble.NONE if tree_is_writable(self._root) else StorageTrouble.TREE_REFUSES
+
+    def _ask_for_files(self) -> bool | None:
+        """Return whether the database knows PACS files; None when it cannot be asked."""
+        if time.monotonic() < self._ask_due:
+            return self._has_files
+        database = Database(self._shared.db_connection, max_connections=1)
+        try:
+            self._has_files = database.has_files()
+        except DatabaseUnavailableError:
+            self._has_files = None
+        finally:
+            database.close()
+        self._ask_due = time.monotonic() + (_ASK_SECONDS if self._has_files else _LOOK_SECONDS)
+        return self._has_files
+
+    def _tell(self, counter: Counter, trouble: StorageTrouble, reason: str = "") -> None:
+        """Show it on the scoreboard; what is new is a line of the log."""
+        self._slot.set(counter, trouble)
+        told = self._told_trouble[counter is Counter.TREE_TROUBLE]
+        if trouble is told or trouble is StorageTrouble.SPOOL_MISSING:
+            return
+        self._told_trouble[counter is Counter.TREE_TROUBLE] = trouble
+        if trouble is StorageTrouble.NONE:
+            logger.info("The storage {root} is there again", root=self._root, action="storage_available")
+            return
+        stops = "instances wait in the spool" if counter is Counter.TREE_TROUBLE else "no instance is taken (A700)"
+        logger.error(
+            "Degraded: {what}{reason}; {stops}. To do: {remedy}",
+            what=sentence_of(trouble),
+            reason=f" ({reason})" if reason else "",
+            stops=stops,
+            remedy=remedy_of(trouble),
+            root=self._root,
+            action="storage_unavailable",
+        )
+
+    # -- what is kept ---------------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        """Look after a storage that is there."""
+        try:
+            self._tell(Counter.TREE_TROUBLE, self._judge_tree())
+            self._slot.set(Counter.CLOCK_OFFSET_NS, self._clock.synchronise())
+            if time.monotonic() >= self._adopt_due:
+                self._adopt()
+            self._census.take_if_due()
+        except OSError as error:  # it went away meanwhile: the next look says so
+            logger.debug("The storage cannot be looked after: {reason}", reason=error.strerror, action="keep_failed")
+
+    def _adopt(self) -> None:
+        """Take over what gateways left that are gone; at the start of this one that is its own past."""
+        first = not self._adopt_due
+        self._adopt_due = time.monotonic() + _ADOPT_SECONDS
+        if not self._directory.locks_hold:
+            self._warn_once(
+                self._directory.private_root,
+                "locks do not hold on this storage: a second open of a locked file is not refused. What other gateways "
+                "left is taken over by nobody; mount it with locks, and let only one gateway use it until then",
+            )
+            return
+        adopted = adopt_orphans(self._directory, self._warn_once, lambda: self._slot.beat(State.SYNCING))
+        if not adopted:
+            return
+        if first:
+            logger.info("Took up {count} unfinished associations", count=adopted, action="spool_adopted")
+        else:
+            logger.warning(
+                "Took over {count} associations of a gateway that is gone", count=adopted, action="spool_adopted"
+            )
+        for queue in self._shared.storage_queues:
+            queue.put(ProcessDied())  # without room for it they look by themselves within seconds
+        if not self._shared.registration_queue.put(ProcessDied()):
+            self._slot.add(Counter.HINTS_DROPPED)
+
+    def _warn_once(self, path: str, reason: str) -> None:
+        """Log that what a gateway left is not taken over."""
+        if (path, reason) in self._told:
+            return
+        if len(self._told) >= _MAX_TOLD:
+            self._told.clear()
+        self._told.add((path, reason))
+        logger.warning(
+            "What another gateway left in {path} is not taken over: {reason}",
+            path=os.path.relpath(path, self._root),
+            reason=reason,
+            action="adoption_failed",
+        )
