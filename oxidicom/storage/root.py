@@ -92,6 +92,7 @@ def make_identity(files_root: str, wanted: str | None = None) -> str:
             identity = _parse(os.pread(descriptor, 64, 0))
             if identity is None:
                 identity = wanted or str(ULID())
+                os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{identity}\n".encode(), 0)
                 os.fsync(descriptor)
     finally:

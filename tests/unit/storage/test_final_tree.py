@@ -5,10 +5,13 @@ import os
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from oxidicom.storage.final_tree import FinalTree
+from oxidicom.storage.versions import Versions
+from tests.waiting import wait_until
 
 PATH = "SERVICES/PACS/A/p/s/r/1.dcm"
 
@@ -67,6 +70,70 @@ def test_a_file_from_before_the_clock_was_set_back_does_not_win_for_ever(tree, r
     tree.place(source(root, b"of the future", "future", mtime=time.time() + 3600), PATH)
     tree.place(source(root, b"new", "new"), PATH)
     assert (root / PATH).read_bytes() == b"new"
+
+
+def waits_for_a_lock(pid):
+    return any("->" in line and f" {pid} " in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+@pytest.mark.parametrize("how", ["by links", "by copies"])
+def test_a_version_that_comes_between_look_and_replacement_waits_for_its_turn(root, tree, how, monkeypatch):
+    """Two gateways at the same path: the older version has been looked at, when the later one comes."""
+
+    def refuse(*_, **__):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if how == "by copies":
+        monkeypatch.setattr(os, "link", refuse)
+    oldest, older, latest = (source(root, name.encode(), name, 1_000_000_000 + n) for n, name in enumerate("abc"))
+    tree.place(oldest, PATH)
+    stays, others = Versions.stays, []
+
+    def overtaken(versions, *arguments):
+        answer = stays(versions, *arguments)
+        if not others:
+            others.append(os.fork())
+            if not others[0]:
+                (root / "tmp2").mkdir()
+                FinalTree(str(root), str(root / "tmp2"), time.time_ns).place(latest, PATH)
+                os._exit(0)
+            ended = lambda: os.waitid(os.P_PID, others[0], os.WEXITED | os.WNOHANG | os.WNOWAIT)  # noqa: E731
+            wait_until(lambda: ended() or waits_for_a_lock(others[0]), "the other has come as far as it can")
+        return answer
+
+    monkeypatch.setattr(Versions, "stays", overtaken)
+    tree.place(older, PATH)
+    assert os.waitpid(others[0], 0)[1] == 0
+    assert (root / PATH).read_bytes() == b"c"
+
+
+def test_a_private_copy_that_a_crash_left_on_another_filesystem_is_removed(services_elsewhere, root):
+    private = root / "SERVICES/.oxidicom"
+    private.mkdir()
+    left = private / "01HZ7TF03EZD364005NP332RBQ-1"
+    left.touch()
+    strange = private / "notes.txt"
+    strange.touch()
+    FinalTree(str(root), str(root / "tmp"), time.time_ns).place(source(root), PATH)
+    assert list(private.iterdir()) == [strange]
+
+
+@pytest.mark.parametrize("path", ["SERVICES/PACS/../../x/1.dcm", "SERVICES/PACS/./1.dcm", "SERVICES/PACS//1.dcm"])
+def test_a_path_that_leads_out_is_refused(tree, root, path):
+    """A damaged ledger may hold any path."""
+    for place in (lambda: tree.place(source(root), path), lambda: tree.place_empty(path)):
+        with pytest.raises(OSError):
+            place()
+    assert not (root / "x").exists()
+
+
+def test_without_the_tree_nothing_is_made(tree, root):
+    shutil.rmtree(root / "SERVICES")
+    with pytest.raises(FileNotFoundError):
+        tree.place(source(root), PATH)
+    with pytest.raises(FileNotFoundError):
+        tree.place_empty(PATH)
+    assert not (root / "SERVICES").exists()
 
 
 def test_an_entry_whose_sync_failed_becomes_another_inode_with_the_same_content_and_time(tree, root):
