@@ -5,13 +5,25 @@ import os
 import stat
 
 
+class NotRegularFileError(OSError):
+    """What stands under a name is a link, a directory, a FIFO, a socket or a device."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(errno.EINVAL, "no regular file", path)
+
+
 def open_regular(path: str, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
     """Open the regular file at `path` and return its descriptor: never waiting, never following a link.
 
-    It can be the `opener` of `open`. Raise OSError: ELOOP for a link, EINVAL for anything else that is no regular file.
+    It can be the `opener` of `open`. Raise NotRegularFileError, or another OSError.
     """
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):  # of a link, a directory, a FIFO or a socket
+            raise NotRegularFileError(path) from error
+        raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "no regular file", path)
+        raise NotRegularFileError(path)
     return descriptor

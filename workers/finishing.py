@@ -40,7 +40,10 @@ class Finishing:
         """The association whose directory a rescan is reading at the moment: there is more in it."""
 
     def ready(self, ends: list[NoteStored], batch: Batch) -> list[NoteStored]:
-        """Return those counts whose series have nothing left but what is in `batch`; MOST_IN_BATCH at most."""
+        """Return those counts whose series have nothing left but what is in `batch`; MOST_IN_BATCH at most.
+
+        The other metadata value of the series has to be registered, in the batch, or set aside.
+        """
         ready: list[NoteStored] = []
         if not ends:
             return ready
@@ -76,12 +79,17 @@ class Finishing:
         if not ends:
             return []
         began = time.monotonic()
-        left = {
-            name.series_hash
-            for name, state in contents(os.path.join(self._spool, association))
-            if state != REGISTERED and not _is_end(name) and (association, name.at(state)) not in in_batch
-        }
+        left: set[str] = set()
+        expected: set[str] = set()
+        for name, state in contents(os.path.join(self._spool, association)):
+            if state != REGISTERED and not _is_end(name) and (association, name.at(state)) not in in_batch:
+                left.add(name.series_hash)
+            elif isinstance(name, NoteName) and name.key == EXPECTED_COUNT_KEY:
+                expected.add(name.series_hash)
         ready = [end for end in ends if end.series_hash not in left]
+        if any(end.series_hash not in expected for end in ready):
+            expected |= {one for one, key in self._values_set_aside(association) if key == EXPECTED_COUNT_KEY}
+            ready = [end for end in ready if end.series_hash in expected]
         if len(ready) < len(ends):
             self._look_later(association, began)
         return ready
@@ -128,10 +136,12 @@ class Finishing:
         }
         if not open_values:
             return True
-        aside = os.path.join(self._rejected, os.path.basename(directory))
-        return open_values <= {
-            (name.series_hash, name.key) for name, _ in contents(aside) if isinstance(name, NoteName)
-        }
+        return open_values <= self._values_set_aside(os.path.basename(directory))
+
+    def _values_set_aside(self, association: str) -> set[tuple[str, str]]:
+        """Return the metadata values of an association that were refused, by series hash and key."""
+        names = (name for name, _ in contents(os.path.join(self._rejected, association)))
+        return {(name.series_hash, name.key) for name in names if isinstance(name, NoteName)}
 
     def _set_aside_of(self, directory: str) -> dict[str, int]:
         """Return how many instances of an association are set aside, by series hash."""

@@ -59,6 +59,7 @@ class NoteWriter:
         """Write the notes that are due: decide in the spool, file, sync, `.stored`, hint."""
         if not self._watch.takes_files:
             return
+        self._tree.doubt()
         due = [*self._retries.due(), *self._due.values()]
         self._due.clear()
         for start in range(0, len(due), _MOST_IN_GROUP):

@@ -10,12 +10,13 @@ import itertools
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 
 from oxidicom.errors import DatasetError
 from oxidicom.storage.custom_metadata import metadata_row
 from oxidicom.storage.entries import contents, describe_entry, entries
 from oxidicom.storage.names import STORED, EntryName, NoteName
-from oxidicom.storage.spool import associations, ledger_of
+from oxidicom.storage.spool import associations, end_for_the_dead, ledger_of
 from workers.asides import Asides, waits_for_next_rescan
 from workers.batching import MOST_IN_BATCH, Pending
 from workers.finishing import Finishing
@@ -40,6 +41,8 @@ class RegistrationRescan:
         self._asides = asides
         self._spool = shared.directory.spool
         self._queue = shared.registration_queue
+        self._scoreboard = shared.scoreboard
+        self._files_root = shared.settings.files_root
         self._droppers = [
             shared.scoreboard.slots[0],
             *shared.scoreboard.of_role(Role.STORAGE),
@@ -118,6 +121,9 @@ class RegistrationRescan:
 
     def _take_up(self, directory: str, association: str) -> Iterator[None]:
         """Take up what is stored in one directory. Yield while memory is full. Raise OSError."""
+        if not self._is_counted(directory, association):
+            self._is_behind = True  # somebody is at it at this moment
+            return
         stored = self._stored_in(directory, association)
         while names := sorted(itertools.islice(stored, _SORTED)):
             for name in names:
@@ -131,6 +137,13 @@ class RegistrationRescan:
                 while self._pending.full:
                     yield
                 self._pending.add(message)
+
+    def _is_counted(self, directory: str, association: str) -> bool:
+        """See that the ledger counts every entry, before one is registered and gone. Raise OSError."""
+        if self._scoreboard.has_listener(association):
+            return True
+        beat = partial(self._slot.beat, State.WORKING)
+        return end_for_the_dead(directory, files_root=self._files_root, beat=beat)
 
     def _stored_in(self, directory: str, association: str) -> Iterator[EntryName]:
         for name, state in entries(directory):

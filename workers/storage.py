@@ -119,6 +119,7 @@ class StorageWorker:
                 self._rescan.look_again(message.association)
             return
         self._slot.beat(State.SYNCING)  # a copy, where the storage has no links, may take its time too
+        self._tree.doubt()
         with OpenDirectories(self._spool) as directories:
             placed = [message for message in group if self._place(message, directories)]
             if self._make_durable(placed):

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
+from oxidicom.regular_file import NotRegularFileError
 from oxidicom.storage.gateway_directory import (
     FORMAT,
     GatewayDirectory,
@@ -79,7 +80,8 @@ def _take(association: str, spool: str) -> bool:
     if os.path.exists(target):  # never onto an empty directory: that is just being removed
         return False
     with contextlib.ExitStack() as held:
-        with contextlib.suppress(FileNotFoundError):  # its ledger is lost: it is completed from its entries
+        # Where its ledger is lost, or is none, it is completed from its entries.
+        with contextlib.suppress(FileNotFoundError, NotRegularFileError):
             try:
                 writer = LedgerWriter(os.path.join(association, LEDGER_NAME))
             except BlockingIOError:

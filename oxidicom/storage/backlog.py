@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from oxidicom.errors import DatasetError
+from oxidicom.regular_file import NotRegularFileError
 from oxidicom.storage.custom_metadata import metadata_row
 from oxidicom.storage.entries import contents, describe_entry
 from oxidicom.storage.gateway_directory import gateway_paths, is_running, spool_of
@@ -98,7 +99,7 @@ def _paths_in(directory: str) -> Iterator[str]:
         elif state != REGISTERED and name.series_hash in ledger.series:
             series = ledger.series[name.series_hash]
             yield metadata_row(os.path.basename(directory), series, name).fname
-    with contextlib.suppress(FileNotFoundError):  # it has no ledger, or is finished by now
+    with contextlib.suppress(FileNotFoundError, NotRegularFileError):  # it has no ledger, or is finished by now
         for line in committed_lines(os.path.join(directory, LEDGER_NAME)):
             if entries.pop(line.number, None):
                 yield line.path

@@ -58,6 +58,10 @@ class FinalTree:
         self._private_names = PrivateNames(tmp, self._directories)
         self._versions = Versions(files_root, now_ns)
 
+    def doubt(self) -> None:
+        """Before a group: directories that are open may have been moved away, or deleted and made again."""
+        self._directories.doubt()
+
     def place(self, source: str, path: str, *, source_directory: int | None = None) -> None:
         """Make the finished file `source` appear at `path` (relative to the files root), whole, over any older one.
 

@@ -13,10 +13,14 @@ import errno
 import os
 from collections.abc import Callable
 
+from oxidicom.regular_file import NotRegularFileError
 from oxidicom.storage.completion import complete_ledger
 from oxidicom.storage.entries import contents, entries
 from oxidicom.storage.ledger import LEDGER_NAME, Ledger, LedgerWriter, read_ledger
 from oxidicom.storage.names import REGISTERED, EntryName, is_part, is_ulid, parse_name
+
+_STRANGE = ".strange"
+"""What stands in the place of a ledger and is none gets this ending, and is left alone."""
 
 
 def sync_directory(path: str) -> None:
@@ -39,13 +43,13 @@ def associations(spool: str) -> list[str]:
 
 
 def ledger_of(directory: str, wanted: Callable[[str], bool] | None = None) -> Ledger | None:
-    """Read the ledger of an association, or return None when there is none. Raise OSError.
+    """Read the ledger of an association, or return None when there is none that is a file. Raise OSError.
 
     With `wanted` only the series of those hashes.
     """
     try:
         return read_ledger(os.path.join(directory, LEDGER_NAME), wanted)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotRegularFileError):
         return None
 
 
@@ -70,8 +74,11 @@ def end_for_the_dead(
         return True  # it is being removed, or holds nothing of ours
     if ledger and ledger.ended and not ledger.damaged:
         return True
+    path = os.path.join(directory, LEDGER_NAME)
+    if ledger is None and os.path.lexists(path):
+        os.rename(path, f"{path}{_STRANGE}")
     try:
-        writer = LedgerWriter(os.path.join(directory, LEDGER_NAME), create=ledger is None)
+        writer = LedgerWriter(path, create=ledger is None)
     except BlockingIOError:
         return False
     except FileNotFoundError:

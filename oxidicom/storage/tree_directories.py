@@ -23,6 +23,8 @@ class TreeDirectories:
         self._files_root = files_root
         self._open: OrderedDict[str, int] = OrderedDict()
         self._changed: set[str] = set()
+        self._verified: set[str] = set()
+        """Those that were found at their paths since `doubt`."""
 
     def open(self, path: str) -> int:
         """Return a descriptor of the directory `path`, made if it is missing below SERVICES/PACS. Raise OSError.
@@ -30,14 +32,32 @@ class TreeDirectories:
         It is good until the next call.
         """
         descriptor = self._open.get(path)
-        if descriptor is not None:
+        if descriptor is not None and self._is_at(path, descriptor):
             self._open.move_to_end(path)
             return descriptor
         descriptor = self._open_or_make(path)
         self._open[path] = descriptor
+        self._verified.add(path)
         while len(self._open) > _MOST_OPEN:
             self._close(next(iter(self._open)))
         return descriptor
+
+    def doubt(self) -> None:
+        """From now on look once at each directory whether it is still at its path: it may have been moved away."""
+        self._verified.clear()
+
+    def _is_at(self, path: str, descriptor: int) -> bool:
+        if path in self._verified:
+            return True
+        try:
+            is_there = os.path.samestat(os.stat(os.path.join(self._files_root, path)), os.fstat(descriptor))
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = False
+        if is_there:
+            self._verified.add(path)
+        else:
+            self.forget(path)
+        return is_there
 
     def changed(self, path: str) -> None:
         """Note that an entry was made in the open directory `path`."""
