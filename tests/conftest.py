@@ -11,6 +11,8 @@ pytest_plugins = [
     "tests.fixtures.storage",
     "tests.fixtures.orthanc",
     "tests.fixtures.pacs",
+    "tests.fixtures.raw_pacs",
+    "tests.fixtures.inquiry",
     "tests.fixtures.strace",
     "tests.fixtures.collector",
 ]
