@@ -1,10 +1,14 @@
 """The inquiry worker, in a process of its own, and PACS that serve badly but do serve: every number is found."""
 
+import socket
+import subprocess
 import time
 
 import pytest
 from pynetdicom import AE, evt
 
+from tests.dicom import make_series
+from tests.fixtures.gateway import free_port
 from tests.fixtures.inquiry import series
 from tests.fixtures.pacs import STUDY_ROOT_FIND, answer
 from tests.fixtures.raw_pacs import (
@@ -249,3 +253,44 @@ def test_a_pacs_that_is_restarted_is_asked_again(make_inquiry, raw_pacs):
     assert inquiry.wait(len(ASKED), 60) == NUMBERS
     assert up.connections <= 3
     assert not inquiry.lines("series_size_unknown")
+
+
+@pytest.fixture
+def dcmqrscp(tmp_path):
+    """DCMTK's query/retrieve server with room for one association, and six series of a study; its port."""
+    database, port = tmp_path / "db", free_port()
+    database.mkdir()
+    files = [make_series(tmp_path / uid, 1, uid, StudyInstanceUID="1.2.9")[0] for uid in series(6)]
+    subprocess.run(["dcmqridx", str(database), *map(str, files)], check=True, timeout=60)
+    configuration = tmp_path / "dcmqrscp.cfg"
+    configuration.write_text(
+        f"NetworkTCPPort = {port}\nMaxPDUSize = 16384\nMaxAssociations = 1\n"
+        "HostTable BEGIN\nHostTable END\nVendorTable BEGIN\nVendorTable END\n"
+        f"AETable BEGIN\nTEST {database} RW (200, 1024mb) ANY\nAETable END\n"
+    )
+    process = subprocess.Popen(["dcmqrscp", "-v", "-c", str(configuration)], stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: _is_listening(port), "dcmqrscp listens")
+    yield port
+    process.terminate()
+    process.communicate(timeout=10)
+
+
+def _is_listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.dcmtk
+def test_dcmqrscp_with_one_association_is_asked_for_all_series_and_its_answers_are_understood(make_inquiry, dcmqrscp):
+    """It knows the series, pads UIDs with blanks, and leaves the number out: that is what is told of it."""
+    inquiry = make_inquiry(dcmqrscp, timeout_seconds=60)
+    asked = series(6)
+    inquiry.ask(asked)
+    assert inquiry.wait(6, 90) == dict.fromkeys(asked)
+    inquiry.ask(series(1, first=6))
+    assert inquiry.wait(7, 60)["1.2.9.6"] is None
+    inquiry.stop()
+    told = dict.fromkeys(("it gives no number of instances", "it does not know the series"), 0)
+    for line in inquiry.lines("series_size_unknown"):
+        told[line["message"].partition("series: ")[2]] += int(line["count"])
+    assert told == {"it gives no number of instances": 6, "it does not know the series": 1}
