@@ -160,7 +160,7 @@ class Settings(pydantic.BaseModel):
         alias="CHRIS_PACS_TIMEOUT_SECONDS",
         gt=0,
         le=600,
-        description="how long a PACS has to say how many instances a series has, association included",
+        description="how long a series waits in all for the PACS to say how many instances it has",
     )
     listeners: int = Field(
         16,

@@ -12,6 +12,8 @@ pytest_plugins = [
     "tests.fixtures.shared",
     "tests.fixtures.orthanc",
     "tests.fixtures.pacs",
+    "tests.fixtures.raw_pacs",
+    "tests.fixtures.inquiry",
     "tests.fixtures.strace",
     "tests.fixtures.collector",
 ]

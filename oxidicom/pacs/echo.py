@@ -1,26 +1,32 @@
 """C-ECHO: does a PACS answer us?"""
 
-from pynetdicom import AE
+import time
 
+from pynetdicom.dimse_primitives import C_ECHO
+
+from oxidicom.association.commands import Element
+from oxidicom.association.syntaxes import VERIFICATION
+from oxidicom.errors import ProtocolError
 from oxidicom.pacs.address_book import PacsAddress
-from oxidicom.pacs.find import PacsError
+from oxidicom.pacs.requestor import PacsError, request_association
 
-_VERIFICATION = "1.2.840.10008.1.1"
-_TIMEOUT_SECONDS = 10
+_TIMEOUT_SECONDS = 10.0
 
 
 def echo(address: PacsAddress, our_ae_title: str) -> None:
-    """Return when the PACS answered C-ECHO with Success. Raise PacsError (PS3.4, annex A)."""
-    entity = AE(our_ae_title)
-    entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _TIMEOUT_SECONDS
-    entity.add_requested_context(_VERIFICATION)
-    association = entity.associate(address.host, address.port, ae_title=address.ae_title)
-    if not association.is_established:
-        why = "it rejects the association" if association.is_rejected else "there is no answer"
-        raise PacsError(f"{why}; are its address and AE title right, and does it know {our_ae_title}?")
+    """Return when the PACS answered C-ECHO with Success (PS3.4, annex A). Raise PacsError; that takes 10 s at most."""
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    association = request_association(address, our_ae_title, VERIFICATION, deadline)
     try:
-        status = association.send_c_echo()
+        request = C_ECHO()
+        request.MessageID = association.next_message_id()
+        request.AffectedSOPClassUID = VERIFICATION
+        association.send(request, deadline)
+        status = association.receive(deadline).command.unsigned_short(Element.STATUS)
+        association.release(deadline)
+    except ProtocolError as error:
+        raise PacsError(f"it does not keep to the protocol: {error}") from None
     finally:
-        association.release()
-    if "Status" not in status or status.Status != 0:
-        raise PacsError("C-ECHO has no Success")
+        association.close()
+    if status != 0:
+        raise PacsError(f"it answers C-ECHO with status {status:04X}H")

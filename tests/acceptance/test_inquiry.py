@@ -1,5 +1,6 @@
 """The size of a series, asked from a PACS: a C-FIND SCP with scripted misbehaviour."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -8,7 +9,9 @@ import pytest
 
 from tests.dicom import make_series, send
 from tests.fixtures.gateway import free_port
+from tests.fixtures.inquiry import series as series_uids
 from tests.fixtures.pacs import answer
+from tests.fixtures.raw_pacs import A_RELEASE_RQ, REJECTED_FOR_NOW, number_of, serve
 from tests.waiting import wait_until
 
 
@@ -118,3 +121,63 @@ def test_a_pacs_that_stalls_does_not_hold_up_the_questions_to_another(make_gatew
         assert time.monotonic() - began < 4
         assert {row["SeriesInstanceUID"] for row in first} == {"1.2.2"}
         wait_until(lambda: len(rows(metadata=True)) == 4, "the metadata of the other")
+
+
+def counts_by_series(rows, count):
+    """Return NumberOfSeriesRelatedInstances by SeriesInstanceUID, when `count` series are wholly registered."""
+    wait_until(lambda: len(rows(metadata=True)) == 2 * count, "all metadata", 60)
+    found = [row for row in rows(metadata=True) if row["ProtocolName"] == "NumberOfSeriesRelatedInstances"]
+    return {row["SeriesInstanceUID"]: row["SeriesDescription"] for row in found}
+
+
+def send_series(gateway, tmp_path, count):
+    paths = [path for uid in series_uids(count) for path in make_series(tmp_path / uid, 1, uid)]
+    assert {status.Status for status in send(gateway.port, paths)} == {0}
+
+
+def test_one_answer_without_a_number_spoils_nothing_for_the_other_series_of_a_study(make_gateway, rows, tmp_path, pacs):
+    def script(event):
+        number = number_of(event.identifier)
+        return [(0xFF00, answer(event.identifier, None if number == 100 else number))]
+
+    gateway = make_gateway(CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{pacs(script)['port']}")
+    send_series(gateway, tmp_path, 8)
+    numbers = {f"1.2.9.{number}": str(100 + number) for number in range(1, 8)}
+    assert counts_by_series(rows, 8) == {"1.2.9.0": "unknown", **numbers}
+    assert len(gateway.lines("series_size_unknown")) == 1
+
+
+def test_a_pacs_with_one_association_that_it_releases_after_each_answer_gives_all_numbers(
+    make_gateway, rows, tmp_path, raw_pacs
+):
+    turn = threading.Lock()
+
+    def script(pacs, peer, _):
+        if not turn.acquire(blocking=False):
+            peer.read_pdu()
+            peer.send(REJECTED_FOR_NOW)
+            return
+        with contextlib.ExitStack() as stack:
+            stack.callback(turn.release)
+            serve(pacs, peer, until=1)
+            peer.send(A_RELEASE_RQ)
+            peer.wait_for_the_end()
+
+    pacs = raw_pacs(script)
+    gateway = make_gateway(CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{pacs.port}", CHRIS_PACS_TIMEOUT_SECONDS="60")
+    send_series(gateway, tmp_path, 8)
+    assert counts_by_series(rows, 8) == {f"1.2.9.{number}": str(100 + number) for number in range(8)}
+    assert not gateway.lines("series_size_unknown")
+
+
+def test_check_tells_of_a_pacs_that_stalls(make_gateway, raw_pacs):
+    pacs = raw_pacs(lambda pacs, peer, _: (peer.send(b"\x02\x00\x00\x00\x01"), peer.wait_for_the_end()))
+    gateway = make_gateway(start=False, CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{pacs.port}")
+    assert "it does not answer the request of an association" in gateway.run("check").stdout
+
+
+def test_check_tells_why_a_pacs_rejects_us(make_gateway, raw_pacs):
+    rejected = bytes((3, 0, 0, 0, 0, 4, 0, 1, 1, 3))
+    pacs = raw_pacs(lambda pacs, peer, _: (peer.read_pdu(), peer.send(rejected), peer.wait_for_the_end()))
+    gateway = make_gateway(start=False, CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{pacs.port}")
+    assert "Calling AE title not recognised" in gateway.run("check").stdout
