@@ -7,6 +7,7 @@ OxidicomError
  ├── ProtocolError             a peer broke PS3.8 or PS3.7; the association is aborted
  ├── DatasetError              one instance cannot be taken; the association goes on
  ├── DatabaseUnavailableError  CUBE's database cannot be used at present; work waits in the spool
+ │    └── NotMigratedError     it has no tables for PACS files
  ├── RowRefusedError           the database refuses one row; it is set aside
  └── OperationError            a command of the operator cannot do its work
 
@@ -62,6 +63,10 @@ class DatasetError(OxidicomError):
 
 class DatabaseUnavailableError(OxidicomError):
     """CUBE's database cannot be used at present. The message is the reason that is shown; nothing is lost."""
+
+
+class NotMigratedError(DatabaseUnavailableError):
+    """The database has no tables for PACS files: CUBE has not migrated it yet, or it is another one."""
 
 
 class RowRefusedError(OxidicomError):

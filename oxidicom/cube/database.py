@@ -24,7 +24,7 @@ from oxidicom.cube.faults import (
     refuses_row,
 )
 from oxidicom.cube.registrar import Registrar, registrar_for
-from oxidicom.errors import DatabaseUnavailableError, RowRefusedError
+from oxidicom.errors import DatabaseUnavailableError, NotMigratedError, RowRefusedError
 from oxidicom.records import PacsFile, SeriesIdentity
 
 _Connection = psycopg.Connection[Any]
@@ -106,6 +106,17 @@ class Database:
         with self._reading() as (registrar, _):
             return registrar.generation
 
+    def has_files(self) -> bool:
+        """Tell whether any PACS file is registered; none is when CUBE has not made its tables yet.
+
+        Raise DatabaseUnavailableError when it cannot be told.
+        """
+        try:
+            with self._reading() as (registrar, connection):
+                return registrar.any_file(connection)
+        except NotMigratedError:
+            return False
+
     def names_below(self, directory: str, after: str, most: int) -> list[str]:
         """Return up to `most` names below `directory` that come after `after`, in the order of their bytes.
 
@@ -133,7 +144,7 @@ class Database:
     def _reading(self) -> Iterator[tuple[Registrar, _Connection]]:
         try:
             with self._connection() as connection, connection.transaction():
-                yield self._registrar_for(connection), connection
+                yield registrar_for(connection), connection  # looked for anew: reads are rare, and CUBE may migrate
         except psycopg.Error as error:
             raise DatabaseUnavailableError(outage_reason(error)) from error
 

@@ -38,6 +38,8 @@ ON CONFLICT (fname) DO NOTHING
 RETURNING fname
 """
 
+_ANY_FILE = "SELECT EXISTS (SELECT FROM pacsfiles_pacsfile)"
+
 # The operators between tildes compare byte by byte, whatever the locale of the database, as its index for LIKE does.
 _NAMES = """
 SELECT fname FROM pacsfiles_pacsfile WHERE fname ~>~ %s AND fname ~<~ %s ORDER BY fname USING ~<~ LIMIT %s
@@ -81,6 +83,10 @@ class FlatRegistrar:
             return self._pacs
         connection.execute(_ADD_PACS, [[identifier for identifier in wanted if identifier not in known]])
         return dict(connection.execute(_KNOWN_PACS, [wanted]).fetchall())
+
+    def any_file(self, connection: psycopg.Connection[Any]) -> bool:
+        """Tell whether there is any row of a file."""
+        return connection.execute(_ANY_FILE).fetchone() == (True,)
 
     def names_below(self, connection: psycopg.Connection[Any], directory: str, after: str, most: int) -> list[str]:
         """Return up to `most` names below `directory` that come after `after`, in the order of their bytes."""

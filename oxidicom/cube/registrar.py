@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import psycopg
 
 from oxidicom.cube.flat import FlatRegistrar
-from oxidicom.errors import DatabaseUnavailableError
+from oxidicom.errors import DatabaseUnavailableError, NotMigratedError
 from oxidicom.records import PacsFile, SeriesIdentity
 
 Connection = psycopg.Connection[Any]
@@ -24,6 +24,9 @@ class Registrar(Protocol):
         be in pipeline mode.
         """
 
+    def any_file(self, connection: Connection) -> bool:
+        """Tell whether there is any row of a file."""
+
     def names_below(self, connection: Connection, directory: str, after: str, most: int) -> list[str]:
         """Return up to `most` names below `directory` that come after `after`, in the order of their bytes."""
 
@@ -37,25 +40,30 @@ class Registrar(Protocol):
         """Return the different series that have names below `directory`; no more than two of them."""
 
 
-_FLAT = """
-SELECT EXISTS (SELECT FROM information_schema.columns
-               WHERE table_name = 'pacsfiles_pacsfile' AND column_name = 'PatientID'
-                 AND table_schema = ANY (current_schemas(false))),
-       EXISTS (SELECT FROM information_schema.tables
-               WHERE table_name = 'pacsfiles_pacsseries' AND table_schema = ANY (current_schemas(false)))
+# The catalog itself, for information_schema hides what a user has no rights to: that is another fault than no table.
+_GENERATION = """
+SELECT to_regclass('pacsfiles_pacsfile') IS NOT NULL,
+       to_regclass('pacsfiles_pacsseries') IS NOT NULL,
+       EXISTS (SELECT FROM pg_attribute
+               WHERE attrelid = to_regclass('pacsfiles_pacsfile') AND attname = 'PatientID' AND NOT attisdropped)
 """
 
 
 def registrar_for(connection: Connection) -> Registrar:
-    """Return the registrar for the schema that `connection` sees. Raise DatabaseUnavailableError when there is none."""
-    flat, folders = connection.execute(_FLAT).fetchone() or (False, False)
-    if folders:
+    """Return the registrar for the schema that `connection` sees.
+
+    Raise NotMigratedError when there are no tables, DatabaseUnavailableError when they are those of another generation.
+    """
+    has_table, has_folders, is_flat = connection.execute(_GENERATION).fetchone() or (False, False, False)
+    if has_folders:
         raise DatabaseUnavailableError(
             "its schema is that of CUBE 6 or later (folders), which this version cannot write yet"
         )
-    if not flat:
-        raise DatabaseUnavailableError(
+    if not has_table:
+        raise NotMigratedError(
             "it has no tables for PACS files; CUBE may still be migrating, or this is another database, "
             "or its user may not see them"
         )
+    if not is_flat:
+        raise DatabaseUnavailableError("its table of PACS files is not that of CUBE 3.5 to 5.2")
     return FlatRegistrar()

@@ -41,6 +41,10 @@ def execute(conninfo, statement):
         connection.execute(statement)
 
 
+def database_name(conninfo):
+    return psycopg.conninfo.conninfo_to_dict(conninfo)["dbname"]
+
+
 def test_a_row_has_every_value(cube, rows):
     full = file(
         patient_name="Wang^小東=x",
@@ -257,21 +261,62 @@ def test_the_folders_generation_is_told_apart(cube, database):
         cube.generation()
 
 
-def test_a_user_that_may_not_write_is_told_which_rights_are_missing(cube, database):
-    name = f"u{psycopg.conninfo.conninfo_to_dict(database)['dbname']}"
-    execute(database, f"CREATE ROLE {name} LOGIN PASSWORD 'p'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
+@pytest.fixture
+def as_stranger(database):
+    """The database as another user has it, who has no rights."""
     plain = psycopg.conninfo.conninfo_to_dict(database)
+    name = f"u{plain['dbname']}"
+    execute(database, f"CREATE ROLE {name} LOGIN PASSWORD 'p'")
     other = Database(psycopg.conninfo.make_conninfo(**{**plain, "user": name, "password": "p"}), max_connections=1)
-    with pytest.raises(DatabaseUnavailableError, match="grant SELECT and INSERT"):
-        other.register([file()])
+    yield other
     other.close()
     execute(database, f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def test_a_user_that_may_not_write_is_told_which_rights_are_missing(cube, database, as_stranger):
+    execute(database, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO u{database_name(database)}")
+    with pytest.raises(DatabaseUnavailableError, match="grant SELECT and INSERT"):
+        as_stranger.register([file()])
 
 
 def test_a_connection_string_that_is_none_is_refused_without_being_shown():
     with pytest.raises(DatabaseUnavailableError, match="no libpq connection string") as raised:
         Database("secret=1 nonsense", max_connections=1)
     assert "secret" not in str(raised.value)
+
+
+# -- is anything registered ----------------------------------------------------------------------------------------
+
+
+def test_a_database_has_files_when_one_is_registered(cube):
+    assert cube.has_files() is False
+    cube.register([file()])
+    assert cube.has_files() is True
+
+
+def test_a_database_without_tables_has_no_files_also_when_it_had_some_before(cube, database):
+    cube.register([file()])
+    execute(database, "DROP TABLE pacsfiles_pacsfile, pacsfiles_pacs CASCADE")
+    assert cube.has_files() is False
+
+
+def test_a_database_that_cannot_be_asked_does_not_say_that_it_has_no_files(cube, database):
+    execute(database, "CREATE TABLE pacsfiles_pacsseries (id int)")
+    with pytest.raises(DatabaseUnavailableError, match="CUBE 6 or later"):
+        cube.has_files()
+    execute(database, "DROP TABLE pacsfiles_pacsseries; DROP TABLE pacsfiles_pacsfile")
+    execute(database, "CREATE TABLE pacsfiles_pacsfile (id int)")
+    with pytest.raises(DatabaseUnavailableError, match="not that of CUBE"):
+        cube.has_files()
+    away = Database("host=127.0.0.1 port=1 dbname=x", max_connections=1)
+    with pytest.raises(DatabaseUnavailableError, match="refuses connections"):
+        away.has_files()
+    away.close()
+
+
+def test_a_user_without_rights_does_not_say_that_there_are_no_files(database, as_stranger):
+    with pytest.raises(DatabaseUnavailableError, match="grant SELECT"):
+        as_stranger.has_files()
 
 
 # -- looking names up ----------------------------------------------------------------------------------------------
