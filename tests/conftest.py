@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.fixtures.pacs",
     "tests.fixtures.strace",
     "tests.fixtures.collector",
+    "tests.fixtures.pgbouncer",
 ]
 
 _PROGRAMS = {
@@ -21,6 +22,7 @@ _PROGRAMS = {
     "strace": ("strace", "strace"),
     "haproxy": ("haproxy", "haproxy"),
     "openssl": ("openssl", "openssl"),
+    "pgbouncer": ("pgbouncer", "pgbouncer"),
     "systemd": ("systemd-analyze", "systemd"),
 }
 

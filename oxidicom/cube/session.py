@@ -35,11 +35,13 @@ _PREPARE_THRESHOLD = 5
 _CANCEL_SECONDS = 2.0
 _POOLER_BETWEEN = "SELECT pg_backend_pid() <> %s"
 
-# Only for this transaction, so that a pooler hands nothing on; by no start-up option, which poolers refuse. The last
-# one came with PostgreSQL 14, which has it on Linux only.
+# Only for this transaction, so that a pooler hands nothing on; by no start-up option, which poolers refuse. The
+# keep-alives end a transaction, with its locks, of which the rest was swallowed on its way: usually after 2 h. The last
+# limit came with PostgreSQL 14, which has it on Linux only.
 _SET_LIMITS = """
 SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),
-       set_config('idle_in_transaction_session_timeout', %s, true),
+       set_config('tcp_keepalives_idle', '30', true), set_config('tcp_keepalives_interval', '10', true),
+       set_config('tcp_keepalives_count', '3', true),
        CASE WHEN current_setting('client_connection_check_interval', true) IS NOT NULL
                  AND strpos(version(), 'linux') > 0
             THEN set_config('client_connection_check_interval', %s, true) END
@@ -54,8 +56,6 @@ class TimeLimits(NamedTuple):
     statement_seconds: float = 25.0
     reading_seconds: float = 600.0
     """Of a statement that only reads: a large table is counted once by `oxidicom reconcile`."""
-    idle_seconds: float = 25.0
-    """Then a transaction is void of which nothing more comes: its packets are swallowed."""
     check_seconds: float = 5.0
     """So often the server looks whether we are still there."""
 
@@ -187,10 +187,7 @@ class Session:
     def _limits_of(self, reading: bool) -> list[str]:
         limits = self._limits
         statement_seconds = limits.reading_seconds if reading else limits.statement_seconds
-        return [
-            f"{seconds * 1000:.0f}"
-            for seconds in (limits.lock_seconds, statement_seconds, limits.idle_seconds, limits.check_seconds)
-        ]
+        return [f"{seconds * 1000:.0f}" for seconds in (limits.lock_seconds, statement_seconds, limits.check_seconds)]
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 
-import msgspec
 import psycopg
 import pytest
 
@@ -14,35 +13,8 @@ from oxidicom.cube import flat
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import register_isolating
 from oxidicom.errors import DatabaseUnavailableError, RowRefusedError
-from oxidicom.records import PacsFile, SharedColumns
+from tests.integration.cube.cube_rows import DATE, backends, counts, database_name, execute, file
 from tests.waiting import wait_until
-
-DATE = datetime.date(2020, 2, 29)
-
-
-def file(number=1, **values):
-    fname = values.pop("fname", f"SERVICES/PACS/A/{number:05}.dcm")
-    return PacsFile(fname, msgspec.structs.replace(SharedColumns("A", "P", DATE, "1.2", "1.2.3"), **values))
-
-
-@pytest.fixture
-def cube(database):
-    made = Database(database)
-    yield made
-    made.close()
-
-
-def counts(registered):
-    return len(registered.new), registered.known
-
-
-def execute(conninfo, statement):
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute(statement)
-
-
-def database_name(conninfo):
-    return psycopg.conninfo.conninfo_to_dict(conninfo)["dbname"]
 
 
 def test_a_row_has_every_value(cube, rows):
@@ -120,15 +92,6 @@ def test_one_bad_row_costs_one_row(bad, cube, rows):
     assert len(rows()) == 19
     assert len(rows(metadata=True)) == 1
     assert "x" * 101 not in str(outcome.refused[0][1])
-
-
-def backends(conninfo):
-    """Number of connections that the pool has made so far, by the pids of their servers."""
-    with psycopg.connect(conninfo) as connection:
-        found = connection.execute(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = 'oxidicom' AND datname = current_database()"
-        )
-        return {pid for (pid,) in found}
 
 
 def test_a_refused_row_costs_no_connection(cube, database, rows):
