@@ -120,6 +120,8 @@ def outage_reason(error: Exception) -> str:
     if state:
         assert isinstance(error, psycopg.Error)
         return f"{_sentence(error, state)} (SQLSTATE {state})"
+    if isinstance(error, (OSError, MemoryError)):
+        return f"this machine lacks something: {getattr(error, 'strerror', None) or 'memory'}"
     text = " ".join(str(error).split())
     for sign, reason in _SIGNS:
         if sign in text:
@@ -157,6 +159,7 @@ def _is_id_taken(error: psycopg.Error) -> bool:
 
 # What libpq says without a SQLSTATE. Its whole text is not passed on: it may quote the connection string.
 _SIGNS = (
+    ("Too many open files", "this machine lacks something: Too many open files"),
     ("Connection refused", "it refuses connections: is it running, and are host and port right?"),
     ("timeout", "it does not answer"),
     ("timed out", "it does not answer"),

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from oxidicom.cube.faults import leaves_connection_sound
+from oxidicom.cube.faults import leaves_connection_sound, outage_reason
 from oxidicom.cube.registrar import Registrar, registrar_for
 from oxidicom.errors import DatabaseUnavailableError
 
@@ -102,8 +102,12 @@ class Session:
 
     def open(self) -> None:
         """Connect, unless there is a connection. Raise psycopg.Error or DatabaseUnavailableError."""
-        if self._link is None:
-            self._link = self._connect()
+        try:
+            self._link = self._link or self._connect()
+        except (psycopg.Error, DatabaseUnavailableError):
+            raise
+        except Exception as error:  # whatever it is, no row has to do with it
+            raise DatabaseUnavailableError(outage_reason(error)) from error
 
     def close(self) -> None:
         """Give the connection up, and all that is known of the database with it."""
@@ -120,7 +124,7 @@ class Session:
     def transaction(self, *, reading: bool = False) -> Iterator[tuple[Registrar, _Connection]]:
         """Give a transaction within its time limits, whose statements go out together.
 
-        Raise psycopg.Error, and DatabaseUnavailableError when the schema is not one that can be used. A connection that
+        Raise psycopg.Error, and DatabaseUnavailableError when it cannot be used for another reason. A connection that
         may not be sound any more is given up.
         """
         self.open()
@@ -130,6 +134,9 @@ class Session:
             with self._interruptible(connection), _in_one_round_trip(connection):
                 connection.execute(_SET_LIMITS, self._limits_of(reading), prepare=True)
                 yield registrar, connection
+        except (OSError, MemoryError) as error:  # this machine lacks something, no row does
+            self.close()
+            raise DatabaseUnavailableError(outage_reason(error)) from error
         except BaseException as error:
             if not leaves_connection_sound(error):
                 self.close()

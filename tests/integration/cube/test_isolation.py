@@ -1,8 +1,11 @@
 """A bug of ours or of the client library costs the row that meets it."""
 
+import os
+import resource
+
 import pytest
 
-from oxidicom.cube import flat
+from oxidicom.cube import flat, session
 from oxidicom.cube.isolation import register_isolating
 from oxidicom.errors import DatabaseUnavailableError
 from tests.integration.cube.cube_rows import file
@@ -55,6 +58,30 @@ def test_a_refused_row_is_told_from_a_failed_one(cube):
     outcome = register_isolating(cube, [file(1, patient_id=Poison("P")), file(2, patient_id="x" * 101)], [])
     assert [row.fname for row, _ in outcome.failed] == [file(1).fname]
     assert [row.fname for row, _ in outcome.refused] == [file(2).fname]
+
+
+def test_an_unexpected_exception_before_any_row_was_touched_is_no_fault_of_a_row(monkeypatch, cube):
+    def stumble(_):
+        raise KeyError("secret")
+
+    monkeypatch.setattr(session, "registrar_for", stumble)
+    with pytest.raises(DatabaseUnavailableError, match="KeyError") as raised:
+        register_isolating(cube, [file(1), file(2)], [])
+    assert "secret" not in str(raised.value)
+
+
+def test_a_machine_without_descriptors_is_no_fault_of_a_row(cube, rows):
+    cube.register([file(1)])
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, usual[1]))
+    try:
+        with pytest.raises(DatabaseUnavailableError, match="Too many open files"):
+            register_isolating(cube, [file(2), file(3)], [])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+    assert len(register_isolating(cube, [file(2), file(3)], []).new) == 2
 
 
 def test_a_database_that_goes_away_meanwhile_is_no_fault_of_a_row(monkeypatch, cube, database):
