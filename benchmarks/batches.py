@@ -21,7 +21,7 @@ _ROWS_PER_SERIES = 500
 def measure_batches(round_number: int, workload: str, rows: int, server: DatabaseServer) -> Measurement:
     """Register as the registration worker does, in transactions of `rows`, for 1.5 s or 40,000 rows."""
     with server.fresh() as fresh:
-        database = Database(fresh.conninfo, max_connections=1)
+        database = Database(fresh.conninfo)
         database.register(_files(0, 1))
         settle()
         fetch_memory()

@@ -62,7 +62,14 @@ class DatasetError(OxidicomError):
 
 
 class DatabaseUnavailableError(OxidicomError):
-    """CUBE's database cannot be used at present. The message is the reason that is shown; nothing is lost."""
+    """CUBE's database cannot be used at present. The message is the reason that is shown; nothing is lost.
+
+    `has_waited`: it was waited for there, so that it may be tried again at once.
+    """
+
+    def __init__(self, message: str, *, has_waited: bool = False) -> None:
+        super().__init__(message)
+        self.has_waited = has_waited
 
 
 class NotMigratedError(DatabaseUnavailableError):

@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.fixtures.inquiry",
     "tests.fixtures.strace",
     "tests.fixtures.collector",
+    "tests.fixtures.pgbouncer",
 ]
 
 _PROGRAMS = {
@@ -24,6 +25,7 @@ _PROGRAMS = {
     "strace": ("strace", "strace"),
     "haproxy": ("haproxy", "haproxy"),
     "openssl": ("openssl", "openssl"),
+    "pgbouncer": ("pgbouncer", "pgbouncer"),
     "systemd": ("systemd-analyze", "systemd"),
 }
 

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import itertools
+from collections.abc import Collection
 
 from oxidicom.records import COMMITTED_COUNT_KEY
 from workers.messages import Instance, NoteStored
@@ -31,6 +32,13 @@ class Batch:
     def entries(self) -> list[Instance | NoteStored]:
         """Everything in it."""
         return [*self.instances, *self.notes]
+
+    def without(self, fnames: Collection[str]) -> "Batch":
+        """Return the batch without the rows of these names."""
+        return Batch(
+            [instance for instance in self.instances if instance.file.fname not in fnames],
+            [note for note in self.notes if note.file.fname not in fnames],
+        )
 
     def __bool__(self) -> bool:
         return bool(self.instances or self.notes)

@@ -25,7 +25,7 @@ from workers.closing import ClosingAccounts
 from workers.facts import BatchRegistered
 from workers.finishing import Finishing
 from workers.messages import Instance, InstancesStored, NoteStored, ProcessDied
-from workers.process import Backoff
+from workers.process import Backoff, place_of
 from workers.registration_rescan import RegistrationRescan
 from workers.scoreboard import Counter, Histogram, Phase, Slot, State
 from workers.shared import Shared
@@ -37,6 +37,9 @@ _MOST_SHARES = 500
 """Associations in one fact, so that it fits a message."""
 _TRANSACTION_SECONDS = 30.0
 """A transaction that takes longer hangs: the connection swallows packets. It is cut."""
+
+_TRIES = 3
+"""So often a row may meet an unexpected exception before it is set aside."""
 
 _Entry = Instance | NoteStored
 
@@ -55,16 +58,18 @@ class RegistrationWorker:
         self._flight_began = 0.0
         self._backoff = Backoff(0.25, 5.0)
         self._degraded: str | None = None
+        self._tries: collections.Counter[str] = collections.Counter()
+        """By the names of the rows: how often each met an unexpected exception."""
         self._accounts = ClosingAccounts(slot)
         self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
         self._finishing = Finishing(shared, self._pending, self._accounts)
         self._rescan = RegistrationRescan(shared, slot, self._pending, self._finishing, self._asides)
 
     def boot(self) -> None:
-        """Make the connection pool, which nobody waits for, and the thread that uses it."""
+        """Make the thread that uses the database, and let it connect, for which nobody waits."""
         self._database = Database(self._shared.db_connection, max_connections=self._shared.settings.db_pool)
-        self._database.open()
         self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="register")
+        self._thread.submit(self._database.open)
         self._landed = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def run(self) -> None:
@@ -121,11 +126,16 @@ class RegistrationWorker:
             return False
         return self._degraded is not None or not (self._startable or self._rescan.is_behind)
 
+    @property
+    def _gives_up(self) -> bool:
+        """The gateway ends while the database takes nothing."""
+        return self._degraded is not None and self._shared.scoreboard.phase >= Phase.FLUSHING_REGISTRATION
+
     # -- one batch ---------------------------------------------------------------------------------------------
 
     def _take_off(self) -> None:
         """Send the next batch to the database, unless one is under way or the back-off is not over."""
-        if self._flight is not None or self._backoff.due_seconds > 0:
+        if self._flight is not None or self._backoff.due_seconds > 0 or self._gives_up:
             return
         batch = self._pending.next_batch()
         batch.notes += self._finishing.ready(self._pending.ends(), batch)
@@ -149,22 +159,29 @@ class RegistrationWorker:
         try:
             outcome = flight.result()
         except DatabaseUnavailableError as error:
-            self._unavailable(str(error))
+            self._unavailable(error)
             return
         self._available()
+        if outcome.failed:
+            self._backoff.failed()
         self._clear(self._batch, outcome)
 
     def _clear(self, batch: Batch, outcome: Isolated) -> None:
-        """The batch is committed: its entries leave the spool, and those that the database refused are set aside."""
+        """The batch is committed: its entries leave the spool, but for those of rows that could not be registered."""
+        aside: dict[str, tuple[str, Exception]] = {
+            file.fname: (f"its row was refused: {error}", error) for file, error in outcome.refused
+        }
+        if outcome.failed:
+            aside |= self._failed_too_often({file.fname: error for file, error in outcome.failed})
+            waiting = {file.fname for file, _ in outcome.failed} - aside.keys()
+            batch = batch.without(waiting | {file.fname for file in outcome.postponed})
         self._measure(batch, outcome)
-        refused = {file.fname: error for file, error in outcome.refused}
         new = set(outcome.new)
         with OpenDirectories(self._spool) as directories:
             for message in batch.entries:
                 fname = message.file.fname
-                if refused and (error := refused.get(fname)):
-                    reason = f"its row was refused: {error}"
-                    self._asides.set_aside(message.association, message.name, STORED, reason, fname)
+                if aside and fname in aside:
+                    self._set_aside(message, *aside[fname])
                     continue
                 if fname in new:
                     new.remove(fname)
@@ -176,6 +193,28 @@ class RegistrationWorker:
         self._slot.add(Counter.ROWS_KNOWN, outcome.known)
         for association in {note.association for note in batch.notes}:
             self._finishing.remove_if_finished(association)
+
+    def _failed_too_often(self, failed: dict[str, Exception]) -> dict[str, tuple[str, Exception]]:
+        """Count a try of each of these rows. Return those that have none left, with the reason and the exception."""
+        too_often = {}
+        for fname, error in failed.items():
+            self._tries[fname] += 1
+            trouble = f"unexpected {type(error).__name__} in {place_of(error)}"
+            if self._tries[fname] >= _TRIES:
+                del self._tries[fname]
+                too_often[fname] = (f"its row could not be registered in {_TRIES} tries: {trouble}", error)
+            elif self._tries[fname] == 1:
+                logger.warning(
+                    "A row could not be registered: {trouble}; it is tried again, {tries} times in all, then set aside",
+                    trouble=trouble,
+                    tries=_TRIES,
+                    action="row_failed",
+                )
+        return too_often
+
+    def _set_aside(self, message: _Entry, reason: str, error: Exception) -> None:
+        """Set one entry aside for what `error` says."""
+        self._asides.set_aside(message.association, message.name, STORED, reason, message.file.fname, error)
 
     def _measure(self, batch: Batch, outcome: Isolated) -> None:
         """Measure the batch and its lag, and tell the observer of it."""
@@ -216,8 +255,12 @@ class RegistrationWorker:
 
     # -- degraded ----------------------------------------------------------------------------------------------
 
-    def _unavailable(self, reason: str) -> None:
-        self._backoff.failed()
+    def _unavailable(self, error: DatabaseUnavailableError) -> None:
+        reason = str(error)
+        if error.has_waited:
+            self._backoff.succeeded()
+        else:
+            self._backoff.failed()
         self._slot.set(Counter.DATABASE_UP, 0)
         if reason != self._degraded:
             self._degraded = reason

@@ -128,7 +128,7 @@ class Steward:
         """Return whether the database knows PACS files; None when it cannot be asked."""
         if time.monotonic() < self._ask_due:
             return self._has_files
-        database = Database(self._shared.db_connection, max_connections=1)
+        database = Database(self._shared.db_connection)
         try:
             self._has_files = database.has_files()
         except DatabaseUnavailableError:

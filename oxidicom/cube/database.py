@@ -1,46 +1,32 @@
-"""CUBE's database as the gateway uses it: a pool of connections, and one transaction for each batch.
+"""CUBE's database as the gateway uses it: one transaction for each batch, tried again where that may help.
 
-Made after the fork, for libpq's connections do not survive one. It may be used from one thread and interrupted from
-another.
+It may be used from one thread and interrupted from another.
 """
 
 import contextlib
-import logging
-import os
-import socket
-import time
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
-from psycopg_pool import ConnectionPool, PoolTimeout
 
 from oxidicom.cube.faults import (
+    UNSENDABLE,
     can_be_tried_again,
-    is_foreign_key,
+    is_of_pooler,
+    may_be_outdated,
     outage_reason,
     refusal_reason,
     refuses_row,
+    waited_for_lock,
 )
-from oxidicom.cube.registrar import Registrar, registrar_for
+from oxidicom.cube.registrar import Connection, Registrar, registrar_for
+from oxidicom.cube.session import USUAL_LIMITS, Session, TimeLimits
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError, RowRefusedError
 from oxidicom.records import PacsFile, SeriesIdentity
 
-_Connection = psycopg.Connection[Any]
-
 _TRIES = 5
-_POOL_SECONDS = 6.0
-_TRUSTED_SECONDS = 1.0
-"""A connection that worked so recently is not asked whether it still does."""
-_DEFAULTS = {
-    "application_name": "oxidicom",
-    "connect_timeout": 5,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,  # milliseconds
-}
+
+_Answer = TypeVar("_Answer")
 
 
 class Registered(NamedTuple):
@@ -52,59 +38,39 @@ class Registered(NamedTuple):
     """Rows that were there already, or twice in the batch; they stay as they are."""
 
 
-class _InUse(NamedTuple):
-    connection: _Connection
-    since: float
-    """On the monotonic clock."""
-
-
 class Database:
-    """Registers files. Nothing is opened before `open` or the first use."""
+    """Registers files, over one connection. Nothing is opened before `open` or the first use."""
 
-    def __init__(self, conninfo: str, *, max_connections: int) -> None:
+    def __init__(self, conninfo: str, limits: TimeLimits = USUAL_LIMITS, *, max_connections: int = 1) -> None:
         """`conninfo` is a libpq connection string or URL. Raise DatabaseUnavailableError when it cannot be parsed."""
-        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # what it says reaches the user through us
-        try:
-            parameters = {**_DEFAULTS, **conninfo_to_dict(conninfo)}
-        except psycopg.Error as error:
-            raise DatabaseUnavailableError("CHRIS_DB_CONNECTION is no libpq connection string or URL") from error
-        self._parameters: dict[str, Any] = parameters
-        self._max_connections = max_connections
-        self._pool: ConnectionPool[_Connection] | None = None
-        self._registrar: Registrar | None = None
-        self._in_use: _InUse | None = None
-        self._worked = -_TRUSTED_SECONDS
-        """When a connection worked last, on the monotonic clock."""
+        self._session = Session(conninfo, limits, max_connections)
 
     def open(self) -> None:
-        """Begin to connect, in the background and as often as it takes: so the first rows need not wait for it."""
-        self._open_pool()
+        """Connect, so that the first rows need not wait for it. What is in the way is told at the first use."""
+        with contextlib.suppress(psycopg.Error, DatabaseUnavailableError):
+            self._session.open()
 
     def register(self, files: Sequence[PacsFile], metadata: Sequence[PacsFile] = ()) -> Registered:
         """Insert `files`, then `metadata` in the order given, and COMMIT: all or nothing.
 
         Raise DatabaseUnavailableError when the database cannot be used at present, RowRefusedError when a row is
-        refused for what it holds. In both cases nothing was registered, or it may be registered again.
+        refused for what it holds. In both cases nothing was registered, or it may be registered again. Any other
+        exception is a bug of ours or of the client library, about which the same holds.
         """
         for tries_left in reversed(range(_TRIES)):
-            unchecked = self._worked_just_now
+            is_old = self._session.is_open
             try:
                 return self._register(files, metadata)
             except psycopg.Error as error:
-                lost = unchecked and isinstance(error, psycopg.OperationalError)
-                if tries_left and (lost or can_be_tried_again(error) or is_foreign_key(error)):
-                    self._forget()
-                elif refuses_row(error):
-                    raise RowRefusedError(refusal_reason(error), error.sqlstate) from error
-                else:
-                    self._forget()
-                    raise DatabaseUnavailableError(outage_reason(error)) from error
+                if not (tries_left and (can_be_tried_again(error) or self._is_otherwise_next_time(error, is_old))):
+                    raise _meaning(error) from error
+            except UNSENDABLE as error:
+                raise RowRefusedError(refusal_reason(error)) from error
         raise AssertionError("the last try returns or raises")
 
     def generation(self) -> str:
         """Return the name of the generation of the schema. Raise DatabaseUnavailableError."""
-        with self._reading() as (registrar, _):
-            return registrar.generation
+        return self._read(lambda registrar, _: registrar.generation)
 
     def has_files(self) -> bool:
         """Tell whether any PACS file is registered; none is when CUBE has not made its tables yet.
@@ -112,8 +78,7 @@ class Database:
         Raise DatabaseUnavailableError when it cannot be told.
         """
         try:
-            with self._reading() as (registrar, connection):
-                return registrar.any_file(connection)
+            return self._read(lambda registrar, connection: registrar.any_file(connection))
         except NotMigratedError:
             return False
 
@@ -122,123 +87,53 @@ class Database:
 
         So all of them can be gone through in short transactions. Raise DatabaseUnavailableError.
         """
-        with self._reading() as (registrar, connection):
-            return registrar.names_below(connection, directory, after, most)
+        return self._read(lambda registrar, connection: registrar.names_below(connection, directory, after, most))
 
     def count_below(self, directory: str) -> int:
         """Return the number of names below `directory`. Raise DatabaseUnavailableError."""
-        with self._reading() as (registrar, connection):
-            return registrar.count_below(connection, directory)
+        return self._read(lambda registrar, connection: registrar.count_below(connection, directory))
 
     def known(self, names: Sequence[str]) -> set[str]:
         """Return those of `names` that are registered. Raise DatabaseUnavailableError."""
-        with self._reading() as (registrar, connection):
-            return registrar.known(connection, names)
+        return self._read(lambda registrar, connection: registrar.known(connection, names))
 
     def series_below(self, directory: str) -> list[SeriesIdentity]:
         """Return the different series below `directory`, two at most. Raise DatabaseUnavailableError."""
-        with self._reading() as (registrar, connection):
-            return registrar.series_below(connection, directory)
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[tuple[Registrar, _Connection]]:
-        try:
-            with self._connection() as connection, connection.transaction():
-                yield registrar_for(connection), connection  # looked for anew: reads are rare, and CUBE may migrate
-        except psycopg.Error as error:
-            raise DatabaseUnavailableError(outage_reason(error)) from error
+        return self._read(lambda registrar, connection: registrar.series_below(connection, directory))
 
     def interrupt(self, after_seconds: float) -> None:
-        """End a transaction that hangs for so long already, on a peer that swallows packets.
-
-        It raises an OperationalError in the thread that waits for it. May be called from another thread at any time:
-        it shuts the socket down, which is safe whatever the other thread does with it.
-        """
-        in_use = self._in_use
-        if in_use is None or in_use.connection.closed or time.monotonic() - in_use.since < after_seconds:
-            return
-        with contextlib.suppress(OSError, psycopg.Error):
-            duplicate = socket.socket(fileno=os.dup(in_use.connection.fileno()))
-            with duplicate:
-                duplicate.shutdown(socket.SHUT_RDWR)
+        """End a transaction that takes so long already. May be called from another thread at any time."""
+        self._session.interrupt(after_seconds)
 
     def close(self) -> None:
-        """Close all connections."""
-        pool, self._pool = self._pool, None
-        if pool:
-            pool.close(timeout=1.0)
+        """Close the connection."""
+        self._session.end()
 
     def _register(self, files: Sequence[PacsFile], metadata: Sequence[PacsFile]) -> Registered:
-        try:
-            # All statements go out together and one answer comes back: to wait for each costs as much as what they do.
-            with self._connection() as connection, connection.pipeline(), connection.transaction():
-                registrar = self._registrar_for(connection)
-                batches = [files, *([row] for row in metadata)]
-                added = [registrar.insert(connection, rows) for rows in batches if rows]
-        except (UnicodeError, OverflowError) as error:  # the client library cannot send a value
-            raise RowRefusedError(refusal_reason(error)) from error
+        with self._session.transaction() as (registrar, connection):
+            added = registrar.insert(connection, files, metadata)
         new = [name for cursor in added for (name,) in cursor]
         return Registered(new, len(files) + len(metadata) - len(new))
 
-    def _registrar_for(self, connection: _Connection) -> Registrar:
-        if self._registrar is None:
-            self._registrar = registrar_for(connection)
-        return self._registrar
+    def _read(self, ask: Callable[[Registrar, Connection], _Answer]) -> _Answer:
+        while True:
+            is_old = self._session.is_open
+            try:
+                with self._session.transaction(reading=True) as (_, connection):
+                    return ask(registrar_for(connection), connection)  # looked for anew: CUBE may migrate
+            except psycopg.Error as error:
+                if not self._is_otherwise_next_time(error, is_old):
+                    raise DatabaseUnavailableError(outage_reason(error)) from error
 
-    def _forget(self) -> None:
-        """After any error the database may be another one, or migrated meanwhile: look anew."""
-        self._registrar = None
-        self._worked = -_TRUSTED_SECONDS
+    def _is_otherwise_next_time(self, error: psycopg.Error, is_old: bool) -> bool:
+        """Tell whether a new connection may be without `error`. `is_old`: that one was made for an earlier call."""
+        if is_of_pooler(error) and self._session.may_prepare:
+            self._session.stop_preparing()
+            return True
+        return is_old and may_be_outdated(error)
 
-    @property
-    def _worked_just_now(self) -> bool:
-        return time.monotonic() - self._worked < _TRUSTED_SECONDS
 
-    @contextlib.contextmanager
-    def _connection(self) -> Iterator[_Connection]:
-        """Give a connection that works; one that failed is not kept."""
-        pool = self._open_pool()
-        try:
-            connection = pool.getconn(timeout=_POOL_SECONDS)
-        except PoolTimeout:
-            raise DatabaseUnavailableError(self._reason_of_silence()) from None
-        self._in_use = _InUse(connection, time.monotonic())
-        try:
-            yield connection
-            self._worked = time.monotonic()
-        except psycopg.Error as error:
-            if not refuses_row(error):
-                connection.close()  # the next one finds the new primary, if this one failed over
-            raise
-        finally:
-            self._in_use = None
-            pool.putconn(connection)
-
-    def _open_pool(self) -> "ConnectionPool[_Connection]":
-        if self._pool is None:
-            self._pool = ConnectionPool(
-                kwargs=self._parameters,
-                min_size=1,
-                max_size=self._max_connections,
-                check=self._check,
-                reconnect_timeout=2.0,
-                open=True,
-            )
-        return self._pool
-
-    def _check(self, connection: _Connection) -> None:
-        """Make sure that a connection works before it is used; it may hang, so it can be interrupted here too.
-
-        Not under load: if one that worked a moment ago does not any more, `register` tries again.
-        """
-        self._in_use = _InUse(connection, time.monotonic())
-        if not self._worked_just_now:
-            ConnectionPool.check_connection(connection)
-
-    def _reason_of_silence(self) -> str:
-        """The pool says only that time is over; a connection of its own learns why."""
-        try:
-            psycopg.connect(**self._parameters).close()
-        except psycopg.Error as error:
-            return outage_reason(error)
-        return "it has no connection left within CHRIS_DB_POOL, or it has just come back"
+def _meaning(error: psycopg.Error) -> RowRefusedError | DatabaseUnavailableError:
+    if refuses_row(error):
+        return RowRefusedError(refusal_reason(error), error.sqlstate)
+    return DatabaseUnavailableError(outage_reason(error), has_waited=waited_for_lock(error))

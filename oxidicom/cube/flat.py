@@ -7,12 +7,20 @@ import psycopg
 
 from oxidicom.records import PacsFile, SeriesIdentity, SharedColumns
 
-_KNOWN_PACS = "SELECT identifier, id FROM pacsfiles_pacs WHERE identifier = ANY (%s)"
-
+# No sequence value is taken for what is there: ids are 32-bit in an older CUBE. Sorted for the same reason as files.
 _ADD_PACS = """
-INSERT INTO pacsfiles_pacs (identifier) SELECT unnest(%s::text[]) ON CONFLICT (identifier) DO NOTHING
+INSERT INTO pacsfiles_pacs (identifier)
+SELECT wanted FROM unnest(%b::text[]) AS wanted
+WHERE NOT EXISTS (SELECT FROM pacsfiles_pacs WHERE identifier = wanted)
+ORDER BY wanted COLLATE "C"
+ON CONFLICT (identifier) DO NOTHING
 """
 
+# A PACS is named by its identifier, never by an id that was seen before: ids are others after the tables were emptied
+# or restored. A LEFT JOIN, so that a PACS which is not there is an error (pacs_id is NULL), and never a row that is
+# silently left out: that would count as known, and leave the spool. So it is, too, once the tables of another
+# generation have appeared: CUBE is moving the rows to these.
+#
 # One array for each column, so that the statement is the same for every batch and is prepared once. What rows share is
 # sent and parsed once: for 500 rows of a series that halves the CPU of the client and saves a quarter of the server's.
 # The binary format, since to quote the values of the other one costs as much again as all the rest.
@@ -21,18 +29,20 @@ INSERT INTO pacsfiles_pacsfile (
     creation_date, fname, pacs_id, "PatientID", "PatientName", "StudyInstanceUID", "StudyDescription",
     "SeriesInstanceUID", "SeriesDescription", "PatientAge", "PatientBirthDate", "PatientSex", "Modality",
     "ProtocolName", "StudyDate", "AccessionNumber")
-SELECT now(), fname, pacs_id, patient_id, patient_name, study_instance_uid, study_description,
+SELECT now(), fname, pacs.id, patient_id, patient_name, study_instance_uid, study_description,
     series_instance_uid, series_description, patient_age, patient_birth_date, patient_sex, modality,
     protocol_name, study_date, accession_number
 FROM unnest(%b::text[], %b::integer[]) AS file (fname, shared)
 JOIN unnest(
-    %b::integer[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[],
+    %b::integer[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
     %b::text[], %b::text[], %b::integer[], %b::date[], %b::text[], %b::text[],
     %b::text[], %b::date[], %b::text[]) AS shared (
-    number, pacs_id, patient_id, patient_name, study_instance_uid, study_description,
+    number, pacs_identifier, patient_id, patient_name, study_instance_uid, study_description,
     series_instance_uid, series_description, patient_age, patient_birth_date, patient_sex, modality,
     protocol_name, study_date, accession_number)
 ON shared.number = file.shared
+LEFT JOIN pacsfiles_pacs AS pacs
+ON pacs.identifier = shared.pacs_identifier AND (SELECT to_regclass('pacsfiles_pacsseries') IS NULL)
 ORDER BY fname COLLATE "C"
 ON CONFLICT (fname) DO NOTHING
 RETURNING fname
@@ -60,29 +70,18 @@ class FlatRegistrar:
 
     generation = "flat"
 
-    def __init__(self) -> None:
-        self._pacs: dict[str, int] = {}
+    def insert(
+        self, connection: psycopg.Connection[Any], files: Sequence[PacsFile], metadata: Sequence[PacsFile]
+    ) -> Sequence[Iterable[tuple[str]]]:
+        """Insert `files`, then `metadata` in its order. The names of the new ones can be taken after the transaction.
 
-    def insert(self, connection: psycopg.Connection[Any], files: Sequence[PacsFile]) -> Iterable[tuple[str]]:
-        """Insert `files`. The names of those that are new can be taken when the transaction is over.
-
-        They are inserted in the order of the bytes of `fname`: writers that add the same rows in different orders
+        Files are inserted in the order of the bytes of `fname`: writers that add the same rows in different orders
         deadlock.
         """
-        pacs = self._pacs_ids(connection, {file.columns.pacs_identifier for file in files})
-        return connection.execute(_ADD_FILES, _arrays(files, pacs), prepare=True)
-
-    def _pacs_ids(self, connection: psycopg.Connection[Any], identifiers: set[str]) -> dict[str, int]:
-        """Return the ids of `identifiers`, adding those that are missing. Only ids seen before a COMMIT are kept."""
-        if identifiers <= self._pacs.keys():
-            return self._pacs
-        wanted = sorted(identifiers)
-        known = dict(connection.execute(_KNOWN_PACS, [wanted]).fetchall())
-        if len(known) == len(wanted):
-            self._pacs.update(known)
-            return self._pacs
-        connection.execute(_ADD_PACS, [[identifier for identifier in wanted if identifier not in known]])
-        return dict(connection.execute(_KNOWN_PACS, [wanted]).fetchall())
+        identifiers = {file.columns.pacs_identifier for file in (*files, *metadata)}
+        connection.execute(_ADD_PACS, [list(identifiers)], prepare=True)
+        batches = [files, *([row] for row in metadata)]
+        return [connection.execute(_ADD_FILES, _arrays(rows), prepare=True) for rows in batches if rows]
 
     def any_file(self, connection: psycopg.Connection[Any]) -> bool:
         """Tell whether there is any row of a file."""
@@ -113,14 +112,14 @@ def _range(directory: str) -> tuple[str, str]:
     return f"{directory}/", f"{directory}0"
 
 
-def _arrays(files: Sequence[PacsFile], pacs: dict[str, int]) -> list[list[Any]]:
+def _arrays(files: Sequence[PacsFile]) -> list[list[Any]]:
     """Return names, and for each the number of what it shares with others; then all that is shared, by its number."""
     shared: dict[SharedColumns, int] = {}
     numbers = [shared.setdefault(file.columns, len(shared)) for file in files]
     rows = [
         (
             number,
-            pacs[columns.pacs_identifier],
+            columns.pacs_identifier,
             columns.patient_id,
             columns.patient_name,
             columns.study_instance_uid,

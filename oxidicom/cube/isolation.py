@@ -1,12 +1,12 @@
-"""Isolating the rows that the database refuses, so that everything else of their batch is registered."""
+"""Isolating the rows that cannot be registered, so that everything else of their batch is."""
 
 from collections.abc import Sequence
 
 import msgspec
 
 from oxidicom.cube.database import Database, Registered
-from oxidicom.errors import RowRefusedError
-from oxidicom.records import PacsFile
+from oxidicom.errors import DatabaseUnavailableError, RowRefusedError
+from oxidicom.records import PacsFile, SeriesIdentity
 
 
 class Isolated(msgspec.Struct):
@@ -15,10 +15,14 @@ class Isolated(msgspec.Struct):
     new: list[str] = []
     known: int = 0
     refused: list[tuple[PacsFile, RowRefusedError]] = []
+    failed: list[tuple[PacsFile, Exception]] = []
+    """Rows that met a bug, of ours or of the client library. It is theirs alone: the others went through."""
+    postponed: list[PacsFile] = []
+    """Metadata that was not tried: it is to come after the rows of its series, and one of these failed."""
 
 
 def register_isolating(database: Database, files: Sequence[PacsFile], metadata: Sequence[PacsFile]) -> Isolated:
-    """Register a batch; when a row is refused, bisect until it stands alone and register the rest.
+    """Register a batch; when a row cannot be, bisect until it stands alone and register the rest.
 
     Metadata comes after all DICOM rows are committed or refused. Raise DatabaseUnavailableError: then the whole batch
     is to be registered again, which adds nothing twice.
@@ -26,10 +30,15 @@ def register_isolating(database: Database, files: Sequence[PacsFile], metadata: 
     outcome = Isolated()
     try:
         _count(outcome, database.register(files, metadata))
-    except RowRefusedError:
+    except DatabaseUnavailableError:
+        raise
+    except Exception:  # noqa: BLE001 (whatever a row does, it is found by bisection, and told with that row)
         _bisect(database, files, outcome)
         for row in metadata:
-            _bisect(database, [row], outcome)
+            if any(_series_of(row) == _series_of(failed) for failed, _ in outcome.failed):
+                outcome.postponed.append(row)
+            else:
+                _bisect(database, [row], outcome)
     return outcome
 
 
@@ -38,13 +47,29 @@ def _bisect(database: Database, files: Sequence[PacsFile], outcome: Isolated) ->
         return
     try:
         _count(outcome, database.register(files))
-    except RowRefusedError as error:
+    except DatabaseUnavailableError:
+        raise
+    except Exception as error:  # noqa: BLE001 (told with the row that raises it alone)
         if len(files) == 1:
-            outcome.refused.append((files[0], error))
+            _tell(outcome, files[0], error)
             return
         middle = len(files) // 2
         _bisect(database, files[:middle], outcome)
         _bisect(database, files[middle:], outcome)
+
+
+def _tell(outcome: Isolated, file: PacsFile, error: Exception) -> None:
+    if isinstance(error, RowRefusedError):
+        outcome.refused.append((file, error))
+    else:
+        outcome.failed.append((file, error))
+
+
+def _series_of(file: PacsFile) -> SeriesIdentity:
+    columns = file.columns
+    return SeriesIdentity(
+        columns.patient_id, columns.study_date, columns.study_instance_uid, columns.series_instance_uid
+    )
 
 
 def _count(outcome: Isolated, registered: Registered) -> None:

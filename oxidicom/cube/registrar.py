@@ -13,15 +13,20 @@ Connection = psycopg.Connection[Any]
 
 
 class Registrar(Protocol):
-    """Writes and finds rows inside the transaction of its caller. One for each connection pool: it may keep a cache."""
+    """Writes and finds rows inside the transaction of its caller.
+
+    It remembers nothing of the database. What it takes for granted, the generation itself, its statements check.
+    """
 
     generation: str
 
-    def insert(self, connection: Connection, files: Sequence[PacsFile]) -> Iterable[tuple[str]]:
-        """Insert `files`, of which any may be there already. Raise psycopg.Error.
+    def insert(
+        self, connection: Connection, files: Sequence[PacsFile], metadata: Sequence[PacsFile]
+    ) -> Sequence[Iterable[tuple[str]]]:
+        """Insert `files`, then `metadata` in its order, of which any may be there already. Raise psycopg.Error.
 
         What is returned holds the names of the new ones when the transaction is over, not before: the connection may
-        be in pipeline mode.
+        be in pipeline mode. A row that is not among them is there.
         """
 
     def any_file(self, connection: Connection) -> bool:

@@ -37,7 +37,7 @@ def database_of(settings: Settings) -> Iterator[Database]:
     conninfo = conninfo_of(settings)
     if conninfo is None:
         raise DatabaseUnavailableError("it is embedded, and runs only while the gateway does")
-    database = Database(conninfo, max_connections=1)
+    database = Database(conninfo)
     try:
         yield database
     finally:

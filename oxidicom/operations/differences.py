@@ -52,6 +52,7 @@ class DifferencesFile:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `__exit__`)
+        self._count = 0
 
     def __enter__(self) -> "DifferencesFile":
         return self
@@ -59,9 +60,13 @@ class DifferencesFile:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
+    def __len__(self) -> int:
+        return self._count
+
     def add(self, difference: Difference) -> None:
         """Append one."""
         self._file.write(msgspec.json.encode(difference) + b"\n")
+        self._count += 1
 
     def batches(self, most: int) -> Iterator[list[Difference]]:
         """Yield all that were added, up to `most` at a time."""

@@ -1,7 +1,11 @@
 """`oxidicom reconcile`: compares the files below SERVICES/PACS with the rows of the database, and registers what lacks.
 
 One pass over both, in the same order, tells what differs; memory does not grow with their number. As a gateway may go
-on meanwhile, what differs is judged a second time: what is being worked on is no difference. Rows are never deleted.
+on meanwhile, what differs is judged again: what is being worked on is no difference. Rows are never deleted.
+
+The spools are walked twice in all, however much differs. Each time they are walked first, and the database is asked
+then: what has left a spool unseen has its row by that time. And twice, since what moves from one gateway to another
+during a walk can be missed by it.
 """
 
 import errno
@@ -19,9 +23,9 @@ from oxidicom.operations.database import database_of
 from oxidicom.operations.differences import Difference, DifferencesFile, Kind, compare
 from oxidicom.operations.reconcile_report import REGISTERED, JsonReport, Outcome, Report, TextReport, Totals
 from oxidicom.operations.repair import NoRowError, Repair, dicom_row, is_metadata, metadata_file_row
+from oxidicom.operations.work import Work
 from oxidicom.records import PacsFile
 from oxidicom.settings import Settings
-from oxidicom.storage.backlog import paths_in_work
 from oxidicom.storage.paths import PACS_ROOT
 from oxidicom.storage.walk import walk_files
 
@@ -61,9 +65,11 @@ class Reconciliation:
 
     def run(self, with_register: bool) -> Iterator[Outcome]:
         """Yield everything that differs, and what became of it. Raise DatabaseUnavailableError or OSError."""
-        with DifferencesFile() as found:
+        with DifferencesFile() as found, DifferencesFile() as left, Work(self._files_root) as work:
             self._compare(found)
-            differing = (one for batch in found.batches(_BATCH) for one in self._judged(batch))
+            for one in self._judged(found, work):
+                left.add(one)
+            differing = self._judged(left, work)
             if with_register:
                 yield from self._register_all(differing)
             else:
@@ -98,28 +104,19 @@ class Reconciliation:
                 yield name.encode()
             last = page[-1]
 
-    # -- judged a second time ----------------------------------------------------------------------------------
+    # -- judged again ------------------------------------------------------------------------------------------
 
-    def _judged(self, batch: Sequence[Difference]) -> list[Difference]:
-        """Return those that still differ, and are not being worked on."""
-        rows = [one for one in batch if one.kind is Kind.ROW_WITHOUT_FILE and not self._has_file(one)]
-        names = self._database.known([one.name for one in rows if one.name])
-        files = [one for one in batch if one.kind is Kind.FILE_WITHOUT_ROW and self._is_file(one)]
-        return [*self._without_work(files), *(one for one in rows if one.name in names)]
-
-    def _without_work(self, files: list[Difference]) -> list[Difference]:
-        """Leave out what stands in a spool, or has its row by now.
-
-        The spool is looked at first, for what leaves it has its row by then; and twice, since what moves from one
-        gateway to another at this moment can be missed.
-        """
-        for _ in range(2):
-            if files:
-                wanted = {one.name for one in files if one.name}
-                work = {path for path in paths_in_work(self._files_root) if path in wanted}
-                known = self._database.known(sorted(wanted - work))
-                files = [one for one in files if one.name not in work and one.name not in known]
-        return files
+    def _judged(self, differences: DifferencesFile, work: Work) -> Iterator[Difference]:
+        """Yield those that still differ, and are not being worked on, after one look at the spools."""
+        if differences:
+            work.look()
+        for batch in differences.batches(_BATCH):
+            rows = [one for one in batch if one.kind is Kind.ROW_WITHOUT_FILE and not self._has_file(one)]
+            files = [one for one in batch if one.kind is Kind.FILE_WITHOUT_ROW and self._is_file(one)]
+            in_work = work.among([one.name for one in files if one.name])
+            known = self._database.known([one.name for one in (*rows, *files) if one.name])
+            yield from (one for one in files if one.name not in in_work and one.name not in known)
+            yield from (one for one in rows if one.name in known)
 
     def _is_file(self, one: Difference) -> bool:
         try:

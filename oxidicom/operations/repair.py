@@ -127,8 +127,13 @@ class Repair:
                 yield row, "it was deleted meanwhile"
         dicom = [row for row in rows if row.fname in there and not is_metadata(row.fname)]
         metadata = [row for row in rows if row.fname in there and is_metadata(row.fname)]
-        for row, error in register_isolating(self._database, dicom, metadata).refused:
-            yield row, f"its row is refused: {error}"
+        outcome = register_isolating(self._database, dicom, metadata)
+        for row, refusal in outcome.refused:
+            yield row, f"its row is refused: {refusal}"
+        for row, error in outcome.failed:
+            yield row, f"its row cannot be registered: unexpected {type(error).__name__}"
+        for row in outcome.postponed:
+            yield row, "not tried, since another row of its series cannot be registered"
 
     def _synced(self, paths: Sequence[str]) -> set[str]:
         """Sync files, and all directories above them; return the paths of those that are there."""

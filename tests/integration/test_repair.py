@@ -14,7 +14,7 @@ from tests.fixtures.storage import entry_file
 
 @pytest.fixture
 def cube(database):
-    made = Database(database, max_connections=1)
+    made = Database(database)
     yield made
     made.close()
 

@@ -249,6 +249,71 @@ def test_a_failover_to_a_standby(own_site, own_server, standby, make_gateway, tm
     nothing_lost(gateway, lambda: read_rows(replica), {f"1.2.3.{number}": path for number, path in enumerate(paths, 1)})
 
 
+# -- a lock, and other tables ----------------------------------------------------------------------------------------
+
+
+def servers_of_gateway(connection):
+    query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'gateway' AND datname = current_database()"
+    return connection.execute(query).fetchone()[0]
+
+
+@pytest.mark.timeout(900)
+def test_a_table_that_is_locked_for_long_costs_one_connection(long_drill, site, make_gateway, tmp_path):
+    """For 5 min (25 s in short, which is longer than one wait): PostgreSQL gets no second server process to wait."""
+    seconds = 300 if long_drill else 25
+    gateway = make_gateway(db=site.gateway_conninfo, CHRIS_DB_POOL="1")
+    paths = make_series(tmp_path / "in", 40, "1.2.3")
+    send(gateway.port, paths[:10])
+    wait_until(lambda: len(site.rows()) == 10 and not gateway.spooled(), "the rows while all is well")
+    with psycopg.connect(site.conninfo) as holder, psycopg.connect(site.conninfo, autocommit=True) as watcher:
+        holder.execute("LOCK TABLE pacsfiles_pacsfile IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        assert {status.Status for status in send(gateway.port, paths[10:])} == {0}, "reception goes on"
+        seen = set()
+
+        def is_over():
+            seen.add(servers_of_gateway(watcher))
+            return time.monotonic() > began + seconds and gateway.lines("database_unavailable")
+
+        (line,) = wait_until(is_over, "the gateway says degraded", seconds + 60)
+        assert max(seen) == 1
+        assert "a table is locked by somebody else" in line["message"]
+        holder.rollback()
+        began = time.monotonic()
+        wait_until(lambda: len(site.rows()) == 40, "the rows, at most a second after the release", 4)
+        print(f"locked for {seconds} s; rows {time.monotonic() - began:.2f} s after the release; connections {seen}")
+    wait_until(lambda: gateway.lines("database_available") and not gateway.spooled(), "all is as before")
+    nothing_lost(gateway, site.rows, {f"1.2.3.{number}": path for number, path in enumerate(paths, 1)})
+
+
+def test_a_gateway_that_ends_while_a_table_is_locked_leaves_no_server_process(site, make_gateway, tmp_path):
+    gateway = make_gateway(db=site.gateway_conninfo, CHRIS_DRAIN_SECONDS="1")
+    with psycopg.connect(site.conninfo) as holder, psycopg.connect(site.conninfo, autocommit=True) as watcher:
+        holder.execute("LOCK TABLE pacsfiles_pacsfile IN ACCESS EXCLUSIVE MODE")
+        send(gateway.port, make_series(tmp_path / "in", 3, "1.2.3"))
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE usename = 'gateway' AND wait_event_type = 'Lock'"
+        wait_until(lambda: watcher.execute(waiting).fetchone(), "the rows wait for the lock")
+        gateway.stop()
+        wait_until(lambda: servers_of_gateway(watcher) == 0, "the server has seen that the gateway is gone", 60)
+
+
+def test_tables_that_are_refilled_under_a_gateway_get_no_row_of_another_pacs(site, make_gateway, tmp_path):
+    gateway = make_gateway(db=site.gateway_conninfo)
+    paths = make_series(tmp_path / "in", 20, "1.2.3")
+    send(gateway.port, paths[:10], "AAAA")
+    wait_until(lambda: len(site.rows()) == 10 and not gateway.spooled(), "the rows while all is well")
+    administrate(
+        site.conninfo,
+        "TRUNCATE pacsfiles_pacsfile, pacsfiles_pacs RESTART IDENTITY",
+        "INSERT INTO pacsfiles_pacs (identifier) VALUES ('OTHER1'), ('OTHER2')",
+    )
+    send(gateway.port, paths[10:], "AAAA")
+    wait_until(lambda: not gateway.spooled(), "all is registered")
+    assert {row["identifier"] for row in site.rows()} == {"AAAA"}
+    assert len(site.rows()) == 10
+    assert len(site.rows(metadata=True)) == 2
+
+
 # -- a large backlog -------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 
-import msgspec
 import psycopg
 import pytest
 
@@ -14,35 +13,8 @@ from oxidicom.cube import flat
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import register_isolating
 from oxidicom.errors import DatabaseUnavailableError, RowRefusedError
-from oxidicom.records import PacsFile, SharedColumns
+from tests.integration.cube.cube_rows import DATE, backends, counts, database_name, execute, file
 from tests.waiting import wait_until
-
-DATE = datetime.date(2020, 2, 29)
-
-
-def file(number=1, **values):
-    fname = values.pop("fname", f"SERVICES/PACS/A/{number:05}.dcm")
-    return PacsFile(fname, msgspec.structs.replace(SharedColumns("A", "P", DATE, "1.2", "1.2.3"), **values))
-
-
-@pytest.fixture
-def cube(database):
-    made = Database(database, max_connections=2)
-    yield made
-    made.close()
-
-
-def counts(registered):
-    return len(registered.new), registered.known
-
-
-def execute(conninfo, statement):
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute(statement)
-
-
-def database_name(conninfo):
-    return psycopg.conninfo.conninfo_to_dict(conninfo)["dbname"]
 
 
 def test_a_row_has_every_value(cube, rows):
@@ -122,15 +94,6 @@ def test_one_bad_row_costs_one_row(bad, cube, rows):
     assert "x" * 101 not in str(outcome.refused[0][1])
 
 
-def backends(conninfo):
-    """Number of connections that the pool has made so far, by the pids of their servers."""
-    with psycopg.connect(conninfo) as connection:
-        found = connection.execute(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = 'oxidicom' AND datname = current_database()"
-        )
-        return {pid for (pid,) in found}
-
-
 def test_a_refused_row_costs_no_connection(cube, database, rows):
     cube.register([file(1)])
     before = backends(database)
@@ -154,7 +117,7 @@ def test_a_stricter_table_names_its_constraint_and_no_value(cube, database, rows
 
 def test_three_writers_of_the_same_rows_do_not_deadlock(database, rows):
     def write(seed):
-        cube = Database(database, max_connections=1)
+        cube = Database(database)
         for start in range(0, 400, 20):
             cube.register([file((number * seed) % 400) for number in range(start, start + 40)])
         cube.close()
@@ -176,7 +139,7 @@ def test_a_pacs_that_was_deleted_is_added_again(cube, database, rows):
 
 
 def test_a_refused_connection_is_unavailable_with_its_reason():
-    cube = Database("host=127.0.0.1 port=1 dbname=x password=secret", max_connections=1)
+    cube = Database("host=127.0.0.1 port=1 dbname=x password=secret")
     with pytest.raises(DatabaseUnavailableError, match="refuses connections") as raised:
         cube.register([file()])
     assert "secret" not in str(raised.value)
@@ -186,14 +149,14 @@ def test_a_refused_connection_is_unavailable_with_its_reason():
 def test_a_server_that_never_answers_is_unavailable():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        cube = Database(f"host=127.0.0.1 port={port} dbname=x connect_timeout=2", max_connections=1)
+        cube = Database(f"host=127.0.0.1 port={port} dbname=x connect_timeout=2")
         with pytest.raises(DatabaseUnavailableError):
             cube.generation()
         cube.close()
 
 
 def test_a_connection_that_is_cut_heals(proxied, proxy, rows):
-    cube = Database(proxied, max_connections=1)
+    cube = Database(proxied)
     cube.register([file(1)])
     proxy.cut()
     heals(lambda: cube.register([file(2)]))
@@ -202,7 +165,7 @@ def test_a_connection_that_is_cut_heals(proxied, proxy, rows):
 
 
 def test_a_connection_that_swallows_packets_is_interrupted(proxied, proxy, rows):
-    cube = Database(proxied, max_connections=1)
+    cube = Database(proxied)
     cube.register([file(1)])
     proxy.swallow()
     for seconds, after_seconds in ((0.5, 30.0), (1.5, 1.0)):
@@ -267,7 +230,7 @@ def as_stranger(database):
     plain = psycopg.conninfo.conninfo_to_dict(database)
     name = f"u{plain['dbname']}"
     execute(database, f"CREATE ROLE {name} LOGIN PASSWORD 'p'")
-    other = Database(psycopg.conninfo.make_conninfo(**{**plain, "user": name, "password": "p"}), max_connections=1)
+    other = Database(psycopg.conninfo.make_conninfo(**{**plain, "user": name, "password": "p"}))
     yield other
     other.close()
     execute(database, f"DROP OWNED BY {name}; DROP ROLE {name}")
@@ -281,7 +244,7 @@ def test_a_user_that_may_not_write_is_told_which_rights_are_missing(cube, databa
 
 def test_a_connection_string_that_is_none_is_refused_without_being_shown():
     with pytest.raises(DatabaseUnavailableError, match="no libpq connection string") as raised:
-        Database("secret=1 nonsense", max_connections=1)
+        Database("secret=1 nonsense")
     assert "secret" not in str(raised.value)
 
 
@@ -308,7 +271,7 @@ def test_a_database_that_cannot_be_asked_does_not_say_that_it_has_no_files(cube,
     execute(database, "CREATE TABLE pacsfiles_pacsfile (id int)")
     with pytest.raises(DatabaseUnavailableError, match="not that of CUBE"):
         cube.has_files()
-    away = Database("host=127.0.0.1 port=1 dbname=x", max_connections=1)
+    away = Database("host=127.0.0.1 port=1 dbname=x")
     with pytest.raises(DatabaseUnavailableError, match="refuses connections"):
         away.has_files()
     away.close()

@@ -1,0 +1,97 @@
+"""The registration worker with a real spool and a real database."""
+
+import json
+import os
+
+import pytest
+
+from oxidicom.cube import flat
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
+from oxidicom.storage.ledger import Started
+from oxidicom.storage.names import STORED, NoteName
+from oxidicom.storage.reception import Reception
+from tests.fixtures.storage import entry_file
+from workers.registration import RegistrationWorker
+from workers.scoreboard import Counter, Phase, Role
+
+ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
+
+
+@pytest.fixture
+def shared(make_shared, database):
+    return make_shared(CHRIS_DB_CONNECTION=database)
+
+
+@pytest.fixture
+def work_off(shared):
+    """A function that lets the worker register what it can, until nothing is left that can be done now."""
+
+    def run():
+        worker = RegistrationWorker(shared, shared.scoreboard.of_role(Role.REGISTRATION)[0])
+        worker.boot()
+        shared.scoreboard.phase = Phase.FLUSHING_REGISTRATION
+        worker.run()
+        worker._thread.shutdown()
+        os.close(worker._landed)
+
+    return run
+
+
+@pytest.fixture
+def association(shared, tmp_path):
+    """An association that is over: three instances and both metadata values are stored."""
+    reception = Reception(shared.directory.spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
+    for number in (1, 2, 3):
+        description = entry_file(tmp_path / "entry", number)
+        data = (tmp_path / "entry").read_bytes()
+        name = reception.name_of(reception.next_number(), len(data), description)
+        with open(os.path.join(reception.directory, name.at(STORED)), "wb") as file:
+            file.write(data)
+        reception.enter_in_ledger(name, description)
+    for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY):
+        with open(os.path.join(reception.directory, NoteName(name.series_hash, key, "3").at(STORED)), "wb"):
+            pass
+    reception.end("released", 0)
+    return reception.directory
+
+
+def stumble_over(monkeypatch, number, times):
+    """Our own code raises KeyError for the row of one instance, so many times."""
+    arrays = flat._arrays
+    stumbled = []
+
+    def stumble(rows):
+        if any(row.fname.endswith(f".{number}.dcm") for row in rows) and len(stumbled) < times:
+            stumbled.append(len(rows))
+            raise KeyError("Wang^XiaoDong")
+        return arrays(rows)
+
+    monkeypatch.setattr(flat, "_arrays", stumble)
+
+
+def test_a_row_over_which_our_code_stumbles_is_set_aside_after_three_tries(
+    association, shared, work_off, rows, monkeypatch, tmp_path
+):
+    stumble_over(monkeypatch, 2, times=1000)
+    work_off()
+    assert [row["fname"][-5] for row in rows()] == ["1", "3"]
+    assert [row["ProtocolName"] for row in rows(metadata=True)] == [EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY]
+    assert not os.path.exists(association)
+    (aside,) = [name for name in os.listdir(os.path.join(shared.directory.rejected, ASSOCIATION)) if "json" in name]
+    with open(os.path.join(shared.directory.rejected, ASSOCIATION, aside), encoding="utf-8") as file:
+        reason = json.load(file)["reason"]
+    assert reason.startswith("its row could not be registered in 3 tries: unexpected KeyError in test_registration.py:")
+    assert "Wang" not in reason
+    assert shared.scoreboard.of_role(Role.REGISTRATION)[0][Counter.ROWS_REJECTED] == 1
+
+
+def test_a_row_over_which_our_code_stumbles_twice_is_registered_and_the_count_comes_after_it(
+    association, work_off, rows, database, monkeypatch
+):
+    stumble_over(monkeypatch, 2, times=7)  # in the whole batch, in two parts of it and alone, and so again
+    work_off()
+    names = [row["fname"] for row in (*rows(), *rows(metadata=True))]
+    assert len(names) == 5
+    last = max((*rows(), *rows(metadata=True)), key=lambda row: row["id"])
+    assert last["ProtocolName"] == COMMITTED_COUNT_KEY
+    assert not os.path.exists(association)
