@@ -8,13 +8,14 @@ OxidicomError
  ├── DatasetError              one instance cannot be taken; the association goes on
  ├── DatabaseUnavailableError  CUBE's database cannot be used at present; work waits in the spool
  │    └── NotMigratedError     it has no tables for PACS files
+ ├── FilesGoneError            files went away before their rows were committed; they are stored anew
  ├── RowRefusedError           the database refuses one row; it is set aside
  └── OperationError            a command of the operator cannot do its work
 
 A message never holds patient data: it names attributes, columns and lengths, not values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
 class OxidicomError(Exception):
@@ -74,6 +75,14 @@ class DatabaseUnavailableError(OxidicomError):
 
 class NotMigratedError(DatabaseUnavailableError):
     """The database has no tables for PACS files: CUBE has not migrated it yet, or it is another one."""
+
+
+class FilesGoneError(OxidicomError):
+    """Files are not at their final paths any more. Their rows are not committed; `names` has their paths."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        super().__init__(f"{len(names)} files are not there any more")
+        self.names = frozenset(names)
 
 
 class RowRefusedError(OxidicomError):

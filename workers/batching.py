@@ -111,6 +111,14 @@ class Pending:
             if note.key == COMMITTED_COUNT_KEY:
                 self._ends.pop((note.association, note.series_hash), None)
 
+    def forget(self, message: Instance | NoteStored) -> None:
+        """Forget something that is found in the spool again when its time has come."""
+        if isinstance(message, Instance):
+            self.drop(message)
+        else:
+            self._notes.pop((message.association, message.series_hash, message.key), None)
+            self._ends.pop((message.association, message.series_hash), None)
+
     def drop(self, instance: Instance) -> None:
         """Forget an instance, which is registered or is found in the spool again."""
         if self._instances.pop(instance.identity, None):

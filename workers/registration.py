@@ -11,15 +11,18 @@ import contextlib
 import os
 import select
 import time
+from collections.abc import Sequence
 
 from loguru import logger
 
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import Isolated, register_isolating
-from oxidicom.errors import DatabaseUnavailableError
-from oxidicom.storage.names import REGISTERED, STORED
+from oxidicom.errors import DatabaseUnavailableError, FilesGoneError
+from oxidicom.records import PacsFile
+from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, STORED
 from oxidicom.storage.open_directories import OpenDirectories
-from workers.asides import Asides
+from oxidicom.storage.standing import missing
+from workers.asides import Asides, waits_for_next_rescan
 from workers.batching import Batch, Pending
 from workers.closing import ClosingAccounts
 from workers.facts import BatchRegistered
@@ -67,7 +70,11 @@ class RegistrationWorker:
 
     def boot(self) -> None:
         """Make the thread that uses the database, and let it connect, for which nobody waits."""
-        self._database = Database(self._shared.db_connection, max_connections=self._shared.settings.db_pool)
+        self._database = Database(
+            self._shared.db_connection,
+            max_connections=self._shared.settings.db_pool,
+            before_commit=self._require_files,
+        )
         self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="register")
         self._thread.submit(self._database.open)
         self._landed = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -161,10 +168,59 @@ class RegistrationWorker:
         except DatabaseUnavailableError as error:
             self._unavailable(error)
             return
+        except FilesGoneError as error:
+            self._store_anew([one for one in self._batch.entries if one.file.fname in error.names])
+            return
         self._available()
         if outcome.failed:
             self._backoff.failed()
         self._clear(self._batch, outcome)
+
+    def _require_files(self, files: Sequence[PacsFile]) -> None:
+        """No row without its file: called right before COMMIT, by the thread that uses the database."""
+        try:
+            gone = missing(self._shared.settings.files_root, [file.fname for file in files])
+        except OSError as error:
+            reason = f"the files of its rows cannot be looked at ({error.strerror})"
+            raise DatabaseUnavailableError(reason) from error
+        if gone:
+            raise FilesGoneError(gone)
+
+    def _store_anew(self, gone: list[_Entry]) -> None:
+        """Files are not at their final paths any more: their entries, which are second links to them, go back.
+
+        CUBE or a person removed the directory, and they were acknowledged: they are stored again as if they had just
+        come, then registered. The version that is latest stays, as always.
+        """
+        for message in gone:
+            directory = os.path.join(self._spool, message.association)
+            before = RECEIVED if isinstance(message, Instance) else DUE
+            try:
+                os.rename(
+                    os.path.join(directory, message.name.at(STORED)), os.path.join(directory, message.name.at(before))
+                )
+            except FileNotFoundError:
+                pass  # it went on already
+            except OSError as error:
+                waits_for_next_rescan(message.association, error)
+                continue
+            self._pending.forget(message)
+            if isinstance(message, Instance):  # without room for it a rescan finds it
+                self._shared.storage_queue_of(message.series_hash).put(message)
+        if gone:
+            logger.warning(
+                "{count} files were removed before their rows were committed; they are stored again",
+                count=len(gone),
+                action="files_gone",
+            )
+
+    def _gone(self, batch: Batch) -> list[_Entry]:
+        """Return what has no file any more. Its row may be there, but the spool does not let go of it."""
+        try:
+            gone = missing(self._shared.settings.files_root, [message.file.fname for message in batch.entries])
+        except OSError:
+            return batch.entries  # it cannot be told: all of it is stored again, which changes nothing if it is there
+        return [message for message in batch.entries if message.file.fname in gone] if gone else []
 
     def _clear(self, batch: Batch, outcome: Isolated) -> None:
         """The batch is committed: its entries leave the spool, but for those of rows that could not be registered."""
@@ -175,6 +231,10 @@ class RegistrationWorker:
             aside |= self._failed_too_often({file.fname: error for file, error in outcome.failed})
             waiting = {file.fname for file, _ in outcome.failed} - aside.keys()
             batch = batch.without(waiting | {file.fname for file in outcome.postponed})
+        gone = self._gone(batch)
+        if gone:
+            self._store_anew(gone)
+            batch = batch.without({message.file.fname for message in gone} - aside.keys())
         self._measure(batch, outcome)
         new = set(outcome.new)
         with OpenDirectories(self._spool) as directories:

@@ -127,7 +127,7 @@ class StorageRescan:
             return False
         mtime_ns = os.stat(directory).st_mtime_ns
         if settled[1] != mtime_ns:
-            if self._received_left(directory):
+            if self._is_left(directory):
                 return False
             self._settled[directory] = settled[0], mtime_ns
         return True
@@ -196,7 +196,7 @@ class StorageRescan:
         association = os.path.basename(directory)
         self._notes.end(association, ledger)
         before = ledger_mtime_ns(directory), os.stat(directory).st_mtime_ns
-        if self._notes.are_written(association, ledger.series) and not self._received_left(directory):
+        if self._notes.are_written(association, ledger.series) and not self._is_left(directory):
             self._settled[directory] = before
 
     def _has_listener(self, directory: str) -> bool:
@@ -240,8 +240,9 @@ class StorageRescan:
     def _mine_received(self, directory: str) -> Iterator[EntryName]:
         return (name for name, state in entries(directory) if state == RECEIVED and self._is_mine(name.series_hash))
 
-    def _received_left(self, directory: str) -> bool:
-        return next(self._mine_received(directory), None) is not None
+    def _is_left(self, directory: str) -> bool:
+        """Tell whether this worker has an instance to store or a metadata value to write."""
+        return any(state in (RECEIVED, DUE) and self._is_mine(name.series_hash) for name, state in contents(directory))
 
     def _is_mine(self, series_hash: str) -> bool:
         return storage_worker_of(series_hash, len(self._shared.storage_queues)) == self._index

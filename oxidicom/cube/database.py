@@ -5,6 +5,7 @@ It may be used from one thread and interrupted from another.
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import psycopg
@@ -41,8 +42,19 @@ class Registered(NamedTuple):
 class Database:
     """Registers files, over one connection. Nothing is opened before `open` or the first use."""
 
-    def __init__(self, conninfo: str, limits: TimeLimits = USUAL_LIMITS, *, max_connections: int = 1) -> None:
-        """`conninfo` is a libpq connection string or URL. Raise DatabaseUnavailableError when it cannot be parsed."""
+    def __init__(
+        self,
+        conninfo: str,
+        limits: TimeLimits = USUAL_LIMITS,
+        *,
+        max_connections: int = 1,
+        before_commit: Callable[[Sequence[PacsFile]], None] = lambda _: None,
+    ) -> None:
+        """`conninfo` is a libpq connection string or URL. Raise DatabaseUnavailableError when it cannot be parsed.
+
+        `before_commit` is called with all rows of a transaction at its last moment. What it raises undoes it.
+        """
+        self._before_commit = before_commit
         self._session = Session(conninfo, limits, max_connections)
 
     def open(self) -> None:
@@ -110,7 +122,8 @@ class Database:
         self._session.end()
 
     def _register(self, files: Sequence[PacsFile], metadata: Sequence[PacsFile]) -> Registered:
-        with self._session.transaction() as (registrar, connection):
+        check = partial(self._before_commit, [*files, *metadata])
+        with self._session.transaction(before_commit=check) as (registrar, connection):
             added = registrar.insert(connection, files, metadata)
         new = [name for cursor in added for (name,) in cursor]
         return Registered(new, len(files) + len(metadata) - len(new))

@@ -6,6 +6,8 @@ A row is refused only for what it holds. What is the matter with the database it
 
 import psycopg
 
+from oxidicom.errors import FilesGoneError
+
 _CLASS_DATA = "22"
 _CLASS_INTEGRITY = "23"
 _CLASS_STATEMENT = "42"
@@ -97,7 +99,7 @@ def leaves_connection_sound(error: BaseException) -> bool:
     """Tell whether the connection and what is known of the database can be used after `error`."""
     if isinstance(error, psycopg.Error):
         return refuses_row(error) or error.sqlstate in {_LOCKED, _CANCELLED, "40001", "40P01"}
-    return isinstance(error, UNSENDABLE)
+    return isinstance(error, (*UNSENDABLE, FilesGoneError))
 
 
 UNSENDABLE = (UnicodeEncodeError, OverflowError)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from oxidicom.cube.database import Database, Registered
-from oxidicom.errors import DatabaseUnavailableError, RowRefusedError
+from oxidicom.errors import DatabaseUnavailableError, FilesGoneError, RowRefusedError
 from oxidicom.records import PacsFile, SeriesIdentity
 
 
@@ -25,12 +25,13 @@ def register_isolating(database: Database, files: Sequence[PacsFile], metadata: 
     """Register a batch; when a row cannot be, bisect until it stands alone and register the rest.
 
     Metadata comes after all DICOM rows are committed or refused. Raise DatabaseUnavailableError: then the whole batch
-    is to be registered again, which adds nothing twice.
+    is to be registered again, which adds nothing twice; or
+    FilesGoneError: then all but those of these files.
     """
     outcome = Isolated()
     try:
         _count(outcome, database.register(files, metadata))
-    except DatabaseUnavailableError:
+    except (DatabaseUnavailableError, FilesGoneError):
         raise
     except Exception:  # noqa: BLE001 (whatever a row does, it is found by bisection, and told with that row)
         _bisect(database, files, outcome)
@@ -47,7 +48,7 @@ def _bisect(database: Database, files: Sequence[PacsFile], outcome: Isolated) ->
         return
     try:
         _count(outcome, database.register(files))
-    except DatabaseUnavailableError:
+    except (DatabaseUnavailableError, FilesGoneError):
         raise
     except Exception as error:  # noqa: BLE001 (told with the row that raises it alone)
         if len(files) == 1:

@@ -9,7 +9,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import psycopg
@@ -131,8 +131,12 @@ class Session:
         self.end()
 
     @contextlib.contextmanager
-    def transaction(self, *, reading: bool = False) -> Iterator[tuple[Registrar, _Connection]]:
+    def transaction(
+        self, *, reading: bool = False, before_commit: Callable[[], None] | None = None
+    ) -> Iterator[tuple[Registrar, _Connection]]:
         """Give a transaction within its time limits, whose statements go out together.
+
+        `before_commit` is called when all of them are done; what it raises undoes them.
 
         Raise psycopg.Error, and DatabaseUnavailableError when it cannot be used for another reason. A connection that
         may not be sound any more is given up.
@@ -141,7 +145,7 @@ class Session:
         assert self._link is not None
         connection, registrar = self._link
         try:
-            with self._interruptible(connection), _in_one_round_trip(connection):
+            with self._interruptible(connection), _as_one(connection, before_commit):
                 connection.execute(_SET_LIMITS, self._limits_of(reading), prepare=True)
                 yield registrar, connection
         except (OSError, MemoryError) as error:  # this machine lacks something, no row does
@@ -216,16 +220,20 @@ class Session:
 
 
 @contextlib.contextmanager
-def _in_one_round_trip(connection: _Connection) -> Iterator[None]:
-    """Make what is executed inside a transaction that goes out whole, COMMIT included, and is answered once.
+def _as_one(connection: _Connection, before_commit: Callable[[], None] | None) -> Iterator[None]:
+    """Make what is executed inside a transaction that goes out whole and is answered once.
 
-    To wait for each statement costs as much as what it does; psycopg's own transaction waits three times. After an
-    error the server skips everything that follows, COMMIT as well.
+    COMMIT goes out with the rest, unless something is to be seen to before. To wait for each statement costs as much as
+    what it does; psycopg's own transaction waits three times. After an error the server skips everything that follows,
+    COMMIT as well.
     """
     try:
-        with connection.pipeline():
+        with connection.pipeline() as pipeline:
             connection.execute("BEGIN", prepare=False)
             yield
+            if before_commit:
+                pipeline.sync()
+                before_commit()
             committed = connection.execute("COMMIT", prepare=False)
         if committed.statusmessage != "COMMIT":
             raise psycopg.OperationalError("the transaction was not committed")

@@ -2,13 +2,17 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from oxidicom.cube import flat
+from oxidicom.cube.database import Database
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
+from oxidicom.storage.custom_metadata import metadata_row
+from oxidicom.storage.entries import entries
 from oxidicom.storage.ledger import Started
-from oxidicom.storage.names import STORED, NoteName
+from oxidicom.storage.names import RECEIVED, STORED, NoteName
 from oxidicom.storage.reception import Reception
 from tests.fixtures.storage import entry_file
 from workers.registration import RegistrationWorker
@@ -40,6 +44,7 @@ def work_off(shared):
 @pytest.fixture
 def association(shared, tmp_path):
     """An association that is over: three instances and both metadata values are stored."""
+    root = Path(shared.settings.files_root)
     reception = Reception(shared.directory.spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
     for number in (1, 2, 3):
         description = entry_file(tmp_path / "entry", number)
@@ -48,9 +53,14 @@ def association(shared, tmp_path):
         with open(os.path.join(reception.directory, name.at(STORED)), "wb") as file:
             file.write(data)
         reception.enter_in_ledger(name, description)
+        (root / description.file.fname).parent.mkdir(parents=True, exist_ok=True)
+        os.link(file.name, root / description.file.fname)
     for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY):
-        with open(os.path.join(reception.directory, NoteName(name.series_hash, key, "3").at(STORED)), "wb"):
-            pass
+        note = NoteName(name.series_hash, key, "3")
+        Path(reception.directory, note.at(STORED)).touch()
+        final = root / metadata_row(ASSOCIATION, description.series, note).fname
+        final.parent.mkdir(parents=True, exist_ok=True)
+        final.touch()
     reception.end("released", 0)
     return reception.directory
 
@@ -67,6 +77,25 @@ def stumble_over(monkeypatch, number, times):
         return arrays(rows)
 
     monkeypatch.setattr(flat, "_arrays", stumble)
+
+
+def test_an_entry_whose_file_goes_right_after_the_commit_goes_back_to_storage(
+    association, shared, work_off, rows, monkeypatch
+):
+    root, register = Path(shared.settings.files_root), Database.register
+
+    def register_and_remove(*arguments):
+        registered = register(*arguments)
+        for path in root.glob("SERVICES/PACS/TEST/**/*.2.dcm"):
+            path.unlink()
+        return registered
+
+    monkeypatch.setattr(Database, "register", register_and_remove)
+    work_off()
+    assert len(rows()) == 3
+    (entry,) = entries(association)
+    assert entry[1] == RECEIVED
+    assert shared.storage_queues[0].get().number == entry[0].number == 2
 
 
 def test_a_row_over_which_our_code_stumbles_is_set_aside_after_three_tries(
