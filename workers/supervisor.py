@@ -64,7 +64,7 @@ class Supervisor:
         """
         setproctitle("oxidicom: supervisor")
         encryption = Encryption(settings) if settings.tls_certificate else None
-        listening_socket = bind(settings.bind_address, settings.port)
+        listening_socket = bind(settings)
         directory = GatewayDirectory(settings.files_root)
         self._shared: Shared = share(settings, db_connection, directory, listening_socket, encryption)
         self._settings = settings
