@@ -45,8 +45,10 @@ class Arrival:
     def is_whole(self, wait_seconds: float = 0.0) -> bool:
         """Tell whether nothing need be waited for any more, or does so within `wait_seconds`.
 
-        That is so too when the peer sends no more, is lost, or the kernel can keep no more.
+        That is so too when the peer may not be here, sends no more or is lost, or when the kernel can keep no more.
         """
+        if not self._opening.is_of_interest(self.peer.address):
+            return True
         deadline = time.monotonic() + wait_seconds if wait_seconds else 0.0
         while True:
             wanted = self._bytes_to_await()

@@ -10,6 +10,8 @@ import os
 import socket
 import struct
 import termios
+from types import TracebackType
+from typing import Self
 
 _INT = struct.Struct("i")
 _WANTED_BUFFER_BYTES = 1024 * 1024
@@ -54,6 +56,15 @@ class ConnectionQueue:
         """How many connections wait: each comes with one byte (FIONREAD, unix(7))."""
         answer = fcntl.ioctl(self._read_end, termios.FIONREAD, bytes(_INT.size))
         return int(_INT.unpack(answer)[0])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._write_end.close()
+        self._read_end.close()
 
     def fileno(self) -> int:
         """The descriptor of the reading end, to wait for several things at once."""

@@ -14,6 +14,7 @@ import socket
 import time
 
 from oxidicom.errors import BootError
+from workers.accept_queue import count_waiting
 from workers.arrival import Arrival, opening_of
 from workers.association import Association
 from workers.connections import Peer, accept, peer_of
@@ -26,7 +27,7 @@ HEARTBEAT_SECONDS = 3
 """An idle listener gives a sign of life so often; there may be a hundred of them."""
 _MOMENT_SECONDS = 0.25
 """How long the rest of a request is waited for here: longer than the way to any PACS and back, so that a request in
-several segments is not handed over, and so short that sixteen peers that trickle keep nobody waiting."""
+several segments is not handed over."""
 
 
 class Listener:
@@ -79,8 +80,7 @@ class Listener:
         self._slot.add(Counter.CONNECTIONS_ACCEPTED)  # first: see `accept_queue`
         self._slot.beat(State.WORKING)
         arrival = Arrival(*accepted, self._opening)
-        # Who is silent was waited for in the kernel already.
-        if arrival.is_whole() or (not arrival.is_silent and arrival.is_whole(_MOMENT_SECONDS)):
+        if arrival.is_whole() or (self._has_a_moment_for(arrival) and arrival.is_whole(_MOMENT_SECONDS)):
             arrival.release()
             return accepted
         if not self._is_told_to_stop() and not self._shared.unfinished.put(accepted[0]):
@@ -88,6 +88,10 @@ class Listener:
             return accepted  # the doorman is dead or overrun: it is served under the deadlines of an association
         accepted[0].close()
         return None
+
+    def _has_a_moment_for(self, arrival: Arrival) -> bool:
+        """Who is silent was waited for in the kernel already; and who trickles keeps nobody else waiting."""
+        return not arrival.is_silent and not count_waiting(self._shared.listening_socket)
 
     def _serve(self, connection: socket.socket, peer: Peer) -> bool:
         """Serve a connection. Return whether there was an association."""

@@ -36,6 +36,10 @@ class Opening(msgspec.Struct, frozen=True):
         """How many of the first bytes of a connection `bytes_wanted` has to see."""
         return PDU_HEADER.size + (HEADER_BYTES + MAX_BODY_BYTES if self.proxied else 0)
 
+    def is_of_interest(self, address: str) -> bool:
+        """Tell whether it is worth waiting for what comes from `address`, of a peer or a balancer."""
+        return self.proxied or is_welcome(self.allowed_peers, address)
+
     def bytes_wanted(self, start: bytes) -> int:
         """Return how many bytes have to be there, as far as the first bytes of the connection tell.
 
