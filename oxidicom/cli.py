@@ -20,6 +20,7 @@ from oxidicom.errors import (
     DatabaseUnavailableError,
     OxidicomError,
 )
+from oxidicom.log_stream import never_wait_for_readers
 from oxidicom.logs import configure_logs, writes_text
 from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import EMBEDDED, Settings, unknown_variables
@@ -150,6 +151,7 @@ def _settings() -> Settings:
 
 def _serve() -> int:
     settings = _settings()
+    never_wait_for_readers()
     configure_logs("supervisor", settings.log_format, settings.verbose)
     for warning in unknown_variables(os.environ):
         logger.warning(warning, action="unknown_variable")
