@@ -20,6 +20,7 @@ from oxidicom.association.acceptor import Acceptor, State
 from oxidicom.association.access import is_welcome
 from oxidicom.association.events import AssociationRejected, AssociationRequested
 from oxidicom.association.negotiation import NO_ROOM
+from oxidicom.descriptors import keepable
 from oxidicom.errors import ProtocolError
 from workers.accept_queue import AcceptQueue, count_waiting
 from workers.association import UNWELCOME, policy_of
@@ -36,7 +37,7 @@ from workers.waiting_room import WaitingRoom
 _TICK_SECONDS = 0.25
 _CLOSE_SECONDS = 1.0
 """How long a rejected peer has to close the connection."""
-MOST_CALLERS = 64
+_MOST_CALLERS = 64
 """At once. It bounds memory: each may send a request of 1 MiB."""
 _HURRY_SECONDS = 1.0
 """How long each has for its request while there are so many: the silent ones may not keep the others waiting."""
@@ -66,6 +67,7 @@ class Doorman:
         self._policy = policy_of(shared.settings)
         self._accept_queue = AcceptQueue(lambda: count_waiting(shared.listening_socket))
         self._finished_queue = AcceptQueue(lambda: shared.finished.waiting)
+        self._most = keepable(_MOST_CALLERS)
         self._callers: dict[int, _Caller] = {}
         """By descriptor, oldest first."""
         self._poll = select.poll()
@@ -97,7 +99,7 @@ class Doorman:
             (self._finished_queue, self._count_finished_taken, self._take_finished),
             (self._accept_queue, self._count_accepted, self._accept),
         ):
-            while len(self._callers) < MOST_CALLERS and self._someone_waits_in_vain(queue, count_taken):
+            while len(self._callers) < self._most and self._someone_waits_in_vain(queue, count_taken):
                 taken = next_of()
                 if taken is None:  # a listener was quicker, or there is no descriptor for it
                     break
@@ -209,7 +211,7 @@ class Doorman:
         self._shared.facts.tell(self._slot, fact)
 
     def _dismiss_slow(self) -> None:
-        crowded = len(self._callers) >= MOST_CALLERS
+        crowded = len(self._callers) >= self._most
         request_seconds = _HURRY_SECONDS if crowded else self._shared.settings.association_request_seconds
         now = time.monotonic()
         for caller in list(self._callers.values()):

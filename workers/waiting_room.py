@@ -13,12 +13,13 @@ import time
 
 from loguru import logger
 
+from oxidicom.descriptors import keepable
 from workers.arrival import MOST_BYTES, Arrival, opening_of
 from workers.association_account import write_connection_line
 from workers.connections import deferred_seconds, opening_seconds, peer_of
 from workers.shared import Shared
 
-MOST_WAITING = 256
+_MOST_WAITING = 256
 """At once. It bounds descriptors, and what the kernel keeps for them."""
 
 
@@ -38,6 +39,7 @@ class WaitingRoom:
         self._seconds = opening_seconds(shared.settings)
         self._silent_seconds = max(0.0, self._seconds - deferred_seconds(shared.listening_socket))
         """What is left to one that was silent in the kernel for so long already."""
+        self._most = keepable(_MOST_WAITING)
         self._guests: dict[int, _Guest] = {}
         """By descriptor, oldest first."""
         self._poll = select.epoll()
@@ -74,7 +76,7 @@ class WaitingRoom:
         self._poll.register(descriptor, select.EPOLLIN)
         if is_whole:
             self._give_back(descriptor)
-        elif len(self._guests) > MOST_WAITING:
+        elif len(self._guests) > self._most:
             self._make_room()
 
     def _look_at(self, descriptor: int) -> None:
@@ -103,7 +105,7 @@ class WaitingRoom:
         if self._shared.once_a_minute.is_due("crowd"):
             logger.warning(
                 "More than {most} connections are open that have not sent their request; the oldest are closed",
-                most=MOST_WAITING,
+                most=self._most,
                 peer=str(arrival.peer),
                 action="crowded",
             )

@@ -8,6 +8,8 @@ import contextlib
 import os
 from collections import OrderedDict
 
+from oxidicom.descriptors import keepable
+
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_OPEN = 256
 
@@ -17,6 +19,7 @@ class TreeDirectories:
 
     def __init__(self, files_root: str) -> None:
         self._files_root = files_root
+        self._most_open = keepable(_MOST_OPEN)
         self._open: OrderedDict[str, int] = OrderedDict()
         self._changed: set[str] = set()
 
@@ -31,7 +34,7 @@ class TreeDirectories:
             return descriptor
         descriptor = self._open_or_make(path)
         self._open[path] = descriptor
-        while len(self._open) > _MOST_OPEN:
+        while len(self._open) > self._most_open:
             self._close(next(iter(self._open)))
         return descriptor
 
