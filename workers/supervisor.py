@@ -225,6 +225,7 @@ class Supervisor:
             when=f"in {seconds:g} s" if seconds else "at once",
             action="process_died",
         )
+        post.slot.hold("", "")  # its association counts no longer, however long its successor takes to come
         for queue in self._shared.storage_queues:
             queue.put(ProcessDied())  # without room for it they look by themselves within seconds
         if not self._shared.registration_queue.put(ProcessDied()):
