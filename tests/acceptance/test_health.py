@@ -14,6 +14,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.acceptance.network.resources import descriptors
 from tests.dicom import make_series, send
 from tests.fixtures.gateway import free_port
 from tests.waiting import wait_until
@@ -133,9 +134,12 @@ def test_clients_that_hang_up_leave_no_word_in_the_log(page):
 
 def test_of_too_many_clients_the_last_is_cut_off_and_the_page_is_there_again(page):
     page = page()
+    observer = page.gateway.pids_of("observer")
+    held = descriptors(observer)
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(("127.0.0.1", page.port))) for _ in range(40)]
         assert clients[-1].recv(1) == b""
+        assert descriptors(observer) <= held + 16
     wait_until(lambda: answers(page), "the page")
 
 
