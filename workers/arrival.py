@@ -62,7 +62,7 @@ class Arrival:
                 return True
 
     def release(self) -> socket.socket:
-        """Return the connection as it came."""
+        """Return the connection as it came: whoever reads it is not to wait for a low-water mark of ours."""
         self._set_low_water(1)
         return self.connection
 

@@ -80,13 +80,13 @@ class Listener:
         self._slot.add(Counter.CONNECTIONS_ACCEPTED)  # first: see `accept_queue`
         self._slot.beat(State.WORKING)
         arrival = Arrival(*accepted, self._opening)
-        if arrival.is_whole() or (self._has_a_moment_for(arrival) and arrival.is_whole(_MOMENT_SECONDS)):
-            arrival.release()
+        is_whole = arrival.is_whole() or (self._has_a_moment_for(arrival) and arrival.is_whole(_MOMENT_SECONDS))
+        connection = arrival.release()
+        if is_whole:
             return accepted
-        if not self._is_told_to_stop() and not self._shared.unfinished.put(accepted[0]):
-            arrival.release()
+        if not self._is_told_to_stop() and not self._shared.unfinished.put(connection):
             return accepted  # the doorman is dead or overrun: it is served under the deadlines of an association
-        accepted[0].close()
+        connection.close()
         return None
 
     def _has_a_moment_for(self, arrival: Arrival) -> bool:

@@ -21,6 +21,8 @@ from workers.shared import Shared
 
 _MOST_WAITING = 256
 """At once. It bounds descriptors, and what the kernel keeps for them."""
+_LEAST_SECONDS = 1.0
+"""For one that is silent, but perhaps because it has only just come: with SYN cookies the kernel keeps nobody."""
 
 
 @dataclasses.dataclass
@@ -37,7 +39,7 @@ class WaitingRoom:
         self._shared = shared
         self._opening = opening_of(shared.settings)
         self._seconds = opening_seconds(shared.settings)
-        self._silent_seconds = max(0.0, self._seconds - deferred_seconds(shared.listening_socket))
+        self._silent_seconds = max(_LEAST_SECONDS, self._seconds - deferred_seconds(shared.listening_socket))
         """What is left to one that was silent in the kernel for so long already."""
         self._most = keepable(_MOST_WAITING)
         self._guests: dict[int, _Guest] = {}
@@ -85,7 +87,7 @@ class WaitingRoom:
         if guest.arrival.is_whole():
             self._give_back(descriptor)
         elif was_silent and not guest.arrival.is_silent:
-            guest.deadline += self._seconds - self._silent_seconds
+            guest.deadline = time.monotonic() + self._seconds
 
     def _give_back(self, descriptor: int) -> None:
         connection = self._let_go(descriptor).release()

@@ -12,8 +12,8 @@ _MOST_OPEN = 64
 class OpenDirectories:
     """Descriptors by association: opened at their first use, closed together; of very many the oldest are closed.
 
-    A name that is looked up from the root each time costs a fifth of what is done there. Uses are not noted, which would
-    slow each down by half: a group has rarely more associations than may be open.
+    A name that is looked up from the root each time costs a fifth of what is done there. Uses are not noted, which
+    would slow each down by half: a group has rarely more associations than may be open.
     """
 
     def __init__(self, spool: str) -> None:

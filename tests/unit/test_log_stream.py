@@ -14,6 +14,7 @@ from loguru import logger
 
 from oxidicom.log_stream import MAX_LINE_BYTES, LogStream, _write_if_there_is_room
 from oxidicom.logs import configure_logs, report_dropped_lines
+from tests.waiting import wait_until
 
 LINE = b"x" * 999 + b"\n"
 
@@ -69,11 +70,12 @@ def test_lines_that_nobody_reads_are_dropped_and_counted_and_none_is_glued_to_an
     reader, writer = kind(ends)
     stream = LogStream(writer)
     fill(stream)
-    stream.write(LINE)
-    assert stream.dropped_here == 2
-    assert stream.take_dropped() == 0, "it would not be taken yet"
+    if kind is not terminal:  # which goes on to make room for a while, by itself
+        stream.write(LINE)
+        assert stream.dropped_here == 2
+        assert stream.take_dropped() == 0, "it would not be taken yet"
     read_all(reader)
-    assert stream.take_dropped() == 2
+    assert wait_until(stream.take_dropped, "it would be taken") == stream.dropped_here
     assert stream.take_dropped() == 0
     stream.write(b"next\n")
     assert read_all(reader).splitlines()[-1] == b"next", "also after a part of a line"
