@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, NoReturn
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from oxidicom import __version__
 from oxidicom.cube.conninfo import display
 from oxidicom.cube.embedded import EmbeddedPostgres
+from oxidicom.descriptors import raise_limit
 from oxidicom.errors import (
     BootError,
     CertificateError,
@@ -20,6 +21,7 @@ from oxidicom.errors import (
     DatabaseUnavailableError,
     OxidicomError,
 )
+from oxidicom.log_stream import never_wait_for_readers
 from oxidicom.logs import configure_logs, writes_text
 from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import EMBEDDED, Settings, unknown_variables
@@ -141,15 +143,25 @@ def _settings() -> Settings:
     try:
         return Settings.from_environment(os.environ)
     except ConfigurationError as error:
-        print("oxidicom cannot start: its configuration has errors.", file=sys.stderr)
-        for fault in error.faults:
-            print(f"  - {fault}", file=sys.stderr)
-        print("README.md lists all settings.", file=sys.stderr)
-        raise typer.Exit(EX_CONFIG) from None
+        _refuse(error.faults)
+
+
+def _refuse(faults: Sequence[str]) -> NoReturn:
+    print("oxidicom cannot start: its configuration has errors.", file=sys.stderr)
+    for fault in faults:
+        print(f"  - {fault}", file=sys.stderr)
+    print("README.md lists all settings.", file=sys.stderr)
+    raise typer.Exit(EX_CONFIG)
 
 
 def _serve() -> int:
+    from workers.descriptors import descriptor_fault  # noqa: PLC0415 (see `_run`)
+
     settings = _settings()
+    fault = descriptor_fault(settings, raise_limit())
+    if fault:
+        _refuse([fault])
+    never_wait_for_readers()
     configure_logs("supervisor", settings.log_format, settings.verbose)
     for warning in unknown_variables(os.environ):
         logger.warning(warning, action="unknown_variable")
@@ -163,7 +175,7 @@ def _serve() -> int:
 
 
 def _run(settings: Settings) -> int:
-    from workers.supervisor import Supervisor  # noqa: PLC0415 (the one place where the library knows the processes)
+    from workers.supervisor import Supervisor  # noqa: PLC0415 (only here the library knows the processes)
 
     if settings.db_connection != EMBEDDED:
         return Supervisor(settings, settings.db_connection, _service_manager(), lambda: _announce(settings)).run()

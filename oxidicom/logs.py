@@ -2,7 +2,7 @@
 
 Readable on a terminal, JSON lines elsewhere. The processes inherit the sink and say in whose name they write. No line
 at INFO and above holds patient data; variables are never dumped (`diagnose=False`), and a traceback shows only when
-verbose.
+verbose. Nobody ever waits for whoever reads them (`oxidicom.log_stream`).
 """
 
 import json
@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from loguru import logger
 
+from oxidicom.log_stream import MAX_LINE_BYTES, LogStream
+
 if TYPE_CHECKING:
     from loguru import Message, Record
+
+_CUT = " [cut]"
 
 LogFormat = Literal["auto", "text", "json"]
 
@@ -71,5 +75,31 @@ def _write_json(message: "Message") -> None:
         "message": record["message"],
         **record["extra"],
     }
-    sys.stderr.write(json.dumps(line, default=str) + "\n")
+    sys.stderr.write(_fitting(line) + "\n")
     sys.stderr.flush()
+
+
+def _fitting(line: dict[str, Any]) -> str:
+    """Return `line` as JSON that is not longer than a line may be: its longest texts are cut."""
+    while len(text := json.dumps(line, default=str)) >= MAX_LINE_BYTES:
+        longest = max(line, key=lambda name: len(str(line[name])))
+        value = str(line[longest])
+        if len(value) <= len(_CUT):
+            break  # there is nothing but short ones
+        line[longest] = value[: (len(value) - len(_CUT)) // 2] + _CUT
+    return text
+
+
+def report_dropped_lines() -> None:
+    """Say how many lines were lost, once whoever reads standard error takes some again."""
+    stream = getattr(sys.stderr, "buffer", None)
+    if not isinstance(stream, LogStream) or not (dropped := stream.take_dropped()):
+        return
+    before = stream.dropped_here
+    logger.warning(
+        "{count} lines of log were lost, since whoever reads them did not take them; look at what reads the log",
+        count=dropped,
+        action="log_lines_dropped",
+    )
+    if stream.dropped_here != before:
+        stream.count_dropped(dropped)  # not even that was taken

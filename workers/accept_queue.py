@@ -1,6 +1,6 @@
-"""The kernel's queue of connections that wait to be accepted: how long each has been there.
+"""A queue of connections that wait for a listener: how long each has been there.
 
-The kernel tells its length only. Since it is first in, first out, and all who accept count what they take, the
+The kernel tells the length only. Since it is first in, first out, and all who accept count what they take, the
 moments of arrival follow from two looks. A process counts before it shows on the scoreboard that it is busy: so a
 look between its `accept` and its count, which would take the next for the one that is gone, finds it still free.
 """
@@ -18,10 +18,11 @@ _MOST_TICK_SECONDS = 1.0
 
 
 class AcceptQueue:
-    """What waits at one listening socket, looked at now and then by one process."""
+    """One queue, looked at now and then by one process."""
 
-    def __init__(self, listening_socket: socket.socket) -> None:
-        self._listening_socket = listening_socket
+    def __init__(self, length: Callable[[], int]) -> None:
+        """`length` tells how many wait."""
+        self._length = length
         self._arrivals: collections.deque[float] = collections.deque()
         self._taken = 0
         self._looked: float | None = None
@@ -52,6 +53,8 @@ class AcceptQueue:
         """How long the oldest connection has waited at the last look; 0 when there is none."""
         return self._clock - self._arrivals[0] if self._arrivals else 0.0
 
-    def _length(self) -> int:
-        information = self._listening_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-        return int(_UNACKED.unpack_from(information)[0])
+
+def count_waiting(listening_socket: socket.socket) -> int:
+    """Return how many connections wait to be accepted."""
+    information = listening_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    return int(_UNACKED.unpack_from(information)[0])

@@ -11,6 +11,7 @@ from loguru import logger
 from ulid import ULID
 
 from oxidicom.association.acceptor import Acceptor, State
+from oxidicom.association.access import is_welcome
 from oxidicom.association.associate import AssociationRequest
 from oxidicom.association.events import (
     Aborted,
@@ -33,7 +34,7 @@ from oxidicom.errors import ProtocolError
 from oxidicom.settings import Settings
 from oxidicom.storage.ledger import Started
 from workers.association_account import AssociationAccount
-from workers.connections import Peer, learn_peer, wait_in_kernel
+from workers.connections import READ_SECONDS, Peer, learn_peer, wait_in_kernel
 from workers.encryption import handshake_failure, say_no_more
 from workers.intake import MOST_LOGGED, Intake
 from workers.patience import Patience
@@ -75,6 +76,9 @@ def policy_of(settings: Settings) -> AcceptancePolicy:
     )
 
 
+UNWELCOME = "turned away, since CHRIS_SCP_ALLOWED_AETS has nobody on its network"
+
+
 class _Over(Exception):  # noqa: N818 (no error: the normal way out of the receiving loop)
     """The association is over; the argument says how."""
 
@@ -92,6 +96,7 @@ class Association:
         self._patience = Patience(shared.settings, self._acceptor)
         self._intake: Intake | None = None
         self._keep_pieces = False
+        self._is_unwelcome = False
         self._look_due = 0.0
         self._unserved = 0
         self._log = logger.bind(association=self._ulid)
@@ -146,7 +151,8 @@ class Association:
             self._send(self._acceptor.bytes_to_send())
 
     def _learn_peer(self) -> None:
-        """Learn from the balancer, if there is one, whose connection it is."""
+        """Learn from the balancer, if there is one, whose connection it is, and whether it may be here."""
+        self._connection.settimeout(READ_SECONDS)
         limit_seconds = self._shared.settings.association_request_seconds
 
         def may_wait() -> bool:
@@ -158,6 +164,10 @@ class Association:
             raise _Over(f"PROXY protocol: {error}") from None
         self._account.peer = peer
         self._acceptor.peer_address = peer.address
+        if not is_welcome(self._shared.settings.allowed_peers, peer.address):
+            self._is_unwelcome = True
+            self._account.is_news = self._shared.once_a_minute.is_due(peer.network)
+            raise _Over(UNWELCOME)
 
     def _shake_hands(self) -> None:
         """Begin TLS, if the port speaks it."""
@@ -294,14 +304,18 @@ class Association:
     # -- the end ---------------------------------------------------------------------------------------------
 
     def _close(self) -> None:
-        """Half-close, let the peer read what was sent, close: to close at once could reset its last answer away."""
+        if not self._is_unwelcome:
+            self._linger()
+        self._connection.close()
+
+    def _linger(self) -> None:
+        """Half-close and let the peer read what was sent: to close at once could reset its last answer away."""
         with contextlib.suppress(OSError):
             self._connection.settimeout(_CLOSE_SECONDS)
             say_no_more(self._connection)
             deadline = time.monotonic() + _CLOSE_SECONDS
             while self._connection.recv(65536) and time.monotonic() < deadline:
                 pass
-        self._connection.close()
 
     def _end(self, how: str) -> None:
         if self._intake:

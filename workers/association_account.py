@@ -25,6 +25,8 @@ class AssociationAccount:
     """Why it was rejected, if it was."""
     tls: str | None = None
     """The version of TLS, if there is TLS."""
+    is_news: bool = True
+    """Whether one more connection without an association is worth a line at INFO."""
     began: float = dataclasses.field(default_factory=time.monotonic)
     began_ns: int = dataclasses.field(default_factory=time.time_ns)
 
@@ -60,16 +62,14 @@ class AssociationAccount:
 
     def write_line(self, how: str, intake: Intake | None) -> None:
         """Write the one line that accounts for it."""
-        log = logger.bind(association=self.ulid)
         titles = self.titles
         if titles is None or intake is None:
             # A port scan, a browser, a rejected request; or a load balancer, whose probes come by the second.
-            level = "DEBUG" if how.startswith("connection lost") else "INFO"
-            message = "Connection from {peer} ended without an association: {how}"
-            log.log(level, message, peer=str(self.peer), how=how, action="no_association")
+            is_news = self.is_news and not how.startswith("connection lost")
+            write_connection_line(self.peer, how, is_news=is_news, association=self.ulid)
             return
         seconds = time.monotonic() - self.began
-        log.info(
+        logger.bind(association=self.ulid).info(
             "Association with {calling_ae_title} ended ({how}): {received} instances received, {committed} committed, "
             "{refused_total} refused",
             calling_ae_title=titles[0],
@@ -86,6 +86,17 @@ class AssociationAccount:
             tls=self.tls or "no",
             action="association_ended",
         )
+
+
+def write_connection_line(peer: Peer, how: str, *, is_news: bool = True, association: str = "") -> None:
+    """Write the line about a connection that ended without an association."""
+    logger.bind(**({"association": association} if association else {})).log(
+        "INFO" if is_news else "DEBUG",
+        "Connection from {peer} ended without an association: {how}",
+        peer=str(peer),
+        how=how,
+        action="no_association",
+    )
 
 
 def _by_code(intake: Intake) -> dict[str, int]:

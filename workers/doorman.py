@@ -2,7 +2,8 @@
 
 A connection that no listener takes within CHRIS_SCP_BUSY_SECONDS is accepted here; its request is read and rejected,
 "transient, local limit exceeded" (PS3.8, 9.3.4), which makes a PACS come again later. The doorman serves all such
-connections at once, so that a slow one holds up nobody, and takes none while a listener is free.
+connections at once, so that a slow one holds up nobody, and takes none while a listener is free. It keeps the
+waiting room too, where those are who have not sent their request yet (`workers.waiting_room`).
 """
 
 import contextlib
@@ -10,23 +11,28 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Callable
 
 from loguru import logger
 from ulid import ULID
 
 from oxidicom.association.acceptor import Acceptor, State
+from oxidicom.association.access import is_welcome
 from oxidicom.association.events import AssociationRejected, AssociationRequested
 from oxidicom.association.negotiation import NO_ROOM
+from oxidicom.descriptors import keepable
 from oxidicom.errors import ProtocolError
-from workers.accept_queue import AcceptQueue
-from workers.association import policy_of
-from workers.connections import Peer, accept, learn_peer
+from workers.accept_queue import AcceptQueue, count_waiting
+from workers.association import UNWELCOME, policy_of
+from workers.association_account import write_connection_line
+from workers.connections import Peer, accept, learn_peer, peer_of
 from workers.encryption import say_no_more
 from workers.facts import AssociationFinished
 from workers.listener import HEARTBEAT_SECONDS
 from workers.scoreboard import Counter, Phase, Role, Slot
 from workers.scoreboard import State as WorkerState
 from workers.shared import Shared
+from workers.waiting_room import WaitingRoom
 
 _TICK_SECONDS = 0.25
 _CLOSE_SECONDS = 1.0
@@ -59,28 +65,56 @@ class Doorman:
         self._shared = shared
         self._slot = slot
         self._policy = policy_of(shared.settings)
-        self._queue = AcceptQueue(shared.listening_socket)
+        self._accept_queue = AcceptQueue(lambda: count_waiting(shared.listening_socket))
+        self._finished_queue = AcceptQueue(lambda: shared.finished.waiting)
+        self._most = keepable(_MOST_CALLERS)
         self._callers: dict[int, _Caller] = {}
         """By descriptor, oldest first."""
         self._poll = select.poll()
 
     def boot(self) -> None:
-        """Nothing to get ready."""
+        """Open the waiting room."""
+        self._waiting_room = WaitingRoom(self._shared)
+        self._poll.register(self._waiting_room, select.POLLIN)
 
     def run(self) -> None:
         """Watch until the gateway accepts no more."""
         while self._shared.scoreboard.phase < Phase.ACCEPTING_NO_MORE:
             self._slot.beat(WorkerState.WAITING)
             for descriptor, _ in self._poll.poll(_TICK_SECONDS * 1000):
-                self._converse(self._callers[descriptor])
+                if descriptor in self._callers:
+                    self._converse(self._callers[descriptor])
+            self._waiting_room.work()
             self._dismiss_slow()
-            while len(self._callers) < _MOST_CALLERS and self._someone_waits_in_vain():
-                self._take_in()
+            self._take_in_who_wait_in_vain()
+        self._close()
 
-    def _someone_waits_in_vain(self) -> bool:
-        self._queue.look(time.monotonic(), lambda: self._shared.scoreboard.total(Counter.CONNECTIONS_ACCEPTED))
-        too_long = self._queue.longest_wait_seconds >= self._shared.settings.busy_seconds
+    def _close(self) -> None:
+        self._waiting_room.close()
+        while (connection := self._shared.finished.take()) is not None:
+            connection.close()
+
+    def _take_in_who_wait_in_vain(self) -> None:
+        for queue, count_taken, next_of in (
+            (self._finished_queue, self._count_finished_taken, self._take_finished),
+            (self._accept_queue, self._count_accepted, self._accept),
+        ):
+            while len(self._callers) < self._most and self._someone_waits_in_vain(queue, count_taken):
+                taken = next_of()
+                if taken is None:  # a listener was quicker, or there is no descriptor for it
+                    break
+                self._take_in(*taken)
+
+    def _someone_waits_in_vain(self, queue: AcceptQueue, count_taken: Callable[[], int]) -> bool:
+        queue.look(time.monotonic(), count_taken)
+        too_long = queue.longest_wait_seconds >= self._shared.settings.busy_seconds
         return too_long and not self._listener_is_free()
+
+    def _count_accepted(self) -> int:
+        return self._shared.scoreboard.total(Counter.CONNECTIONS_ACCEPTED)
+
+    def _count_finished_taken(self) -> int:
+        return self._waiting_room.given_back - self._shared.finished.waiting
 
     def _listener_is_free(self) -> bool:
         """Then the connection is the listener's, who is about to take it."""
@@ -90,17 +124,27 @@ class Doorman:
 
     # -- callers -------------------------------------------------------------------------------------------------
 
-    def _take_in(self) -> None:
+    def _accept(self) -> tuple[socket.socket, Peer] | None:
         """Accept the connection that has waited longest."""
         accepted = accept(self._shared.listening_socket, self._shared.settings)
-        if not accepted:
-            return
-        self._slot.add(Counter.CONNECTIONS_ACCEPTED)
-        connection, peer = accepted
+        if accepted is not None:
+            self._slot.add(Counter.CONNECTIONS_ACCEPTED)
+        return accepted
+
+    def _take_finished(self) -> tuple[socket.socket, Peer] | None:
+        """Take back the connection that no listener has taken for longest."""
+        connection = self._shared.finished.take()
+        return (connection, peer_of(connection)) if connection else None
+
+    def _take_in(self, connection: socket.socket, peer: Peer) -> None:
         connection.setblocking(False)
         try:  # what a balancer says came while the connection waited
             peer = learn_peer(connection, peer, self._shared.settings, lambda: False)
         except (OSError, ProtocolError):
+            connection.close()
+            return
+        if not is_welcome(self._shared.settings.allowed_peers, peer.address):
+            write_connection_line(peer, UNWELCOME, is_news=self._shared.once_a_minute.is_due(peer.network))
             connection.close()
             return
         if self._shared.encryption:
@@ -167,7 +211,7 @@ class Doorman:
         self._shared.facts.tell(self._slot, fact)
 
     def _dismiss_slow(self) -> None:
-        crowded = len(self._callers) >= _MOST_CALLERS
+        crowded = len(self._callers) >= self._most
         request_seconds = _HURRY_SECONDS if crowded else self._shared.settings.association_request_seconds
         now = time.monotonic()
         for caller in list(self._callers.values()):

@@ -68,7 +68,7 @@ def say_no_more(connection: socket.socket) -> None:
 
 def handshake_failure(error: OSError) -> str:
     """Return in words why there is no handshake."""
-    if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):
+    if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return "connection lost"
     if error.reason in _NO_TLS:
         return "the peer does not speak TLS, and this port speaks nothing else"

@@ -10,6 +10,8 @@ An answer costs no walk of the spool: it is read from the scoreboard.
 
 import http.server
 import json
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +22,8 @@ from loguru import logger
 from oxidicom.errors import DatasetError
 from oxidicom.storage.reserve import Reserve
 from oxidicom.telemetry.prometheus import CONTENT_TYPE
+from workers.connections import open_port
+from workers.process import place_of
 from workers.readings import backlog
 from workers.scoreboard import Counter, Phase, Role, Scoreboard, State
 from workers.shared import Shared
@@ -28,6 +32,8 @@ from workers.storage_condition import StorageCondition, sentence_of
 _ANSWER_SECONDS = 15.0
 _SILENT_SECONDS = 60.0
 _REQUEST_SECONDS = 5.0
+MOST_REQUESTS = 16
+"""Of the health page at once."""
 
 
 def health(shared: Shared) -> tuple[bool, dict[str, Any]]:
@@ -85,22 +91,58 @@ class HealthServer:
 
     def __init__(self, shared: Shared, page: Callable[[], bytes]) -> None:
         """`page` makes the text of `/metrics`. Trouble with the port is logged, and nothing else."""
-        address = (shared.settings.http_address, shared.settings.http_port)
+        address, port = shared.settings.http_address, shared.settings.http_port
         handler = type("Handler", (_Handler,), {"shared": shared, "page": staticmethod(page)})
-        self._server: http.server.ThreadingHTTPServer | None = None
         try:
-            self._server = http.server.ThreadingHTTPServer(address, handler)
+            server = _Server(open_port(address, port), handler)
         except OSError as error:
             logger.error(
                 "There is no health page: {address}:{port} cannot be used: {reason}; set CHRIS_HTTP_PORT",
-                address=address[0],
-                port=address[1],
+                address=address,
+                port=port,
                 reason=error.strerror,
                 action="health_port_failed",
             )
             return
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True, name="health").start()
+        threading.Thread(target=server.serve_forever, daemon=True, name="health").start()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    """Speaks at a port that is open already. The one of the library would ask the DNS for the name of this host."""
+
+    daemon_threads = True
+
+    def __init__(self, listening_socket: socket.socket, handler: type[http.server.BaseHTTPRequestHandler]) -> None:
+        super().__init__(listening_socket.getsockname()[:2], handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening_socket
+        self._places = threading.BoundedSemaphore(MOST_REQUESTS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (of socketserver)
+        """Answer in a thread, or hang up when there are too many: each may take its time."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Answer, and give the place back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """A client that hung up is no error; anything else is a bug of ours."""
+        error = sys.exception()
+        if isinstance(error, ConnectionError | TimeoutError) or error is None:
+            return
+        logger.opt(exception=error).error(
+            "Unexpected {kind} in {place}; the health page gave no answer",
+            kind=type(error).__name__,
+            place=place_of(error),
+            action="health_page_failed",
+        )
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

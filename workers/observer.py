@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from loguru import logger
 
+from oxidicom.logs import report_dropped_lines
 from oxidicom.telemetry.identity import resource_of
 from oxidicom.telemetry.log_records import LogWriter
 from oxidicom.telemetry.metrics import MetricsExporter
@@ -65,6 +66,7 @@ class Observer:
             poll.poll(_WAIT_SECONDS * 1000)
             self._slot.beat(State.WORKING)
             self._take_facts()
+            report_dropped_lines()
             if time.monotonic() >= due:
                 due = time.monotonic() + _REPORT_SECONDS
                 self._report()
@@ -104,6 +106,7 @@ class Observer:
     def _close(self) -> None:
         """Export what is left, as far as a second allows: the supervisor does not wait longer."""
         self._take_facts()
+        report_dropped_lines()
         for writer in (self._spans, self._logs):
             if writer:
                 writer.close()

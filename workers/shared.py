@@ -9,7 +9,9 @@ from oxidicom.storage.gateway_directory import GatewayDirectory
 from oxidicom.storage.paths import storage_worker_of
 from workers.encryption import Encryption
 from workers.facts import FactChannel
+from workers.handover import ConnectionQueue
 from workers.messages import SeriesCounted, ToInquiry, ToRegistration, ToStorage
+from workers.once_a_minute import OnceAMinute
 from workers.queues import Queue
 from workers.scoreboard import Counter, Role, Scoreboard
 
@@ -34,6 +36,11 @@ class Shared:
     """None: the port does not speak TLS. Each process has a copy of its own."""
     facts: FactChannel
     """To the observer."""
+    unfinished: ConnectionQueue
+    """Connections whose opening is not whole: from a listener to the doorman."""
+    finished: ConnectionQueue
+    """Those whose opening has become whole: from the doorman to any listener."""
+    once_a_minute: OnceAMinute
 
     def storage_time_ns(self) -> int:
         """Return the time by the clock of the storage, in ns since the epoch."""
@@ -65,6 +72,9 @@ def share(
         registration_queue=Queue(ToRegistration),
         encryption=encryption,
         facts=FactChannel(is_wanted=bool(settings.otlp_endpoint or settings.http_port)),
+        unfinished=ConnectionQueue(),
+        finished=ConnectionQueue(),
+        once_a_minute=OnceAMinute(),
     )
 
 

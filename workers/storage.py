@@ -169,8 +169,8 @@ class StorageWorker:
         self._forget(message)
 
     def _mark_stored(self, message: Instance, directories: OpenDirectories) -> bool:
-        directory = directories[message.association]
         try:
+            directory = directories[message.association]
             os.rename(message.name.at(RECEIVED), message.name.at(STORED), src_dir_fd=directory, dst_dir_fd=directory)
         except FileNotFoundError:
             self._forget(message)  # the same entry twice in one group

@@ -72,7 +72,7 @@ class Supervisor:
         """
         setproctitle("oxidicom: supervisor")
         encryption = Encryption(settings) if settings.tls_certificate else None
-        listening_socket = bind(settings.bind_address, settings.port)
+        listening_socket = bind(settings)
         directory = GatewayDirectory(settings.files_root)
         self._shared: Shared = share(settings, db_connection, directory, listening_socket, encryption)
         self._made = False
@@ -293,6 +293,7 @@ class Supervisor:
             when=f"in {seconds:g} s" if seconds else "at once",
             action="process_died",
         )
+        post.slot.hold("", "")  # its association counts no longer, however long its successor takes to come
         for queue in self._shared.storage_queues:
             queue.put(ProcessDied())  # without room for it they look by themselves within seconds
         if not self._shared.registration_queue.put(ProcessDied()):

@@ -34,6 +34,15 @@ def is_allowed(allowed: Iterable[AllowedPeer], calling_ae_title: str, address: s
     return any(peer.matches(calling_ae_title, address) for peer in allowed)
 
 
+def is_welcome(allowed: Iterable[AllowedPeer], address: str) -> bool:
+    """Tell whether a peer at `address` may be one of `allowed` at all, whatever AE title it will say that it has."""
+    networks = [peer.network for peer in allowed]
+    if not networks or None in networks:
+        return True
+    found = ipaddress.ip_address(address)
+    return any(found in network for network in networks if network)
+
+
 def parse_allowed_peers(text: str) -> tuple[AllowedPeer, ...]:
     """Parse AE titles or `AET@network`, comma-separated; blanks around them do not count.
 

@@ -10,6 +10,7 @@ import errno
 import os
 from collections import OrderedDict
 
+from oxidicom.descriptors import keepable
 from oxidicom.storage.paths import PACS_ROOT
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -21,6 +22,7 @@ class TreeDirectories:
 
     def __init__(self, files_root: str) -> None:
         self._files_root = files_root
+        self._most_open = keepable(_MOST_OPEN)
         self._open: OrderedDict[str, int] = OrderedDict()
         self._changed: set[str] = set()
         self._verified: set[str] = set()
@@ -38,7 +40,7 @@ class TreeDirectories:
         descriptor = self._open_or_make(path)
         self._open[path] = descriptor
         self._verified.add(path)
-        while len(self._open) > _MOST_OPEN:
+        while len(self._open) > self._most_open:
             self._close(next(iter(self._open)))
         return descriptor
 

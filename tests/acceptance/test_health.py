@@ -1,15 +1,20 @@
 """The health page, for people, Prometheus and Kubernetes; and what systemd is told."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import struct
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.acceptance.network.resources import descriptors
 from tests.dicom import make_series, send
 from tests.fixtures.gateway import free_port
 from tests.waiting import wait_until
@@ -94,6 +99,55 @@ def test_while_stopping_a_gateway_is_not_ready(page, tmp_path):
     wait_until(lambda: page.get("/readyz")[0] == 503, "not ready")
     association.release()
     assert page.gateway.process.wait(30) == 0
+
+
+def test_with_the_environment_of_the_kubernetes_manifest_the_page_is_there_over_ipv6_and_ipv4(make_gateway):
+    port = free_port()
+    manifest = Path(__file__).parents[2] / "deploy/kubernetes/oxidicom.yaml"
+    (config,) = [part for part in yaml.safe_load_all(manifest.read_text()) if part["kind"] == "ConfigMap"]
+    here = {"CHRIS_HTTP_PORT": str(port)}
+    make_gateway(**{name: value for name, value in config["data"].items() if name != "CHRIS_FILES_ROOT"} | here)
+    for host in ("[::1]", "127.0.0.1"):
+        with urllib.request.urlopen(f"http://{host}:{port}/healthz", timeout=20) as response:
+            assert response.status == 200
+
+
+def test_the_page_is_there_at_an_address_of_ipv6(page):
+    page = page(CHRIS_HTTP_ADDRESS="::1")
+    with urllib.request.urlopen(f"http://[::1]:{page.port}/healthz", timeout=20) as response:
+        assert response.status == 200
+    with pytest.raises(urllib.error.URLError):
+        page.get("/healthz")
+
+
+def test_clients_that_hang_up_leave_no_word_in_the_log(page):
+    page = page()
+    before = page.gateway.log_path.read_text()
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", page.port)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(b"GET /metrics HTTP/1.1\r\n")
+            client.sendall(b"\r\n")
+    assert page.get("/healthz")[0] == 200
+    assert page.gateway.log_path.read_text() == before
+
+
+def test_of_too_many_clients_the_last_is_cut_off_and_the_page_is_there_again(page):
+    page = page()
+    observer = page.gateway.pids_of("observer")
+    held = descriptors(observer)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", page.port))) for _ in range(40)]
+        assert clients[-1].recv(1) == b""
+        wait_until(lambda: descriptors(observer) <= held + 20, "no more than 16 are served")
+    wait_until(lambda: answers(page), "the page")
+
+
+def answers(page):
+    try:
+        return page.get("/healthz")[0] == 200
+    except OSError:
+        return False
 
 
 def test_a_health_port_in_use_stops_nothing(make_gateway, tmp_path):

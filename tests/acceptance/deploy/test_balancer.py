@@ -4,6 +4,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import time
 
 import psycopg
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from oxidicom.association.proxy_protocol import SIGNATURE
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.acceptance.drills.load import Load, Sender
-from tests.acceptance.network.wire import ACCEPTED, LOST, REJECTED, Wire
+from tests.acceptance.network.resources import descriptors
+from tests.acceptance.network.wire import ACCEPTED, LOST, REJECTED, RELEASED, Wire
 from tests.dicom import make_series, send
 from tests.fixtures.gateway import free_port
+from tests.unit.association.association_peer import RELEASE_RQ
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.haproxy
@@ -135,20 +138,49 @@ def test_gateways_die_drain_and_join_under_load_and_nothing_is_lost(make_behind,
 # -- the PROXY protocol over the wire --------------------------------------------------------------------------------
 
 
-def proxied_answer(port, address):
-    """Say that the connection is of `address`, and ask for an association. Return the type of the answer."""
+def proxy_header(address, port):
     body = socket.inet_aton(address) + socket.inet_aton("10.0.0.1") + struct.pack(">HH", 104, port)
+    return SIGNATURE + struct.pack(">BBH", 0x21, 0x11, len(body)) + body
+
+
+def proxied_answer(port, address, calling=b"TEST"):
+    """Say that the connection is of `address`, and ask for an association. Return the type of the answer."""
     with Wire(port) as wire:
-        wire.send(SIGNATURE + struct.pack(">BBH", 0x21, 0x11, len(body)) + body)
-        answer = wire.associate()
+        wire.send(proxy_header(address, port))
+        answer = wire.associate(calling)
         return answer and answer[0]
 
 
 def test_access_rules_see_the_pacs_and_not_the_balancer(make_gateway):
     gateway = make_gateway(CHRIS_PROXY_PROTOCOL="yes", CHRIS_SCP_ALLOWED_AETS="TEST@10.1.2.0/24")
     assert proxied_answer(gateway.port, "10.1.2.3") == ACCEPTED
-    assert proxied_answer(gateway.port, "10.9.9.9") == REJECTED
+    assert proxied_answer(gateway.port, "10.1.2.3", b"OTHER") == REJECTED
+    assert proxied_answer(gateway.port, "10.9.9.9") is LOST, "turned away, since nobody is allowed from there"
     wait_until(lambda: [line for line in gateway.lines() if "10.9.9.9:104" in line.get("peer", "")], "its address")
+
+
+def test_who_may_not_be_here_is_turned_away_as_soon_as_the_balancer_has_said_who_it_is(make_gateway):
+    gateway = make_gateway(CHRIS_PROXY_PROTOCOL="yes", CHRIS_SCP_ALLOWED_AETS="TEST@10.1.2.0/24")
+    began = time.monotonic()
+    with Wire(gateway.port) as wire:
+        wire.send(proxy_header("10.9.9.9", gateway.port))
+        assert wire.receive() is LOST
+    assert time.monotonic() - began < 15, "long before the deadline of its request"
+
+
+def test_a_header_in_two_parts_is_waited_for_by_the_doorman(make_gateway):
+    gateway = make_gateway(CHRIS_PROXY_PROTOCOL="yes", CHRIS_LISTENER_THREADS="1")
+    header = proxy_header("10.1.2.3", gateway.port)
+    doorman = gateway.pids_of("doorman")
+    held = descriptors(doorman)
+    with Wire(gateway.port) as wire:
+        wire.send(header[:20])
+        wait_until(lambda: descriptors(doorman) > held, "the doorman has it")
+        wire.send(header[20:])
+        assert wire.associate()[0] == ACCEPTED
+        assert wire.send(RELEASE_RQ).receive()[0] == RELEASED
+    (line,) = wait_until(lambda: gateway.lines("association_ended"), "the closing line")
+    assert line["peer"] == "10.1.2.3:104"
 
 
 def test_a_trickled_header_is_no_excuse(make_gateway):

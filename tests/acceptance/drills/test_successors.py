@@ -59,7 +59,7 @@ def test_whoever_reads_the_log_may_be_gone(make_gateway, rows, tmp_path):
     assert [status.Status for status in send(gateway.port, [second])] == [0]
     settled(gateway)
     nothing_lost(gateway, rows, {"1.2.3.1": first, "1.2.3.2": second})
-    assert gateway.stop() in (0, 120), "120 is how Python says that stderr is gone"
+    assert gateway.stop() == 0
 
 
 def accepts(port):

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from tests.acceptance.drills.test_stuck import holds_a_connection
 from tests.acceptance.network.wire import ACCEPTED, LOST, REJECTED, RELEASED, Wire
 from tests.dicom import make_series, send
 from tests.unit.association.association_peer import RELEASE_RQ
@@ -84,3 +85,17 @@ def test_a_listener_that_dies_gives_its_place_back(make_gateway):
             os.kill(pid, signal.SIGKILL)
         # A connection that the dying listener had just taken is lost with it.
         wait_until(lambda: (answer(gateway, b"GREEDY") or [LOST])[0] == ACCEPTED, "a place is free again")
+
+
+@pytest.mark.strace
+def test_the_place_of_a_listener_that_died_is_free_before_it_has_a_successor(make_gateway, inject):
+    gateway = make_gateway(CHRIS_SCP_MAX_ASSOCIATIONS_PER_AE="1", CHRIS_LISTENER_THREADS="3")
+    with Wire(gateway.port) as wire:
+        assert wire.associate(b"GREEDY")[0] == ACCEPTED
+        assert answer(gateway, b"GREEDY") == LOCAL_LIMIT_EXCEEDED
+        (holder,) = [pid for pid in gateway.pids_of("listener") if holds_a_connection(pid)]
+        inject(gateway.process.pid, "/^(clone|fork|vfork)", "error=EAGAIN")
+        os.kill(holder, signal.SIGKILL)
+        wait_until(lambda: gateway.lines("fork_failed"), "it has no successor")
+        assert len(gateway.pids_of("listener")) == 2
+        assert answer(gateway, b"GREEDY")[0] == ACCEPTED

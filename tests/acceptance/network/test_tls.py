@@ -11,41 +11,15 @@ import pytest
 from pynetdicom import AE
 
 from tests.acceptance.network.resources import descriptors, open_connections, own_bytes
-from tests.acceptance.network.wire import ABORTED, ACCEPTED, REJECTED, RELEASED, Wire
+from tests.acceptance.network.wire import ABORTED, ACCEPTED, REJECTED, RELEASED, SecureWire, Wire, client_context
 from tests.dicom import contexts_of, dataset_bytes, make_instance, make_series, send
 from tests.unit.association.association_peer import RELEASE_RQ, associate_rq
 from tests.waiting import wait_until
 
 
 @pytest.fixture
-def make_tls_gateway(make_gateway, authority):
-    def make(certificate=None, **variables):
-        certificate, key = certificate or authority.issue("gateway")
-        return make_gateway(CHRIS_TLS_CERTIFICATE=str(certificate), CHRIS_TLS_KEY=str(key), **variables)
-
-    return make
-
-
-@pytest.fixture
 def tls_gateway(make_tls_gateway):
     return make_tls_gateway()
-
-
-def client_context(authority, client=None, version=None):
-    context = ssl.create_default_context(cafile=authority.path)
-    if version:
-        context.minimum_version = context.maximum_version = version
-    if client:
-        context.load_cert_chain(*client)
-    return context
-
-
-class SecureWire(Wire):
-    """A wire within TLS."""
-
-    def __init__(self, port, context):
-        super().__init__(port)
-        self.socket = context.wrap_socket(self.socket, server_hostname="localhost", suppress_ragged_eofs=False)
 
 
 def presented_certificate(gateway, authority):

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import struct
 import time
 
@@ -79,3 +80,20 @@ class Wire:
         else:
             raise AssertionError("the gateway took all of it")
         return time.monotonic() - began
+
+
+def client_context(authority, client=None, version=None):
+    context = ssl.create_default_context(cafile=authority.path)
+    if version:
+        context.minimum_version = context.maximum_version = version
+    if client:
+        context.load_cert_chain(*client)
+    return context
+
+
+class SecureWire(Wire):
+    """A wire within TLS."""
+
+    def __init__(self, port, context):
+        super().__init__(port)
+        self.socket = context.wrap_socket(self.socket, server_hostname="localhost", suppress_ragged_eofs=False)

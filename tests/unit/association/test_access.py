@@ -3,7 +3,7 @@
 import pytest
 
 from oxidicom.association.acceptor import Acceptor, State
-from oxidicom.association.access import AllowedPeer, is_allowed, parse_allowed_peers
+from oxidicom.association.access import AllowedPeer, is_allowed, is_welcome, parse_allowed_peers
 from oxidicom.association.associate import decode_associate_rq
 from oxidicom.association.events import AssociationRejected
 from oxidicom.association.negotiation import NO_ROOM, AcceptancePolicy, Accepted, Rejected, negotiate
@@ -99,3 +99,20 @@ def test_a_request_that_cannot_be_accepted_is_rejected_for_good_even_when_there_
     listener = Listener(Acceptor(policy), refusal=NO_ROOM).receive(associate_rq())
     (pdu,) = decode_pdus(listener.sent)
     assert (pdu.result, pdu.source, pdu.reason_diagnostic) == (1, 1, 7)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "address", "welcome"),
+    [
+        ("", "10.1.2.3", True),
+        ("PACS", "10.1.2.3", True),
+        ("PACS@10.1.2.0/24", "10.1.2.3", True),
+        ("PACS@10.1.2.0/24", "10.1.3.3", False),
+        ("PACS@10.1.2.0/24", "fd00::1", False),
+        ("PACS@10.1.2.0/24,OTHER@fd00::/8", "fd00::1", True),
+        ("PACS@10.1.2.0/24,ANYWHERE", "10.1.3.3", True),
+        ("PACS@fe80::/10", "fe80::1%eth0", True),
+    ],
+)
+def test_who_is_welcome_is_told_before_it_says_its_ae_title(allowed: str, address: str, welcome: bool) -> None:
+    assert is_welcome(parse_allowed_peers(allowed) if allowed else (), address) is welcome

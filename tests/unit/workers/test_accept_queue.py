@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tests.waiting import wait_until
-from workers.accept_queue import AcceptQueue
+from workers.accept_queue import AcceptQueue, count_waiting
 
 
 class Port:
@@ -13,7 +13,7 @@ class Port:
 
     def __init__(self):
         self.listening = socket.create_server(("127.0.0.1", 0))
-        self.queue = AcceptQueue(self.listening)
+        self.queue = AcceptQueue(lambda: count_waiting(self.listening))
         self.ends = []
         self.waiting = 0
         self.taken = 0

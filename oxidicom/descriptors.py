@@ -1,0 +1,26 @@
+"""File descriptors: how many a process may have, and how many of them one keeper of open things may use up."""
+
+import resource
+
+
+def raise_limit() -> int:
+    """Raise the soft limit of this process and its children to the hard one, where that is allowed. Return the limit.
+
+    The soft one is low (1,024 by tradition) for the sake of programs that use select(2); this one does not.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):  # not allowed here: then it is as it is
+            return _count(soft)
+    return _count(hard)
+
+
+def keepable(most: int) -> int:
+    """Return how many descriptors a keeper may hold open that would like to hold `most`: a quarter of all at most."""
+    return min(most, _count(resource.getrlimit(resource.RLIMIT_NOFILE)[0]) // 4)
+
+
+def _count(limit: int) -> int:
+    return 1 << 30 if limit == resource.RLIM_INFINITY else limit
