@@ -52,7 +52,7 @@ def storage(tmp_path):
 def used(storage, make_gateway, tmp_path):
     """A stopped gateway whose storage and database know a series of two instances."""
     storage.mount()
-    gateway = make_gateway(CHRIS_HTTP_PORT="0")
+    gateway = make_gateway(new=True)
     gateway.sent = {f"1.2.3.{n}": path for n, path in enumerate(make_series(tmp_path / "in", 2, "1.2.3"), 1)}
     assert {status.Status for status in send(gateway.port, gateway.sent.values())} == {0}
     settled(gateway)
@@ -162,7 +162,7 @@ def test_another_storage_at_the_same_place_is_not_taken_for_it(used, storage, ro
 
 
 def test_a_new_installation_starts_without_a_switch(make_gateway, rows, tmp_path):
-    gateway = make_gateway()
+    gateway = make_gateway(new=True)
     sent = is_taken(gateway, tmp_path, "1.2.3")
     settled(gateway)
     nothing_lost(gateway, rows, sent)
@@ -172,7 +172,7 @@ def test_a_new_volume_is_taken_although_the_database_is_not_there_yet(storage, m
     """Database and gateway of a new installation start at the same moment."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", storage.point], check=True)
     try:
-        gateway = make_gateway(db="host=127.0.0.1 port=1", CHRIS_STORAGE_RESERVE_BYTES="0")
+        gateway = make_gateway(db="host=127.0.0.1 port=1", new=True, CHRIS_STORAGE_RESERVE_BYTES="0")
         is_taken(gateway, tmp_path, "1.2.3")
         gateway.stop()
     finally:
@@ -183,7 +183,7 @@ def test_an_empty_directory_is_not_taken_before_the_database_says_that_it_is_new
     make_gateway, proxied, proxy, tmp_path
 ):
     proxy.refuse()
-    gateway = make_gateway(start=False, db=proxied)
+    gateway = make_gateway(start=False, db=proxied, new=True)
     gateway.start(wait=False)
     wait_until(lambda: gateway.lines("storage_unavailable"), "it says why")
     assert statuses(gateway, tmp_path, "1.2.4")[0] == [OUT_OF_RESOURCES] * 2

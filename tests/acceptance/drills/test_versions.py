@@ -95,3 +95,42 @@ def test_an_old_entry_that_waited_for_an_obstacle_does_not_replace_a_newer_file(
     store(association, third)
     association.release()
     is_the_file(gateway, rows, third)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_was_set_by_an_hour_lets_no_old_version_win(hours, make_gateway, rows, version):
+    """The second version waits for an obstacle; then the gateway is killed, and the clock set by an hour."""
+    gateway = make_gateway(TOKIO_WORKER_THREADS="1")
+    first, second, third = version("first"), version("second"), version("third")
+    association = open_association(gateway.port, contexts_of([first]))
+    store(association, first)
+    wait_until(rows, "the row")
+    path = gateway.files_root / gateway.stored()[0]
+    path.unlink()
+    path.mkdir()
+    store(association, second)
+    wait_until(lambda: gateway.lines("store_failed"), "the second version waits")
+    gateway.kill_all()
+    (entry,) = gateway.find(".oxidicom/0*/spool/*/*.received")
+    for stamped in (entry, gateway.files_root / ".oxidicom/clock"):  # as it was before the clock was set back
+        moment = stamped.stat().st_mtime + hours * 3600
+        os.utime(stamped, (moment, moment))
+    gateway.start()
+    wait_until(lambda: len(gateway.lines("store_failed")) >= 2, "it waits again")
+    association = open_association(gateway.port, contexts_of([third]))
+    path.rmdir()
+    store(association, third)
+    association.release()
+    is_the_file(gateway, rows, third)
+
+
+def test_two_gateways_agree_which_version_is_the_last(make_gateway, rows, version, tmp_path):
+    """Each version is sent when the one before was answered, to one gateway and the other by turns."""
+    gateways = [make_gateway(name=f"gateway{number}") for number in range(2)]
+    versions = [version(f"v{number}") for number in range(20)]
+    associations = [open_association(gateway.port, contexts_of(versions)) for gateway in gateways]
+    for number, one in enumerate(versions):
+        store(associations[number % 2], one)
+    for association in associations:
+        association.release()
+    is_the_file(gateways[0], rows, versions[-1])

@@ -1,5 +1,6 @@
 """The journal: what is committed is found again, whatever moment a crash chose."""
 
+import errno
 import os
 import tracemalloc
 from pathlib import Path
@@ -269,6 +270,33 @@ def test_numbers_of_instances_cost_a_bit_each():
     assert [number for number in (*range(4), 32766, 32767, 32768, 32769, 10**15) if number in numbers] == [
         1, 2, 32767, 32768, 10**15,
     ]  # fmt: skip
+
+
+def test_a_write_that_fails_in_the_middle_costs_the_next_line_nothing(reception, monkeypatch):
+    """The disk takes a part of a line and then says EIO: what it took must not be glued to the next."""
+    write = os.write
+
+    def fail(descriptor, data):
+        write(descriptor, data[:10])
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken, pytest.raises(OSError):
+        broken.setattr(os, "write", fail)
+        receive(reception)
+    kept = receive(reception, 2)
+    ledger = ledger_of(reception.directory)
+    assert ledger.committed == {kept.series_hash: 1}
+    assert ledger.damaged == 1
+
+
+def test_a_long_completion_gives_signs_of_life(reception, tmp_path):
+    for number in range(1, 4):
+        receive_whole(reception, tmp_path, number)
+    die(reception)
+    os.unlink(os.path.join(reception.directory, LEDGER_NAME))
+    beats = []
+    end_for_the_dead(reception.directory, beat=lambda: beats.append(1))
+    assert len(beats) == 3
 
 
 def test_a_ledger_has_one_writer(reception):

@@ -35,6 +35,15 @@ def aside(gateway_directory, slot):
     return Asides(gateway_directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
 
 
+def test_what_is_remembered_is_bounded(aside, entry, monkeypatch):
+    monkeypatch.setattr(asides, "_MAX_KNOWN", 10)
+    for number in range(100):
+        aside.leave_alone(ASSOCIATION, entry._replace(number=number), STORED)
+        aside._is_last_try(number, ASSOCIATION, "It", ValueError())
+    assert len(aside._left_alone) == len(aside._tries) == 10
+    assert aside.leaves_alone(ASSOCIATION, entry._replace(number=99), STORED)
+
+
 def test_what_is_set_aside_is_counted(aside, gateway_directory, slot, entry):
     aside.set_aside(ASSOCIATION, entry, RECEIVED, "because", "SERVICES/PACS/x")
     assert slot[Counter.INSTANCES_REJECTED] == 1
