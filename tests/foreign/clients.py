@@ -185,9 +185,7 @@ def foreign_clients(directory: Path) -> list[Client]:
     modules = {"NODE_PATH": str(directory / "dcmjs" / "node_modules")}
     return [
         Client("DCMTK dcmsend", "dcmsend", _modes(_dcmsend)),
-        Client(
-            "DCMTK storescu", "storescu", {mode: partial(_storescu, mode=mode) for mode in (SEVERAL, IDENTITY, TLS)}
-        ),
+        Client("DCMTK storescu", "storescu", {mode: partial(_storescu, mode=mode) for mode in _STORESCU_MODES}),
         Client("pynetdicom", sys.executable, _modes(_pynetdicom, IDENTITY, ASYNC, TLS)),
         Client("GDCM gdcmscu", "gdcmscu", _modes(_gdcmscu)),
         Client("odil", "odil", _frugal_modes(_odil)),

@@ -22,7 +22,6 @@ _PUBLIC = (
     "rtdose_expb.dcm",
     "rtdose.dcm",
     "rtplan.dcm",
-    "image_dfl.dcm",
     "test-SR.dcm",
     "reportsi.dcm",
     "waveform_ecg.dcm",
@@ -40,6 +39,9 @@ _PUBLIC = (
     "MR_small_RLE.dcm",
     "SC_rgb_rle_16bit_2frame.dcm",
 )
+
+_LAST = "image_dfl.dcm"
+"""Deflated: several clients end at it."""
 
 _MADE = {
     "encapsulated PDF": ("1.2.840.10008.5.1.4.1.1.104.1", "DOC", "application/pdf", b"%PDF-1.4\n%%EOF\n"),
@@ -67,6 +69,7 @@ def make_files(directory: Path) -> list[Path]:
         }
         datasets |= {name: _document(*made) for name, made in _MADE.items()}
         datasets |= {name: _stream(*made) for name, made in _STREAMS.items()}
+        datasets[Path(_LAST).stem] = pydicom.dcmread(str(get_testdata_file(_LAST)))
         return [_write(directory, number, name, dataset) for number, (name, dataset) in enumerate(datasets.items(), 1)]
 
 
