@@ -173,7 +173,7 @@ class RequestedAssociation:
         while True:
             part = self._next_part(deadline)
             if isinstance(part, ControlPdu):
-                self._part(part, deadline)
+                self._take_leave(part, deadline)
             elif part.context_id != _CONTEXT_ID or part.is_command != is_command:
                 raise ProtocolError("a fragment that may not come here", AbortReason.UNEXPECTED_PDU_PARAMETER)
             else:
@@ -183,7 +183,7 @@ class RequestedAssociation:
                 if part.is_last:
                     return bytes(whole)
 
-    def _part(self, pdu: ControlPdu, deadline: float) -> None:
+    def _take_leave(self, pdu: ControlPdu, deadline: float) -> None:
         """Take leave of a peer that wants it so (AR-2 and AR-4; AA-3)."""
         if pdu.pdu_type == PduType.A_RELEASE_RQ:
             self._send(encode_release_rp(), deadline)
