@@ -19,8 +19,8 @@ from collections.abc import Callable
 from functools import partial
 
 from oxidicom.pacs.address_book import PacsAddress
+from oxidicom.pacs.errors import PacsError, PacsRefusesError, PacsUnavailableError, UnansweredError
 from oxidicom.pacs.find import FindAssociation
-from oxidicom.pacs.requestor import PacsError, PacsRefusesError, PacsUnavailableError, UnansweredError
 from workers.doubts import Doubts
 from workers.inquirer import Inquirer, Question, Report
 from workers.messages import SeriesSeen
