@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run check test fuzz drills benchmark curves integration-test lint format install-service clean
+.PHONY: help install run check test fuzz drills benchmark curves integration-test foreign-clients lint format install-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ integration-test: $(STAMP) ## the whole way with a real Orthanc as the PACS; ins
 	    || command -v docker >/dev/null || command -v podman >/dev/null \
 	    || { echo "make: Orthanc is missing: apt-get install orthanc, or install docker or podman"; exit 1; }
 	$(VENV)/bin/python -m tests.end_to_end
+
+foreign-clients: $(STAMP) ## send 30 kinds of files with C-STORE clients of others, fetched into .foreign (a first time: 20 minutes)
+	$(VENV)/bin/python -m tests.foreign $(FOREIGN_ARGS)
 
 install-service: ## as root: install into /opt/oxidicom, with a user, a systemd unit and /etc/oxidicom/oxidicom.env
 	@[ "$$(id -u)" = 0 ] || { echo "make: install-service changes the system: run it as root"; exit 1; }

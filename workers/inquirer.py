@@ -10,8 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from oxidicom.pacs.errors import PacsError
 from oxidicom.pacs.find import FindAssociation
-from oxidicom.pacs.requestor import PacsError
 from workers.messages import SeriesSeen
 
 

@@ -13,13 +13,14 @@ A PACS that serves one association at a time rejects the second: the questions s
 """
 
 import collections
+import itertools
 import time
 from collections.abc import Callable
 from functools import partial
 
 from oxidicom.pacs.address_book import PacsAddress
+from oxidicom.pacs.errors import PacsError, PacsRefusesError, PacsUnavailableError, UnansweredError
 from oxidicom.pacs.find import FindAssociation
-from oxidicom.pacs.requestor import PacsError, PacsRefusesError, PacsUnavailableError, UnansweredError
 from workers.doubts import Doubts
 from workers.inquirer import Inquirer, Question, Report
 from workers.messages import SeriesSeen
@@ -32,6 +33,8 @@ _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 2.0
 _SECOND_ASSOCIATION_SECONDS = 5.0
 """So long after the second association was not to be had the first does all."""
+_WEIGHT = 0.5
+"""Of the last answer in the average."""
 _GRACE_SECONDS = 0.5
 """So long after the deadline an inquirer may take to say how far it came."""
 _AGAIN_SECONDS = 0.5
@@ -63,6 +66,8 @@ class PacsDesk:
         self._reports: collections.deque[Report] = collections.deque()
         self._pause = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         self._second_due = 0.0
+        self._answer_seconds = 0.0
+        """How long the PACS takes for an answer, on average over the last few."""
         self._doubts = Doubts(address.ae_title)
 
     @property
@@ -111,6 +116,8 @@ class PacsDesk:
             self._settle(question, outcome)
 
     def _settle(self, question: Question, outcome: int | PacsError) -> None:
+        seconds = time.monotonic() - (question.put_at or question.asked_at)
+        self._answer_seconds += (seconds - self._answer_seconds) * _WEIGHT
         if isinstance(outcome, int):
             self._end(question, outcome, "")
         else:
@@ -148,9 +155,7 @@ class PacsDesk:
 
     def _keep_deadlines(self) -> None:
         now = time.monotonic()
-        for question in list(self._open.values()):
-            if question.deadline > now:
-                return
+        for question in list(itertools.takewhile(lambda question: question.deadline <= now, self._open.values())):
             if not question.in_hand or question.deadline + _GRACE_SECONDS < now:
                 self._end(question, None, self._reason(question))
 
@@ -164,22 +169,33 @@ class PacsDesk:
 
     def _end(self, question: Question, count: int | None, reason: str) -> None:
         seen = question.seen
-        if self._open.pop((seen.association, seen.series_hash), None) is None:
+        key = seen.association, seen.series_hash
+        if self._open.get(key) is not question:
             return  # its deadline came first
+        del self._open[key]
         if count is None:
             self._doubts.add(reason, seen.association)
         self._close(question, count, reason)
 
     def _hand_out(self) -> None:
-        """Give the oldest questions that are due to inquirers that are idle, or to new ones."""
+        """Give questions that are due to inquirers that are idle, or to new ones."""
         now = time.monotonic()
-        waiting = (question for question in self._open.values() if not question.in_hand and question.due_at <= now)
-        for question in waiting:
-            inquirer = self._idle_inquirer(now)
-            if inquirer is None:
-                return
+        while (question := self._next_question(now)) and (inquirer := self._idle_inquirer(now)):
             question.in_hand, question.put_at = True, now
             inquirer.hand(question)
+
+    def _next_question(self, now: float) -> Question | None:
+        """Return the oldest question that is due and has the time that an answer takes; else the one with most time.
+
+        Were it simply the oldest, a PACS that is slower than questions come would be asked only what soon expires.
+        """
+        latest = None
+        for question in self._open.values():
+            if not question.in_hand and question.due_at <= now:
+                latest = question
+                if question.deadline - now >= self._answer_seconds:
+                    break
+        return latest
 
     def _idle_inquirer(self, now: float) -> Inquirer | None:
         """Return an inquirer that is free, the latest first so that the others may leave; or a new one."""

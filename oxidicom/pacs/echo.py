@@ -8,7 +8,8 @@ from oxidicom.association.commands import Element
 from oxidicom.association.syntaxes import VERIFICATION
 from oxidicom.errors import ProtocolError
 from oxidicom.pacs.address_book import PacsAddress
-from oxidicom.pacs.requestor import PacsError, request_association
+from oxidicom.pacs.errors import PacsError
+from oxidicom.pacs.requestor import request_association
 
 _TIMEOUT_SECONDS = 10.0
 

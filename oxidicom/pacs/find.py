@@ -16,14 +16,9 @@ from pynetdicom.dsutils import decode, encode
 from oxidicom.association.commands import IS_RESPONSE, Command, Element
 from oxidicom.errors import ProtocolError
 from oxidicom.pacs.address_book import PacsAddress
-from oxidicom.pacs.requestor import (
-    IMPLICIT_VR,
-    PacsError,
-    PacsUnavailableError,
-    RequestedAssociation,
-    UnansweredError,
-    request_association,
-)
+from oxidicom.pacs.errors import PacsError, PacsUnavailableError, UnansweredError
+from oxidicom.pacs.proposal import IMPLICIT_VR
+from oxidicom.pacs.requestor import RequestedAssociation, request_association
 
 _STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 _C_FIND_RSP = 0x0020 | IS_RESPONSE

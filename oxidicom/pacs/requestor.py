@@ -18,36 +18,24 @@ from typing import NamedTuple
 
 from pynetdicom.dimse_messages import C_ECHO_RQ, C_FIND_RQ
 from pynetdicom.dimse_primitives import C_ECHO, C_FIND
-from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ, A_RELEASE_RQ, P_DATA_TF
-from pynetdicom.pdu_primitives import (
-    A_ASSOCIATE,
-    A_RELEASE,
-    ImplementationClassUIDNotification,
-    ImplementationVersionNameNotification,
-    MaximumLengthNotification,
-)
-from pynetdicom.presentation import build_context
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_RELEASE_RQ, P_DATA_TF
+from pynetdicom.pdu_primitives import A_RELEASE
 
-from oxidicom import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from oxidicom.association.commands import Command, decode_command
 from oxidicom.association.pdu import (
     PDU_HEADER,
     AbortReason,
     AbortSource,
     PduType,
-    RejectResult,
     encode_abort,
     encode_release_rp,
 )
 from oxidicom.association.pdu_reader import ControlPdu, Fragment, PduReader
-from oxidicom.errors import OxidicomError, ProtocolError
+from oxidicom.errors import ProtocolError
 from oxidicom.pacs.address_book import PacsAddress
+from oxidicom.pacs.errors import PacsRefusesError, PacsUnavailableError
+from oxidicom.pacs.proposal import CONTEXT_ID, EXPLICIT_VR, IMPLICIT_VR, decode_rejection, encode_request
 
-_APPLICATION_CONTEXT_NAME = "1.2.840.10008.3.1.1.1"
-IMPLICIT_VR = "1.2.840.10008.1.2"
-_EXPLICIT_VR = "1.2.840.10008.1.2.1"
-_CONTEXT_ID = 1
-_MAX_PDU_LENGTH = 65536
 _LEAST_PDU_LENGTH = 128
 """A peer that announces less, but for 0 (no limit), is not obeyed: PS3.8 knows no least, and 6 bytes are headers."""
 _MAX_ANSWER_BYTES = 65536
@@ -70,22 +58,6 @@ _ESTABLISHED = {
     PduType.A_RELEASE_RP: _MAX_SHORT_PDU_BYTES,
     PduType.A_ABORT: _MAX_SHORT_PDU_BYTES,
 }
-
-
-class PacsError(OxidicomError):
-    """A PACS does not answer, or not so that the answer could be trusted. The message says what it does."""
-
-
-class PacsUnavailableError(PacsError):
-    """The PACS does not serve us now, though it may a moment later: no connection, a transient rejection, a loss."""
-
-
-class UnansweredError(PacsUnavailableError):
-    """The PACS took the question and did not answer it; it may be put again."""
-
-
-class PacsRefusesError(PacsError):
-    """The PACS does not serve us at all: whatever is asked next would fare no better."""
 
 
 class Message(NamedTuple):
@@ -114,7 +86,7 @@ class RequestedAssociation:
         Raise PacsRefusesError or PacsUnavailableError; `close` is the caller's then.
         """
         with self._ended_by_trouble("the request of an association"):
-            self._send(_encode_request(our_ae_title, self._name, abstract_syntax_uid), deadline)
+            self._send(encode_request(our_ae_title, self._name, abstract_syntax_uid), deadline)
             self._reader.expect(_NEGOTIATING)
             answer = self._next_part(deadline)
         if not isinstance(answer, ControlPdu) or answer.pdu_type == PduType.A_ABORT:
@@ -122,7 +94,7 @@ class RequestedAssociation:
         encoded = PDU_HEADER.pack(answer.pdu_type, len(answer.body)) + answer.body
         if answer.pdu_type == PduType.A_ASSOCIATE_RJ:
             self.close()
-            raise _rejection(encoded, our_ae_title, self._name)
+            raise decode_rejection(encoded, our_ae_title, self._name)
         self._accepted(encoded)
 
     def _accepted(self, encoded: bytes) -> None:
@@ -131,7 +103,7 @@ class RequestedAssociation:
         try:
             answer.decode(encoded)
             contexts = {context.context_id: context for context in answer.presentation_context}
-            context = contexts.get(_CONTEXT_ID)
+            context = contexts.get(CONTEXT_ID)
             about_it = answer.user_information
             self._max_pdu_length = (about_it.maximum_length or 0) if about_it else 0
         except Exception as error:  # noqa: BLE001 (what pynetdicom makes of any bytes is not foreseeable)
@@ -139,7 +111,7 @@ class RequestedAssociation:
         if context is None or context.result != 0:
             raise PacsRefusesError("it accepts the association but not the service")
         self.transfer_syntax_uid = str(context.transfer_syntax)
-        if self.transfer_syntax_uid not in (IMPLICIT_VR, _EXPLICIT_VR):
+        if self.transfer_syntax_uid not in (IMPLICIT_VR, EXPLICIT_VR):
             raise PacsRefusesError("it accepts a transfer syntax that was not proposed")
         self._reader.expect(_ESTABLISHED)
 
@@ -155,7 +127,7 @@ class RequestedAssociation:
         message = C_FIND_RQ() if isinstance(request, C_FIND) else C_ECHO_RQ()
         message.primitive_to_message(request)
         longest = max(self._max_pdu_length, _LEAST_PDU_LENGTH) if self._max_pdu_length else 0
-        pdus = b"".join(P_DATA_TF(part).encode() for part in message.encode_msg(_CONTEXT_ID, longest))
+        pdus = b"".join(P_DATA_TF(part).encode() for part in message.encode_msg(CONTEXT_ID, longest))
         with self._ended_by_trouble("the question"):
             self._send(pdus, deadline)
 
@@ -173,8 +145,8 @@ class RequestedAssociation:
         while True:
             part = self._next_part(deadline)
             if isinstance(part, ControlPdu):
-                self._part(part, deadline)
-            elif part.context_id != _CONTEXT_ID or part.is_command != is_command:
+                self._take_leave(part, deadline)
+            elif part.context_id != CONTEXT_ID or part.is_command != is_command:
                 raise ProtocolError("a fragment that may not come here", AbortReason.UNEXPECTED_PDU_PARAMETER)
             else:
                 whole += part.piece
@@ -183,7 +155,7 @@ class RequestedAssociation:
                 if part.is_last:
                     return bytes(whole)
 
-    def _part(self, pdu: ControlPdu, deadline: float) -> None:
+    def _take_leave(self, pdu: ControlPdu, deadline: float) -> None:
         """Take leave of a peer that wants it so (AR-2 and AR-4; AA-3)."""
         if pdu.pdu_type == PduType.A_RELEASE_RQ:
             self._send(encode_release_rp(), deadline)
@@ -296,40 +268,3 @@ def _seconds_until(deadline: float) -> float:
     if seconds <= 0:
         raise TimeoutError("the time is over")
     return seconds
-
-
-def _encode_request(our_ae_title: str, called_ae_title: str, abstract_syntax_uid: str) -> bytes:
-    """Return the A-ASSOCIATE-RQ PDU (PS3.8, 9.3.2). Raise PacsRefusesError when an AE title cannot be sent."""
-    context = build_context(abstract_syntax_uid, [IMPLICIT_VR, _EXPLICIT_VR])
-    context.context_id = _CONTEXT_ID
-    longest = MaximumLengthNotification()
-    longest.maximum_length_received = _MAX_PDU_LENGTH
-    implementation = ImplementationClassUIDNotification()
-    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    version = ImplementationVersionNameNotification()
-    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    request = A_ASSOCIATE()
-    try:
-        request.calling_ae_title = our_ae_title
-        request.called_ae_title = called_ae_title
-    except ValueError as error:
-        raise PacsRefusesError(f"it cannot be called: {error}") from None
-    request.application_context_name = _APPLICATION_CONTEXT_NAME
-    request.presentation_context_definition_list = [context]
-    request.user_information = [longest, implementation, version]
-    return bytes(A_ASSOCIATE_RQ(request).encode())
-
-
-def _rejection(encoded: bytes, our_ae_title: str, called_ae_title: str) -> PacsError:
-    """Return the error that an A-ASSOCIATE-RJ is (PS3.8, 9.3.4)."""
-    pdu = A_ASSOCIATE_RJ()
-    pdu.decode(encoded.ljust(10, b"\0"))
-    try:
-        reason = str(pdu.reason_str)
-    except (KeyError, ValueError):
-        reason = f"source {pdu.source}, reason {pdu.reason_diagnostic}"
-    if pdu.result != RejectResult.PERMANENT:
-        return PacsUnavailableError(f"it rejects the association for now ({reason})")
-    return PacsRefusesError(
-        f"it rejects the association ({reason}); it is called {called_ae_title}, and we call ourselves {our_ae_title}"
-    )

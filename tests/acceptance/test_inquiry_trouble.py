@@ -163,6 +163,25 @@ def test_each_of_1000_series_waits_for_a_slow_pacs_as_long_as_the_setting_says_a
     assert any("it is slower than questions come" in line["message"] for line in lines)
 
 
+def test_a_pacs_that_is_slower_than_questions_come_is_asked_what_it_can_still_answer(make_inquiry, stalling):
+    def script(pacs, peer, _):
+        peer.accept()
+        while True:
+            message_id, query = peer.read_query()
+            pacs.over.wait(1)
+            peer.send(answered(message_id, query))
+
+    pacs = stalling(script)
+    inquiry = make_inquiry(pacs.port, timeout_seconds=4)
+    began = time.monotonic()
+    for number, uid in enumerate(series(80)):
+        inquiry.ask([uid])
+        wait_until(lambda due=began + number / 8: time.monotonic() > due, "the next series comes")
+    found = [count for count in inquiry.wait(80).values() if count is not None]
+    assert len(found) >= 14, "about two a second, and not only those of the first seconds"
+    assert pacs.connections <= 8
+
+
 @pytest.mark.parametrize(
     ("entity", "reason"),
     [

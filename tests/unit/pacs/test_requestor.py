@@ -9,8 +9,8 @@ import pytest
 from pynetdicom.dsutils import encode
 
 from oxidicom.pacs.address_book import PacsAddress
+from oxidicom.pacs.errors import PacsError, PacsRefusesError, PacsUnavailableError
 from oxidicom.pacs.find import FindAssociation
-from oxidicom.pacs.requestor import PacsError, PacsRefusesError, PacsUnavailableError
 from tests.fixtures.pacs import answer
 from tests.fixtures.raw_pacs import A_ABORT, A_RELEASE_RQ, answered, associate_ac, response
 
