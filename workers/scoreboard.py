@@ -90,6 +90,7 @@ class Counter(enum.IntEnum):
     BATCHES = 26
     CONNECTIONS_ACCEPTED = 27
     TLS_GENERATION = 28
+    INSTANCES_WITH_WARNING = 29
 
 
 class Histogram(enum.IntEnum):
