@@ -14,7 +14,7 @@ from pydicom.filereader import ENCODED_VR, data_element_generator
 from pydicom.tag import BaseTag
 
 from oxidicom.dataset.scanner import MOST_VALUE_BYTES, Buffer
-from oxidicom.dataset.wanted_tags import KEYWORDS, LAST_TAG, REQUIRED_TAGS
+from oxidicom.dataset.wanted_tags import KEYWORDS, LAST_TAG, REQUIRED_TAGS, SPECIFIC_CHARACTER_SET
 
 MOST_READS = 50_000
 """So often pydicom may read: twice or thrice for an element or item, each of which costs it microseconds. Of items it
@@ -168,6 +168,10 @@ class _Reader:
     # -- what pydicom calls --------------------------------------------------------------------------------------
 
     def read(self, count: int) -> bytes:
+        if self.tag == SPECIFIC_CHARACTER_SET and (self._position, count) == (self._value_at, self._length):
+            # pydicom looks it up at once, and some that no device should send are errors to Python.
+            self._position += count
+            return b""
         if self._length & 1 and count == _HEAD_BYTES and self._position == self._value_at + self._length:
             self._skip_padding()
         there = max(0, min(count, self._size - self._position))

@@ -20,6 +20,7 @@ from oxidicom.dataset.wanted_tags import (
     PATIENT_NAME,
     REQUIRED_TAGS,
     SERIES_NUMBER,
+    SPECIFIC_CHARACTER_SET,
 )
 from oxidicom.errors import DatasetError
 from tests.unit.dataset.dataset_bytes import (
@@ -149,6 +150,14 @@ def test_what_ends_the_reading_of_pydicom_is_stepped_over_with_a_warning(
     assert header.values == read(whole, transfer_syntax_uid).values
     assert header.warnings == (warning,)
     assert by_pydicom(whole[:at] + inserted + whole[at:], transfer_syntax_uid) != not_empty(header.values)
+
+
+@pytest.mark.parametrize("character_set", [b"ISO_IR 100\0\0", b"ISO\0IR 100 ", b"\xb4\x1d\\\0", b"x" * 5000, b""])
+def test_no_character_set_is_an_obstacle(character_set: bytes) -> None:
+    encoded = element(SPECIFIC_CHARACTER_SET, b"CS", character_set) + before_patient(SEQUENCE_DELIMITER)
+    header = read(encoded)
+    assert header.values == read(WHOLE).values | {SPECIFIC_CHARACTER_SET: character_set[:4096]}
+    assert header.warnings == ()
 
 
 def test_of_many_odd_lengths_few_are_told() -> None:
