@@ -116,18 +116,19 @@ class PduReader:
 
     def _read_pdu(self) -> Fragment | ControlPdu | None:
         """Read the header of a PDU, if it may come now, and what follows. A P-DATA-TF with nothing in it is skipped."""
-        while self._end - self._start >= PDU_HEADER.size:
-            pdu_type, length = PDU_HEADER.unpack_from(self._buffer, self._start)
+        start = self._start
+        while self._end - start >= PDU_HEADER.size:
+            pdu_type, length = PDU_HEADER.unpack_from(self._buffer, start)
             limit = self._limits.get(pdu_type)
             if limit is None:
                 raise _unexpected(pdu_type)
             if length > limit:
                 raise invalid_parameter(f"PDU of type {pdu_type:02X}H claims {length} bytes, {limit} are allowed")
             if pdu_type != PduType.P_DATA_TF:
-                return self._take_control_pdu(PduType(pdu_type), self._start + PDU_HEADER.size, length)
+                return self._take_control_pdu(PduType(pdu_type), start + PDU_HEADER.size, length)
             if length:
-                return self._begin_fragment(self._start + PDU_HEADER.size, length)
-            self._start += PDU_HEADER.size
+                return self._begin_fragment(start + PDU_HEADER.size, length)
+            self._start = start = start + PDU_HEADER.size
         return None
 
     def _take_control_pdu(self, pdu_type: PduType, at: int, length: int) -> ControlPdu | None:
