@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run check test fuzz drills benchmark curves integration-test foreign-clients lint format install-service clean
+.PHONY: help install run check test corpus fuzz drills benchmark curves integration-test foreign-clients lint format install-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ check: $(STAMP) ## check the configuration of `make run` and what it points at
 
 test: $(STAMP) ## run all tests, TEST_PROCESSES (4) at a time; those that need a missing program are skipped and name it
 	$(VENV)/bin/python -m pytest -n $(TEST_PROCESSES) $(PYTEST_ARGS)
+
+corpus: $(STAMP) ## send the DICOM files below FOLDER to a gateway as they are, and tell what is stored, refused, or differs
+	@[ -n "$(FOLDER)" ] || { echo "make: name a folder of DICOM files: make corpus FOLDER=/path/to/files"; exit 2; }
+	$(VENV)/bin/python -m tests.corpus $(FOLDER)
 
 drills: $(STAMP) ## break a gateway in every way we know, at full length; docs/failure-modes.md tells what they show
 	$(VENV)/bin/python -m pytest tests/acceptance/drills --long -v -rs -o console_output_style=count $(PYTEST_ARGS)

@@ -1,4 +1,7 @@
-"""The judge of datasets: whatever bytes claim to be one, it is described or refused, and no file leaves its tree."""
+"""The judge of datasets: whatever bytes claim to be one, it is described or refused, and no file leaves its tree.
+
+Whichever way it is read, by the scanner, by a stencil or by pydicom, the description is the same.
+"""
 
 import functools
 import zlib
@@ -6,10 +9,13 @@ from pathlib import Path
 
 import pydicom.data
 
+from oxidicom.dataset.completeness import find_flaw
 from oxidicom.dataset.describer import Describer
 from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import read_header
+from oxidicom.dataset.odd_dataset import read_odd_dataset
 from oxidicom.dataset.part10 import read_file_meta
+from oxidicom.dataset.scanner import OddDatasetError, looks_implicit, scan
 from oxidicom.errors import DatasetError
 from oxidicom.records import Description
 
@@ -81,12 +87,14 @@ def judge_bytes(data: bytes) -> None:
 
 def judge_dataset(content: bytes, transfer_syntax_uid: str) -> int:
     """Take all the bytes of a dataset as the listener does. Return the status that it would answer with."""
+    _judge_ways(content, transfer_syntax_uid)
     try:
         header = read_header(content, transfer_syntax_uid, complete=True)
         assert header is not None, "a whole dataset is read or refused"
         description = describe(header, "PACS")
     except DatasetError as error:
         return _judge_refusal(error)
+    assert find_flaw(content, 0, transfer_syntax_uid).startswith(("", "dataset is cut off"))
     components = description.file.fname.split("/")
     assert components[:3] == ["SERVICES", "PACS", "PACS"]
     assert len(components) == 7
@@ -96,6 +104,21 @@ def judge_dataset(content: bytes, transfer_syntax_uid: str) -> int:
     assert description.file.fname.isascii()
     assert all("\0" not in str(value) for value in (description.file, description.series))
     return 0x0000
+
+
+def _judge_ways(content: bytes, transfer_syntax_uid: str) -> None:
+    """What the scanner reads, pydicom reads too, unless it cannot go on."""
+    implicit = looks_implicit(content, 0, expected=transfer_syntax_uid == TRANSFER_SYNTAXES[_IMPLICIT])
+    if transfer_syntax_uid not in TRANSFER_SYNTAXES[: _EXPLICIT + 1]:
+        return
+    try:
+        found = scan(content, 0, implicit=implicit, complete=True)
+    except OddDatasetError:
+        return
+    assert found is not None, "a whole dataset is read or odd"
+    reading = read_odd_dataset(content, 0, implicit=implicit, little_endian=True)
+    if not reading.obstacle:
+        assert found.values == reading.values
 
 
 def judge_series(content: bytes, transfer_syntax_uid: str) -> None:

@@ -12,7 +12,7 @@ from workers.scoreboard import Counter, Slot
 
 
 class Moment(msgspec.Struct, frozen=True, array_like=True):
-    """Something about one instance that is worth an event: it was refused, or a value was mended."""
+    """Something about one instance that is worth an event: it was refused, or stored with a warning."""
 
     time_ns: int
     name: str

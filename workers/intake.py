@@ -20,6 +20,7 @@ from oxidicom.records import Description
 from oxidicom.storage.incoming import IncomingInstance
 from oxidicom.storage.ledger import Started
 from oxidicom.storage.names import EntryName
+from oxidicom.storage.paths import sanitize
 from oxidicom.storage.reception import Reception
 from oxidicom.storage.reserve import Reserve
 from workers.facts import Moment
@@ -33,9 +34,11 @@ _WAIT_SECONDS = 1.0
 _LEAST_INSTANCE_BYTES = 64 * 1024
 """What the smallest instance is counted as in the account of the free space: its inode is scarce too."""
 _MOST_MOMENTS = 50
-"""So many refusals and mended values are told to the observer."""
+"""So many refusals and warnings are told to the observer."""
 MOST_LOGGED = 10
-"""Refusals, and mended values, of each association; the line that accounts for it has the total of refusals."""
+"""Refusals of each association, and warnings of each kind; the line that accounts for it has the total of refusals."""
+_MOST_WARNINGS = 100
+"""Of all kinds: what is cut off where is the peer's to say."""
 
 _REFUSED: dict[int, Counter] = {
     Status.OUT_OF_RESOURCES: Counter.REFUSED_OUT_OF_RESOURCES,
@@ -68,8 +71,9 @@ class Intake:
         self.refused: collections.Counter[int] = collections.Counter()
         """Number of refused instances by status."""
         self.moments: list[Moment] = []
-        """Refused instances and mended values, for the trace."""
-        self._mended = 0
+        """Refused instances and warnings, for the trace."""
+        self._warnings: collections.Counter[str] = collections.Counter()
+        self._has_other_class = False
         self._began_ns = 0
 
     @property
@@ -84,6 +88,8 @@ class Intake:
         self.received += 1
         self._began_ns = time.monotonic_ns()
         self._refusal = None
+        if request.affected_sop_class_uid != request.abstract_syntax_uid and not self._has_other_class:
+            self._tell_of_other_class(request)
         try:
             self._require_storage()
             self._reserve.use(_LEAST_INSTANCE_BYTES)
@@ -112,7 +118,32 @@ class Intake:
             durable=self._shared.settings.sync_before_success,
             now_ns=self._shared.storage_time_ns,
         )
+        self._tell_of_shared_directory()
         return self._reception
+
+    def _tell_of_other_class(self, request: StoreRequest) -> None:
+        """Say once that the peer sends what it has not proposed: nothing is wrong with the instance."""
+        self._has_other_class = True
+        reason = f"SOP class {request.affected_sop_class_uid} in a context of {request.abstract_syntax_uid}"
+        self._log.warning(
+            "{ae_title} sends {reason}; it is stored, but the sender should propose a context for each class",
+            ae_title=self._started.calling_ae_title,
+            reason=reason,
+            action="class_not_of_context",
+        )
+        self._remember("class not of context", Status.SUCCESS, reason)
+
+    def _tell_of_shared_directory(self) -> None:
+        """Say once that the title of the peer is not the name of its directory, which it may share with another."""
+        title = self._started.calling_ae_title
+        if (directory := sanitize(title)) != title:
+            self._log.warning(
+                "Files of AE title {ae_title} stand in the directory {directory}. If another title has that too, what "
+                "both send is registered under the title that sent it first; rename one of them",
+                ae_title=title,
+                directory=directory,
+                action="directory_not_of_title",
+            )
 
     def take(self, piece: memoryview) -> None:
         """Bytes of the dataset have come. They must stay as they are until `settle` says that they need not.
@@ -188,16 +219,24 @@ class Intake:
         self.committed_bytes += name.size_bytes
         self._slot.add(Counter.INSTANCES_COMMITTED)
         self._slot.add(Counter.BYTES_COMMITTED, name.size_bytes)
+        if description.warnings:
+            self._slot.add(Counter.INSTANCES_WITH_WARNING)
         for warning in description.warnings:
-            self._mended += 1
-            self._log.log(
-                "WARNING" if self._mended <= MOST_LOGGED else "DEBUG",
-                "Instance {number}: {warning}",
-                number=name.number,
-                warning=warning,
-                action="value_mended",
-            )
-            self._remember("value mended", Status.SUCCESS, warning)
+            self._warn(name.number, warning)
+
+    def _warn(self, number: int, warning: str) -> None:
+        """Say what is odd about an instance that was stored."""
+        is_news = self._warnings[warning] < MOST_LOGGED and self._warnings.total() < _MOST_WARNINGS
+        if is_news:
+            self._warnings[warning] += 1
+            self._remember("instance stored with a warning", Status.SUCCESS, warning)
+        self._log.log(
+            "WARNING" if is_news else "DEBUG",
+            "Instance {number} was stored with a warning: {warning}",
+            number=number,
+            warning=warning,
+            action="instance_warned",
+        )
 
     def _remember(self, name: str, status: int, reason: str) -> None:
         if len(self.moments) < _MOST_MOMENTS:

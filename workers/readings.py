@@ -23,6 +23,7 @@ _TOTALS = (
     ("oxidicom.association.failed", "{association}", "Associations that did not end by a release",
      Counter.ASSOCIATIONS_ABORTED),
     ("oxidicom.instance.committed", "{instance}", "Instances answered with Success", Counter.INSTANCES_COMMITTED),
+    ("oxidicom.instance.warned", "{instance}", "Instances committed with a warning", Counter.INSTANCES_WITH_WARNING),
     ("oxidicom.instance.io", "By", "Bytes of committed instances", Counter.BYTES_COMMITTED),
     ("oxidicom.instance.stored", "{instance}", "Instances at their final path", Counter.INSTANCES_STORED),
     ("oxidicom.instance.rejected", "{instance}", "Instances set aside, since they cannot be stored",

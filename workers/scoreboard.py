@@ -103,6 +103,7 @@ class Counter(enum.IntEnum):
     SPOOL_OLDEST_SECONDS = 34
     """When the oldest association in the spool began, since the epoch; 0: there is none."""
     SERIES_SET_ASIDE = 35
+    INSTANCES_WITH_WARNING = 36
 
 
 class Histogram(enum.IntEnum):

@@ -45,7 +45,7 @@ class ProposedContext(msgspec.Struct, frozen=True):
     """A presentation context that the peer proposes (PS3.8, 9.3.2.2)."""
 
     context_id: int
-    """Odd, 1 to 255, unique in the association."""
+    """Unique in the association; odd, if the peer keeps to the standard."""
     abstract_syntax_uid: str
     transfer_syntax_uids: tuple[str, ...]
     """In the peer's order of preference, as far as it has one."""
@@ -150,9 +150,7 @@ def _decode_variable_items(view: memoryview) -> dict[str, Any]:
                 fields["application_context_name"] = decode_uid(value)
             case ItemType.PROPOSED_PRESENTATION_CONTEXT:
                 context = _decode_proposed_context(value)
-                if context.context_id in contexts:
-                    raise invalid_parameter(f"presentation context id {context.context_id} is proposed twice")
-                contexts[context.context_id] = context
+                contexts.setdefault(context.context_id, context)  # of several under one id the first counts
             case ItemType.USER_INFORMATION:
                 fields |= _decode_user_information(value)
     return fields | {"contexts": tuple(contexts.values())}
@@ -163,8 +161,6 @@ def _decode_proposed_context(value: memoryview) -> ProposedContext:
     if len(value) < 4:
         raise invalid_parameter("presentation context item is shorter than its fixed fields")
     context_id = value[0]
-    if context_id % 2 == 0:
-        raise invalid_parameter(f"presentation context id {context_id} is even")
     abstract_syntaxes: list[str] = []
     transfer_syntaxes: list[str] = []
     for item_type, uid in _decode_items(value[4:]):

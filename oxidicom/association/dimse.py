@@ -19,6 +19,7 @@ from oxidicom.association.commands import (
     IS_RESPONSE,
     Command,
     CommandField,
+    Element,
     StoreRequest,
     build_store_request,
     decode_command,
@@ -38,8 +39,8 @@ from oxidicom.association.familiar_requests import FamiliarRequests
 from oxidicom.association.pdu import AbortReason, encode_command_pdus, invalid_parameter
 from oxidicom.association.pdu_reader import Fragment
 from oxidicom.association.statuses import Status
-from oxidicom.association.syntaxes import VERIFICATION
-from oxidicom.association.uids import is_usable_uid
+from oxidicom.association.syntaxes import is_storage_class
+from oxidicom.association.uids import is_instance_uid
 from oxidicom.errors import ProtocolError
 
 _NONE = -1
@@ -149,8 +150,8 @@ class DimseProvider:
         request = build_store_request(command, self._contexts[self._context_id])
         refusal = _find_refusal(request, command)
         if refusal is not None:
-            status, comment = refusal
-            response = encode_store_response(request, status, comment)
+            status, comment, offending = refusal
+            response = encode_store_response(request, status, comment, (offending,))
             return self._answer(command, StoreRefused(request, status, comment), response)
         self._familiar.remember(command, request)
         return self._begin_dataset(request)
@@ -177,15 +178,15 @@ class DimseProvider:
         return (event,)
 
 
-def _find_refusal(request: StoreRequest, command: Command) -> tuple[Status, str] | None:
-    """Return status and comment if the command set alone shows that the instance cannot be stored."""
-    if request.affected_sop_class_uid != request.abstract_syntax_uid or request.abstract_syntax_uid == VERIFICATION:
-        # PS3.7, 9.1.1.1.9: the class has to be the one of the presentation context.
-        return Status.SOP_CLASS_NOT_SUPPORTED, "Not a storage class, or not that of the context"
-    if not is_usable_uid(request.affected_sop_instance_uid):
-        return Status.CANNOT_UNDERSTAND, "Affected SOP Instance UID is not a UID"
+def _find_refusal(request: StoreRequest, command: Command) -> tuple[Status, str, Element] | None:
+    """Return status, comment and offending element if the command set alone shows that it cannot be stored."""
+    if not is_storage_class(request.affected_sop_class_uid):
+        # It should be that of the presentation context too (PS3.7, 9.1.1.1.9), but real devices take any that is there.
+        return Status.SOP_CLASS_NOT_SUPPORTED, "Not the UID of a storage class", Element.AFFECTED_SOP_CLASS_UID
+    if not is_instance_uid(request.affected_sop_instance_uid):
+        return Status.CANNOT_UNDERSTAND, "Affected SOP Instance UID is not a UID", Element.AFFECTED_SOP_INSTANCE_UID
     if not command.has_dataset:
-        return Status.CANNOT_UNDERSTAND, "C-STORE-RQ without a dataset"
+        return Status.CANNOT_UNDERSTAND, "C-STORE-RQ without a dataset", Element.COMMAND_DATA_SET_TYPE
     return None
 
 

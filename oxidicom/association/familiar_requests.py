@@ -5,7 +5,7 @@ request is that one with two new values.
 """
 
 from oxidicom.association.commands import Command, Element, StoreRequest
-from oxidicom.association.uids import decode_uid, is_usable_uid
+from oxidicom.association.uids import decode_uid, is_instance_uid
 from oxidicom.stencil import Span, Stencil
 
 _MOST_REQUESTS = 128
@@ -25,7 +25,7 @@ class _Familiar:
         if not self._stencil.fits(command_set):
             return None
         uid = decode_uid(_value(command_set, self._uid_at))
-        if not is_usable_uid(uid):
+        if not is_instance_uid(uid):
             return None
         request = self._request
         return StoreRequest(

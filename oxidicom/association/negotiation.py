@@ -1,5 +1,6 @@
 """The answer to an association request: a pure function of proposal and policy (PS3.8, 7.1 and 9.3.3)."""
 
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -32,7 +33,9 @@ from oxidicom.storage.paths import sanitize
 DICOM_APPLICATION_CONTEXT_NAME: Final = "1.2.840.10008.3.1.1.1"
 """PS3.7, annex A.2.1."""
 
-_NOT_SIGNIFICANT: Final[str] = str(pydicom.uid.ImplicitVRLittleEndian)
+_IMPLICIT: Final[str] = str(pydicom.uid.ImplicitVRLittleEndian)
+_EXPLICIT: Final[str] = str(pydicom.uid.ExplicitVRLittleEndian)
+_NOT_SIGNIFICANT: Final = _IMPLICIT
 """Stands where a rejected context has its transfer syntax, which nobody may look at (PS3.8, 9.3.3.2)."""
 
 
@@ -66,7 +69,7 @@ class Accepted(msgspec.Struct, frozen=True):
     """The association is accepted, though perhaps none of its presentation contexts."""
 
     contexts: tuple[AnsweredContext, ...]
-    """One for each proposed, in the same order."""
+    """One for each proposed id, in the same order."""
     role_selections: tuple[RoleSelection, ...] = ()
 
 
@@ -134,16 +137,26 @@ def _reject_by_user(reason: UserRejectReason) -> Rejected:
 
 
 def _answer_context(proposed: ProposedContext, role: RoleSelection | None, policy: AcceptancePolicy) -> AnsweredContext:
-    """Decide about one presentation context; of its transfer syntaxes the first that we take wins."""
+    """Decide about one presentation context."""
     if not supports_abstract_syntax(proposed.abstract_syntax_uid):
         return _reject_context(proposed, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED)
     if role is not None and not role.scu:
         # The peer wants to receive only, and we never send.
         return _reject_context(proposed, ContextResult.USER_REJECTION)
-    for uid in proposed.transfer_syntax_uids:
-        if uid in policy.transfer_syntaxes:
-            return AnsweredContext(proposed.context_id, ContextResult.ACCEPTANCE, proposed.abstract_syntax_uid, uid)
-    return _reject_context(proposed, ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED)
+    uid = _choose(proposed.transfer_syntax_uids, policy.transfer_syntaxes)
+    if uid is None:
+        return _reject_context(proposed, ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED)
+    return AnsweredContext(proposed.context_id, ContextResult.ACCEPTANCE, proposed.abstract_syntax_uid, uid)
+
+
+def _choose(proposed: Sequence[str], ours: Collection[str]) -> str | None:
+    """Return the first of the proposed transfer syntaxes that is ours; None: there is none.
+
+    Implicit VR Little Endian, the default of every peer, gives way to Explicit VR Little Endian: with it private
+    attributes lose their VR, and some peers have data that they cannot send in it.
+    """
+    first = next((uid for uid in proposed if uid in ours), None)
+    return _EXPLICIT if first == _IMPLICIT and _EXPLICIT in proposed else first
 
 
 def _reject_context(proposed: ProposedContext, result: ContextResult) -> AnsweredContext:

@@ -115,19 +115,21 @@ class PduReader:
         self._start = self._end = self._left_in_pdu = self._left_in_pdv = 0
 
     def _read_pdu(self) -> Fragment | ControlPdu | None:
-        """Read the header of a PDU, if it may come now, and what follows."""
+        """Read the header of a PDU, if it may come now, and what follows. A P-DATA-TF with nothing in it is skipped."""
         start = self._start
-        if self._end - start < PDU_HEADER.size:
-            return None
-        pdu_type, length = PDU_HEADER.unpack_from(self._buffer, start)
-        limit = self._limits.get(pdu_type)
-        if limit is None:
-            raise _unexpected(pdu_type)
-        if length > limit:
-            raise invalid_parameter(f"PDU of type {pdu_type:02X}H claims {length} bytes, {limit} are allowed")
-        if pdu_type == PduType.P_DATA_TF:
-            return self._begin_fragment(start + PDU_HEADER.size, length)
-        return self._take_control_pdu(PduType(pdu_type), start + PDU_HEADER.size, length)
+        while self._end - start >= PDU_HEADER.size:
+            pdu_type, length = PDU_HEADER.unpack_from(self._buffer, start)
+            limit = self._limits.get(pdu_type)
+            if limit is None:
+                raise _unexpected(pdu_type)
+            if length > limit:
+                raise invalid_parameter(f"PDU of type {pdu_type:02X}H claims {length} bytes, {limit} are allowed")
+            if pdu_type != PduType.P_DATA_TF:
+                return self._take_control_pdu(PduType(pdu_type), start + PDU_HEADER.size, length)
+            if length:
+                return self._begin_fragment(start + PDU_HEADER.size, length)
+            self._start = start = start + PDU_HEADER.size
+        return None
 
     def _take_control_pdu(self, pdu_type: PduType, at: int, length: int) -> ControlPdu | None:
         if self._end - at < length:

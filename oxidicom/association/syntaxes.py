@@ -11,7 +11,7 @@ import pydicom.uid
 import pynetdicom  # noqa: F401 (see above)
 from pydicom._uid_dict import UID_dictionary
 
-from oxidicom.association.uids import is_usable_uid
+from oxidicom.association.uids import is_class_uid
 
 _NAMES_OF_UIDS: Final[Mapping[str, tuple[str, str, str, str, str]]] = UID_dictionary
 """UID → name, type, remark, 'Retired' or '', keyword."""
@@ -43,8 +43,6 @@ STORAGE_CLASSES: Final[frozenset[str]] = frozenset(
 )
 """All known Storage SOP Classes (PS3.4, annex B.5), the retired ones included."""
 
-_KNOWN_OTHERWISE: Final[frozenset[str]] = frozenset(_NAMES_OF_UIDS) - STORAGE_CLASSES - {VERIFICATION}
-
 _NOT_STORABLE: Final = ("JPIP", "SMPTE", "MIME", "XML", "Papyrus")
 """Words in the names of transfer syntaxes whose datasets are incomplete without a server or a stream, or
 are none."""
@@ -68,10 +66,15 @@ TRANSFER_SYNTAXES: Final[frozenset[str]] = frozenset(
 """All transfer syntaxes that can be written to a file as they come: nothing here decodes pixels."""
 
 
-def supports_abstract_syntax(uid: str) -> bool:
-    """Tell whether we take objects of this class: Verification, storage, and whatever nobody knows.
+def is_storage_class(uid: str) -> bool:
+    """Tell whether we store objects of this class: a known Storage SOP Class, or whatever nobody knows.
 
     Devices send private storage classes, and newer ones than our table has; nothing tells them from other
     unknown UIDs.
     """
-    return is_usable_uid(uid) and uid not in _KNOWN_OTHERWISE
+    return uid in STORAGE_CLASSES or (is_class_uid(uid) and uid not in _NAMES_OF_UIDS)
+
+
+def supports_abstract_syntax(uid: str) -> bool:
+    """Tell whether we take messages about this class: storage and Verification."""
+    return uid == VERIFICATION or is_storage_class(uid)

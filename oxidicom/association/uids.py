@@ -2,13 +2,14 @@
 
 import re
 
-_USABLE_UID = re.compile(r"[0-9.]{1,64}")
+_CLASS_UID = re.compile(r"[0-9.]{1,64}")
+_INSTANCE_UID = re.compile(r"[!-\[\]-~]{1,64}")
 
 
 def decode_uid(value: bytes | bytearray | memoryview) -> str:
     """Return the UID without its padding: NUL by the standard (PS3.5, 6.2), blanks from some devices.
 
-    Never fails: bytes that belong in no UID become characters that `is_usable_uid` refuses.
+    Never fails: bytes that belong in no UID become characters that make it unusable.
     """
     return str(value, "latin-1").strip("\0 ")
 
@@ -19,9 +20,17 @@ def encode_uid(uid: str) -> bytes:
     return value + b"\0" if len(value) % 2 else value
 
 
-def is_usable_uid(uid: str) -> bool:
+def is_class_uid(uid: str) -> bool:
     """Tell whether it has the length and the characters of a UID.
 
     PS3.5, 9.1 also forbids leading zeros and empty components; real devices break those rules.
     """
-    return _USABLE_UID.fullmatch(uid) is not None
+    return _CLASS_UID.fullmatch(uid) is not None
+
+
+def is_instance_uid(uid: str) -> bool:
+    """Tell whether it can name an instance: 1 to 64 visible characters of ASCII, and one value.
+
+    Some anonymisers write hashes, with letters in them.
+    """
+    return _INSTANCE_UID.fullmatch(uid) is not None

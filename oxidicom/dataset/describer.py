@@ -6,6 +6,7 @@ the association, for a few series and for the few lengths that a UID has within 
 
 from typing import NamedTuple
 
+from oxidicom.dataset.completeness import WholeLengths
 from oxidicom.dataset.description import SeriesDescription, describe, describe_series
 from oxidicom.dataset.header import Header
 from oxidicom.dataset.header_stencil import HeaderStencil, cut
@@ -28,6 +29,7 @@ class Describer:
         self._calling_ae_title = calling_ae_title
         self._known: list[_Known] = []
         """That which fitted last comes first."""
+        self.whole_lengths = WholeLengths()
 
     def recognize(self, dataset: bytes | memoryview, transfer_syntax_uid: str) -> Description | None:
         """Return the description of a dataset by its beginning, or None if its header has to be read.

@@ -23,6 +23,7 @@ from oxidicom.dataset.wanted_tags import (
     PATIENT_NAME,
     PATIENT_SEX,
     PROTOCOL_NAME,
+    REQUIRED_TAGS,
     SERIES_DESCRIPTION,
     SERIES_INSTANCE_UID,
     SERIES_NUMBER,
@@ -81,9 +82,10 @@ def describe(header: Header, calling_ae_title: str) -> Description:
     """Return path, row and series of the instance with this header.
 
     Required are SOPInstanceUID, StudyInstanceUID, SeriesInstanceUID, PatientID and StudyDate, checked in this
-    order: raise DatasetError that names the first that is missing or unusable, or what is too long for a
-    path.
+    order: raise DatasetError that names the first that is not there, else the first that is empty or unusable, or
+    what is too long for a path. PatientID may be empty.
     """
+    _require_all(header)
     instance = InstanceValues.of(header.values)
     _require_uid(SOP_INSTANCE_UID, _ascii(instance.sop_instance_uid))
     return describe_series(header, calling_ae_title).describe(instance)
@@ -164,9 +166,9 @@ class _Values:
             return ""
         if tag == MODALITY:
             return self.ascii(tag)
-        text, legible = decode_text(raw, self._character_set, is_name=tag == PATIENT_NAME)
-        if not legible:
-            self.warnings.append(f"{KEYWORDS[tag]} does not fit SpecificCharacterSet")
+        text, flaw = decode_text(raw, self._character_set, is_name=tag == PATIENT_NAME)
+        if flaw:
+            self.warnings.append(f"{KEYWORDS[tag]} {flaw}")
         return text
 
     def cut(self, tag: int, text: str) -> str:
@@ -189,7 +191,7 @@ class _Values:
         """Return the PatientID, or raise DatasetError. Cut, it could be that of another patient."""
         patient_id = self.text(PATIENT_ID)
         if not patient_id:
-            raise _refused(PATIENT_ID, "missing")
+            self.warnings.append(f"{KEYWORDS[PATIENT_ID]} is empty")
         if len(patient_id) > _MOST_PATIENT_ID_CHARACTERS:
             raise _refused(PATIENT_ID, "too long")
         return patient_id
@@ -199,7 +201,7 @@ class _Values:
         text = self.ascii(STUDY_DATE)
         date = parse_date(text)
         if date is None:
-            raise _refused(STUDY_DATE, "unusable" if text else "missing")
+            raise _refused(STUDY_DATE, "unusable" if text else "empty")
         return date
 
     def birth_date(self) -> datetime.date | None:
@@ -233,9 +235,18 @@ def _ascii(raw: bytes | None) -> str:
     return clean(raw.decode("latin-1")) if raw else ""
 
 
+def _require_all(header: Header) -> None:
+    """Name the first required tag that is not there, and what may hide it. Raise DatasetError."""
+    for tag in REQUIRED_TAGS:
+        if tag not in header.values:
+            if header.obstacle:
+                raise DatasetError(f"{KEYWORDS[tag]} not found: {header.obstacle}", offending_tags=(tag,))
+            raise _refused(tag, "missing")
+
+
 def _require_uid(tag: int, uid: str) -> None:
     if not is_uid(uid):
-        raise _refused(tag, "unusable" if uid else "missing")
+        raise _refused(tag, "unusable" if uid else "empty")
 
 
 def _breaks_rules(tag: int) -> str:

@@ -8,7 +8,8 @@ Which reader has it:
 
 A dataset in the other VR encoding than negotiated is taken, with a warning: its bytes are stored as received,
 and pydicom, by which CUBE's plugins read them, tells the two apart by the first element, as it is done here.
-What pydicom cannot read either is refused: a file that nobody can read is not worth a Success.
+Nothing is refused here but what has no elements at all: a header says what is there, and what kept the rest from
+being read, and `description` judges.
 """
 
 import mmap
@@ -18,7 +19,8 @@ from dataclasses import dataclass, field, replace
 
 from oxidicom.dataset.odd_dataset import read_odd_dataset
 from oxidicom.dataset.part10 import FileMeta, read_file_meta
-from oxidicom.dataset.scanner import Buffer, OddDatasetError, Place, Scan, looks_implicit, scan
+from oxidicom.dataset.scanner import Buffer, OddDatasetError, Place, looks_implicit, scan
+from oxidicom.dataset.wanted_tags import REQUIRED_TAGS
 from oxidicom.errors import DatasetError
 from oxidicom.regular_file import open_regular
 
@@ -29,10 +31,10 @@ _FIRST_INFLATED_BYTES = 64 * 1024
 _MOST_AT_ONCE_BYTES = 1024 * 1024
 _FIRST_READ_BYTES = 128 * 1024
 
-_IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
-_EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
-_EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
-_DEFLATED = frozenset(
+IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+DEFLATED = frozenset(
     {
         "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
         "1.2.840.10008.1.2.4.95",  # JPIP Referenced Deflate
@@ -48,6 +50,8 @@ class Header:
     values: dict[int, bytes]
     """By tag. At most 4,096 bytes of each."""
     warnings: tuple[str, ...] = ()
+    obstacle: str = ""
+    """Why not all of it was read, if so; tags that are missing may be behind it."""
     places: Sequence[Place] = field(default=(), compare=False)
     """Where the elements of the dataset are, if the scanner found them in the bytes in place (`scanner.Scan`)."""
 
@@ -56,13 +60,13 @@ def read_header(head: Buffer, transfer_syntax_uid: str, *, complete: bool) -> He
     """Read the header of the dataset that begins with `head`.
 
     None: more of the dataset is needed. With `complete` these are all its bytes, and the answer is never
-    None. Raise DatasetError when the dataset cannot be read.
+    None. Raise DatasetError when the dataset is empty or cannot be inflated.
     """
     return _read(head, 0, transfer_syntax_uid, complete=complete)
 
 
 def read_header_of_file(path: str) -> tuple[FileMeta, Header]:
-    """Read file meta and header of a Part 10 file. Raise DatasetError when it cannot be read, or OSError.
+    """Read file meta and header of a Part 10 file. Raise DatasetError when it is none, or OSError.
 
     The header has no places, since those in the file are of no use to anybody.
     """
@@ -85,15 +89,13 @@ def read_header_of_file(path: str) -> tuple[FileMeta, Header]:
 def _read(buffer: Buffer, start: int, transfer_syntax_uid: str, *, complete: bool) -> Header | None:
     if len(buffer) <= start:
         if complete:
-            raise DatasetError("dataset is empty")
+            raise DatasetError("dataset is empty", offending_tags=REQUIRED_TAGS)
         return None
-    if transfer_syntax_uid == _EXPLICIT_VR_BIG_ENDIAN:
-        if not complete:
-            return None
-        return Header(read_odd_dataset(buffer, start, implicit=False, little_endian=False))
-    if transfer_syntax_uid in _DEFLATED:
+    if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN:
+        return _read_oddly(buffer, start, implicit=False, little_endian=False) if complete else None
+    if transfer_syntax_uid in DEFLATED:
         return _read_deflated(buffer, start, complete=complete)
-    negotiated = transfer_syntax_uid == _IMPLICIT_VR_LITTLE_ENDIAN
+    negotiated = transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN
     return _read_little_endian(buffer, start, negotiated, complete=complete)
 
 
@@ -103,15 +105,19 @@ def _read_little_endian(buffer: Buffer, start: int, negotiated: bool, *, complet
     try:
         found = scan(buffer, start, implicit=implicit, complete=complete)
     except OddDatasetError:
-        if not complete:
-            return None
-        found = Scan(read_odd_dataset(buffer, start, implicit=implicit, little_endian=True), [])
-    if found is None:
-        return None
-    warnings: tuple[str, ...] = ()
-    if implicit != negotiated:
-        warnings = (f"dataset is in {'implicit' if implicit else 'explicit'} VR, which was not negotiated",)
-    return Header(found.values, warnings, found.places)
+        header = _read_oddly(buffer, start, implicit=implicit, little_endian=True) if complete else None
+    else:
+        header = Header(found.values, places=found.places) if found else None
+    if header and implicit != negotiated:
+        warning = f"dataset is in {'implicit' if implicit else 'explicit'} VR, which was not negotiated"
+        return replace(header, warnings=(warning, *header.warnings))
+    return header
+
+
+def _read_oddly(buffer: Buffer, start: int, *, implicit: bool, little_endian: bool) -> Header:
+    reading = read_odd_dataset(buffer, start, implicit=implicit, little_endian=little_endian)
+    warnings = (*reading.warnings, f"dataset is {reading.obstacle}") if reading.obstacle else reading.warnings
+    return Header(reading.values, warnings, reading.obstacle)
 
 
 def _read_deflated(buffer: Buffer, start: int, *, complete: bool) -> Header | None:
@@ -121,16 +127,26 @@ def _read_deflated(buffer: Buffer, start: int, *, complete: bool) -> Header | No
     """
     inflation = _Inflation(buffer, start)
     most = _FIRST_INFLATED_BYTES
-    while most <= MOST_INFLATED_BYTES:
+    while True:
         ended = inflation.extend(most)
         whole = inflation.reached_end or (ended and complete)
-        header = _read(inflation.inflated, 0, _EXPLICIT_VR_LITTLE_ENDIAN, complete=whole)
+        header = _read(inflation.inflated, 0, EXPLICIT_VR_LITTLE_ENDIAN, complete=whole)
         if header is not None:
-            return replace(header, places=())  # they are those of the inflated bytes
+            header = replace(header, places=())  # they are those of the inflated bytes
+            return _cut_off(header) if ended and complete and not inflation.reached_end else header
         if ended:
             return None
+        if most >= MOST_INFLATED_BYTES:
+            break
         most *= 2
-    raise DatasetError("deflated dataset is too large to find its header")
+    header = _read(inflation.inflated, 0, EXPLICIT_VR_LITTLE_ENDIAN, complete=True)
+    return header and replace(header, places=(), warnings=(), obstacle="behind too much to inflate")
+
+
+def _cut_off(header: Header) -> Header:
+    """Return what is known when the deflated stream has no end."""
+    obstacle = "cut off in its deflated stream"
+    return replace(header, warnings=(*header.warnings, f"dataset is {obstacle}"), obstacle=header.obstacle or obstacle)
 
 
 class _Inflation:
@@ -158,7 +174,7 @@ class _Inflation:
             try:
                 piece = self._inflater.decompress(self._waiting, min(missing, _MOST_AT_ONCE_BYTES))
             except zlib.error:
-                raise DatasetError("deflated dataset cannot be inflated") from None
+                raise DatasetError("deflated dataset cannot be inflated", offending_tags=REQUIRED_TAGS) from None
             self._waiting = self._inflater.unconsumed_tail
             self.inflated += piece
             if exhausted and not piece:

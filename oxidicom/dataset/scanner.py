@@ -7,8 +7,11 @@ so the work is linear; MOST_STEPS, counted over all depths, bounds it for datase
 elements. The instances of a series have nearly all of their header in common: `header_stencil` saves most of them
 the walk.
 
-The scanner knows ordinary datasets only. For the others it raises OddDatasetError, and `odd_dataset` has a
-try.
+The walk ends at the first element past the wanted tags, but for datasets that are not in ascending order: if a
+required tag is missing there, it goes on to the first such element behind the last required one, or to the end.
+
+The scanner knows ordinary datasets only. For all others, those that end too soon or are beyond its limits among them,
+it raises OddDatasetError, and `odd_dataset` has a try. It refuses nothing.
 """
 
 import mmap
@@ -16,8 +19,7 @@ import struct
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
-from oxidicom.dataset.wanted_tags import KEYWORDS, LAST_TAG
-from oxidicom.errors import DatasetError
+from oxidicom.dataset.wanted_tags import KEYWORDS, LAST_TAG, REQUIRED_TAGS
 
 MOST_STEPS = 250_000
 """Elements, items and delimiters that are looked at in one dataset."""
@@ -45,7 +47,7 @@ Buffer = bytes | bytearray | mmap.mmap
 
 
 class OddDatasetError(Exception):
-    """The dataset is not what this scanner knows; it may still be readable."""
+    """The dataset is not what this scanner knows, or all of it; it may still be readable."""
 
 
 class _MoreNeededError(Exception):
@@ -65,13 +67,14 @@ _SHORT_VRS = _vr_codes("AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI
 """Value representations with a length of 16 bits (PS3.5, table 7.1-2)."""
 _LONG_VRS = _vr_codes("OB OD OF OL OV OW SQ SV UC UN UR UT UV")
 """Value representations with two reserved bytes and a length of 32 bits (PS3.5, table 7.1-1)."""
-_UN = int.from_bytes(b"UN", "little")
 
 _wanted = {_little_endian(tag): tag for tag in KEYWORDS}.get
 _LAST_GROUP, _LAST_ELEMENT = LAST_TAG >> 16, LAST_TAG & 0xFFFF
+_REQUIRED = frozenset(REQUIRED_TAGS)
 _ITEM = _little_endian(0xFFFEE000)
 _ITEM_DELIMITER = _little_endian(0xFFFEE00D)
 _SEQUENCE_DELIMITER = _little_endian(0xFFFEE0DD)
+_ITEM_DELIMITER_BYTES = b"\xfe\xff\x0d\xe0"
 
 
 Place = tuple[int, int, int]
@@ -88,7 +91,7 @@ class Scan(NamedTuple):
     values: dict[int, bytes]
     """The raw values of the wanted tags, at most MOST_VALUE_BYTES of each."""
     places: list[Place]
-    """A `Place` for each element in ascending order, headers between them; with more than MOST_PLACES only the first
+    """A `Place` for each element as they stand, headers between them; with more than MOST_PLACES only the first
     of them. The last one is BEYOND, empty and right behind the tag of its element, unless the dataset ends before."""
 
 
@@ -106,52 +109,74 @@ def scan(buffer: Buffer, start: int, *, implicit: bool, complete: bool) -> Scan 
     """Return what there is of the wanted tags in the dataset that begins at `start`.
 
     None: the bytes end before the wanted tags do. With `complete` they are known to be all bytes of the
-    dataset: then its end is the end, if it is the end of an element. Raise OddDatasetError, or DatasetError
-    when the dataset is broken or beyond the limits. A tag of which the value is a sequence of undefined
-    length is left out.
+    dataset: then its end is the end, if it is the end of an element. Raise OddDatasetError when the dataset is
+    nothing for this scanner. A tag of which the value is a sequence of undefined length is left out.
     """
     values: dict[int, bytes] = {}
     places: list[Place] = []
-    walk = _walk_implicit if implicit else _walk_explicit
     try:
-        for place in walk(buffer, start, iter(range(MOST_STEPS))):
+        for place in _walk(buffer, start, implicit):
             tag, value_at, end = place
-            if tag > 0:
-                values[tag] = bytes(buffer[value_at : min(end, value_at + MOST_VALUE_BYTES)])
+            if tag:  # which most have not
+                if tag != BEYOND:
+                    values[tag] = bytes(buffer[value_at : min(end, value_at + MOST_VALUE_BYTES)])
+                elif values.keys() >= _REQUIRED:
+                    places.append(place)
+                    break
+                elif buffer[value_at - 4 : value_at] == _ITEM_DELIMITER_BYTES:
+                    raise OddDatasetError("an item ends that has not begun")
+                else:
+                    continue
             if len(places) < MOST_PLACES:
                 places.append(place)
     except _MoreNeededError:
         if not complete:
             return None
-        raise DatasetError("dataset ends inside an element") from None
+        raise OddDatasetError("dataset ends inside an element") from None
     except EOFError:
         if not complete:
             return None
-    return Scan(values, places)
+    return Scan(values, places[:MOST_PLACES])
+
+
+def is_whole(buffer: Buffer, start: int, *, implicit: bool) -> bool:
+    """Walk to the end of a dataset, and tell whether it is the end of an element. Raise OddDatasetError."""
+    try:
+        for _ in _walk(buffer, start, implicit):
+            pass
+    except _MoreNeededError:
+        return False
+    except EOFError:
+        pass
+    return True
+
+
+def _walk(buffer: Buffer, start: int, implicit: bool) -> Iterator[Place]:
+    """Yield the places of elements, and before each that is past the wanted ones a place with the tag BEYOND.
+
+    Raise EOFError when the buffer ends, and _MoreNeededError when it ends inside an element: a step beyond the end is
+    noticed when the next element is to be read there.
+    """
+    return (_walk_implicit if implicit else _walk_explicit)(buffer, start, iter(range(MOST_STEPS)))
 
 
 def _walk_explicit(buffer: Buffer, position: int, steps: Iterator[int]) -> Iterator[Place]:
-    """Yield the places of elements in Explicit VR (PS3.5, 7.1.2) up to the first past the wanted ones.
-
-    Raise EOFError when the buffer ends before that one, and _MoreNeededError when it ends inside an element:
-    a step beyond the end is noticed when the next element is to be read there.
-    """
+    """Walk over elements in Explicit VR (PS3.5, 7.1.2)."""
     try:
         for _ in steps:
             tag, vr, length = _explicit_element(buffer, position)
             if (group := tag & 0xFFFF) >= _LAST_GROUP and (group > _LAST_GROUP or tag >> 16 > _LAST_ELEMENT):
                 yield BEYOND, position + 4, position + 4
-                return
             if vr in _SHORT_VRS:
                 position += 8
-            elif vr not in _LONG_VRS:
-                raise OddDatasetError("unknown value representation")
-            else:
+            elif vr in _LONG_VRS or _is_future(vr, length):
                 (length,) = _long_length(buffer, position + 8)
                 position += 12
                 if length == _UNDEFINED:
-                    position = yield from _skip_sequence(buffer, position, vr == _UN, steps)
+                    position = yield from _skip_sequence(buffer, position, False, steps)
                     continue
+            else:
+                raise OddDatasetError("no value representation")
             end = position + length
             yield _wanted(tag, 0), position, end
             position = end
@@ -161,13 +186,12 @@ def _walk_explicit(buffer: Buffer, position: int, steps: Iterator[int]) -> Itera
 
 
 def _walk_implicit(buffer: Buffer, position: int, steps: Iterator[int]) -> Iterator[Place]:
-    """Yield the places of elements in Implicit VR (PS3.5, 7.1.3), as `_walk_explicit` does."""
+    """Walk over elements in Implicit VR (PS3.5, 7.1.3)."""
     try:
         for _ in steps:
             tag, length = _implicit_element(buffer, position)
             if (group := tag & 0xFFFF) >= _LAST_GROUP and (group > _LAST_GROUP or tag >> 16 > _LAST_ELEMENT):
                 yield BEYOND, position + 4, position + 4
-                return
             position += 8
             if length == _UNDEFINED:
                 position = yield from _skip_sequence(buffer, position, True, steps)
@@ -178,6 +202,11 @@ def _walk_implicit(buffer: Buffer, position: int, steps: Iterator[int]) -> Itera
     except struct.error:
         raise _end(buffer, position) from None
     raise _too_many()
+
+
+def _is_future(vr: int, reserved: int) -> bool:
+    """Tell whether it is a value representation of a later standard: two capitals, a length of 32 bits (PS3.5, 6.2)."""
+    return not reserved and 0x41 <= vr & 0xFF <= 0x5A and 0x41 <= vr >> 8 <= 0x5A
 
 
 _Places = Generator[Place, None, int]
@@ -195,11 +224,11 @@ def _skip_sequence(buffer: Buffer, position: int, implicit: bool, steps: Iterato
 def _walk_sequence(buffer: Buffer, position: int, implicit: bool, steps: Iterator[int], depth: int) -> _Places:
     """Walk over items up to the delimiter of their sequence (PS3.5, 7.5.2).
 
-    They are in implicit VR if `implicit`, as those of UN are (PS3.5, 6.2.2, note 2), or if an item shows it:
-    some devices keep their private sequences so in a dataset of explicit VR.
+    They are in implicit VR if `implicit`, or if an item shows it: those of UN are (PS3.5, 6.2.2, note 2), but for
+    devices that only changed the VR, and some keep other private sequences so in a dataset of explicit VR.
     """
     if depth > MOST_DEPTH:
-        raise DatasetError("sequences are nested too deep")
+        raise OddDatasetError("sequences are nested too deep")
     for _ in steps:
         tag, length = _implicit_element(buffer, position)
         position += 8
@@ -225,16 +254,15 @@ def _walk_item(buffer: Buffer, position: int, implicit: bool, steps: Iterator[in
         position += 8
         if tag == _ITEM_DELIMITER:
             return position
-        vr = _UN
         if not implicit:
             vr, length = length & 0xFFFF, length >> 16
-            if vr in _LONG_VRS:
+            if vr in _LONG_VRS or _is_future(vr, length):
                 (length,) = _long_length(buffer, position)
                 position += 4
             elif vr not in _SHORT_VRS:
-                raise OddDatasetError("unknown value representation")
+                raise OddDatasetError("no value representation")
         if length == _UNDEFINED:
-            position = yield from _walk_sequence(buffer, position, vr == _UN, steps, depth + 1)
+            position = yield from _walk_sequence(buffer, position, implicit, steps, depth + 1)
         else:
             yield 0, position, position + length
             position += length
@@ -249,5 +277,5 @@ def _end(buffer: Buffer, position: int) -> Exception:
     return EOFError() if 0 <= len(buffer) - position < 8 else _MoreNeededError()
 
 
-def _too_many() -> DatasetError:
-    return DatasetError("dataset has too many elements")
+def _too_many() -> OddDatasetError:
+    return OddDatasetError("dataset has too many elements")

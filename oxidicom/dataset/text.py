@@ -12,7 +12,17 @@ from typing import NamedTuple
 from pydicom.charset import STAND_ALONE_ENCODINGS, decode_bytes, default_encoding, python_encoding
 
 _ESCAPE = b"\x1b"
-_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\$[()]?|[()-])[@-Z]")
+_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\$[()]?|[()-])[@-~]")
+_FRAGMENT = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
+"""What is in one encoding: up to the next escape sequence."""
+
+_LATIN_9 = "iso8859_15"
+_ESCAPE_TO_LATIN_9 = b"\x1b-b"
+"""ISO 2022 IR 203 (PS3.3, table C.12-3), which pydicom does not know."""
+
+DOES_NOT_FIT = "does not fit SpecificCharacterSet"
+UNLABELLED_UTF_8 = "is UTF-8, which SpecificCharacterSet does not say"
+"""Flaws of a text, as they stand in warnings behind the name of the attribute."""
 
 _TEXT_DELIMITERS = frozenset(b"\\\r\n\t\f")
 _NAME_DELIMITERS = frozenset(b"\\\r\n\t\f^=")
@@ -29,6 +39,8 @@ _ENCODINGS = {_spelling(term): encoding for term, encoding in python_encoding.it
     "UTF8": "UTF8",
     "LATIN1": "latin_1",
     "ISO 8859 1": "latin_1",
+    "ISO IR 203": _LATIN_9,
+    "ISO 2022 IR 203": _LATIN_9,
 }
 _STAND_ALONE = frozenset(python_encoding[term] for term in STAND_ALONE_ENCODINGS)
 
@@ -57,15 +69,15 @@ def parse_character_set(raw: bytes) -> CharacterSet:
     return CharacterSet(together, is_default=set(together) == {default_encoding}, is_known=known)
 
 
-def decode_text(raw: bytes, character_set: CharacterSet, *, is_name: bool = False) -> tuple[str, bool]:
-    """Return the first value of a text, without NULs and surrounding blanks, and whether it was legible.
+def decode_text(raw: bytes, character_set: CharacterSet, *, is_name: bool = False) -> tuple[str, str]:
+    """Return the first value of a text, without NULs and surrounding blanks, and what is wrong with it; '': nothing.
 
     Values are told apart after decoding: a byte of a character may look like a backslash. `is_name` for PN.
     """
     if raw.isascii() and _ESCAPE not in raw:
-        return clean(raw.decode("ascii")), True
-    text, legible = _decode(raw, character_set, is_name)
-    return clean(text.encode("utf-8", "replace").decode("utf-8")), legible
+        return clean(raw.decode("ascii")), ""
+    text, flaw = _decode(raw, character_set, is_name)
+    return clean(text.encode("utf-8", "replace").decode("utf-8")), flaw
 
 
 def clean(text: str) -> str:
@@ -73,22 +85,42 @@ def clean(text: str) -> str:
     return text.partition("\\")[0].replace("\0", "").strip()
 
 
-def _decode(raw: bytes, character_set: CharacterSet, is_name: bool) -> tuple[str, bool]:
+def _decode(raw: bytes, character_set: CharacterSet, is_name: bool) -> tuple[str, str]:
     if _ESCAPE in raw:
         return _decode_extended(raw, character_set, _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS)
+    if character_set.is_default:
+        return _decode_unlabelled(raw)
     encoding = character_set.encodings[0]
     try:
-        return raw.decode(encoding), not character_set.is_default
+        return raw.decode(encoding), ""
     except UnicodeDecodeError:
-        return raw.decode(encoding, "replace"), False
+        return raw.decode(encoding, "replace"), DOES_NOT_FIT
 
 
-def _decode_extended(raw: bytes, character_set: CharacterSet, delimiters: frozenset[int]) -> tuple[str, bool]:
+def _decode_unlabelled(raw: bytes) -> tuple[str, str]:
+    """Decode text beyond ASCII of which nothing is declared: other text than UTF-8 is hardly ever valid UTF-8."""
+    try:
+        return raw.decode("utf-8"), UNLABELLED_UTF_8
+    except UnicodeDecodeError:
+        return raw.decode(default_encoding), DOES_NOT_FIT
+
+
+def _decode_extended(raw: bytes, character_set: CharacterSet, delimiters: frozenset[int]) -> tuple[str, str]:
     """Decode text with code extensions (PS3.5, 6.1.2.5). pydicom warns where it has to guess."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            text = decode_bytes(raw, list(character_set.encodings), set(delimiters))
+            text = "".join(
+                [_decode_fragment(fragment, character_set.encodings, delimiters) for fragment in _FRAGMENT.findall(raw)]
+            )
         except (LookupError, ValueError):
-            return _ESCAPE_SEQUENCE.sub("", raw.decode("latin-1")), False
-    return _ESCAPE_SEQUENCE.sub("", text), not caught
+            return _ESCAPE_SEQUENCE.sub("", raw.decode("latin-1")), DOES_NOT_FIT
+    return _ESCAPE_SEQUENCE.sub("", text), DOES_NOT_FIT if caught else ""
+
+
+def _decode_fragment(raw: bytes, encodings: tuple[str, ...], delimiters: frozenset[int]) -> str:
+    if not (raw.startswith(_ESCAPE_TO_LATIN_9) and _LATIN_9 in encodings):
+        return decode_bytes(raw, list(encodings), set(delimiters))
+    raw = raw[len(_ESCAPE_TO_LATIN_9) :]
+    end = next((at for at, byte in enumerate(raw) if byte in delimiters), len(raw))
+    return raw[:end].decode(_LATIN_9) + raw[end:].decode(encodings[0])

@@ -9,7 +9,7 @@ MOST_INTEGER = 2**31 - 1
 _DATE = re.compile(r"([0-9]{4})([-.]?)([0-9]{2})\2([0-9]{2})")
 _AGE = re.compile(r"0*([0-9]{1,10})([DWMY])")
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.24}
-_UID = re.compile(r"[0-9.]{1,64}")
+_UID = re.compile(r"[!-~]{1,64}")
 _MOST_UID_CHARACTERS = 64
 _STRICT_UID = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*")
 
@@ -35,7 +35,10 @@ def parse_age_days(text: str) -> int | None:
 
 
 def is_uid(text: str) -> bool:
-    """Tell whether `text` can be used as a UID: 1 to 64 characters of 0-9 and `.`."""
+    """Tell whether `text` can be used as a UID: 1 to 64 visible characters of ASCII.
+
+    Some anonymisers write hashes, with letters in them.
+    """
     return _UID.fullmatch(text) is not None
 
 

@@ -1,7 +1,8 @@
 """The eighteen attributes that are read from each dataset: nothing else of it is looked at.
 
 Tags are 32-bit numbers, group in the upper half. All stand in groups 0008 to 0020; a dataset is in ascending
-order (PS3.5, 7.1), so that nothing has to be read past the last of them.
+order (PS3.5, 7.1), so that nothing has to be read past the last of them. Some devices keep no order: of their
+datasets as much is read as it takes to find the required ones.
 """
 
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -44,6 +45,9 @@ KEYWORDS = {
     INSTANCE_NUMBER: "InstanceNumber",
 }
 """The keyword (PS3.6) of each wanted tag, in ascending order of the tags."""
+
+REQUIRED_TAGS = (SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, PATIENT_ID, STUDY_DATE)
+"""Without one of these an instance is refused; the first that is missing is named."""
 
 LAST_TAG = INSTANCE_NUMBER
 """Past this tag nothing is wanted."""

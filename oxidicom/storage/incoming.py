@@ -1,9 +1,13 @@
 """One instance on its way into the spool: bytes as received, to disk without being assembled in memory."""
 
 import contextlib
+import mmap
 import os
 
+import msgspec
+
 from oxidicom.association.statuses import Status
+from oxidicom.dataset.completeness import Length, ends_as_it_should, find_flaw
 from oxidicom.dataset.describer import Describer
 from oxidicom.dataset.header import Header, read_header, read_header_of_file
 from oxidicom.dataset.wanted_tags import SOP_CLASS_UID, SOP_INSTANCE_UID
@@ -91,6 +95,9 @@ class IncomingInstance:
         """
         description = self._description or self._describe()
         _require_same_uids(description, sop_class_uid, sop_instance_uid)
+        length = description.series.directory, self._transfer_syntax_uid, self.dataset_bytes
+        if length not in self._describer.whole_lengths:
+            description = self._look_at_end(description, length)
         name = self._reception.name_of(self._number, self._file_meta_bytes + self.dataset_bytes, description)
         if self._descriptor < 0:
             self._file_name = name.at(RECEIVED)
@@ -122,6 +129,26 @@ class IncomingInstance:
             self.flush()
             _, header = read_header_of_file(os.path.join(self._reception.directory, self._file_name))
         return header
+
+    def _look_at_end(self, description: Description, length: Length) -> Description:
+        """Return the description, with a warning if the dataset is cut off."""
+        if self._pieces and ends_as_it_should(bytes(self._pieces[-1][-8:]), self._transfer_syntax_uid):
+            return description
+        flaw = self._find_flaw()
+        if not flaw:
+            self._describer.whole_lengths.learn(length)
+        if not flaw or flaw in description.warnings:
+            return description
+        return msgspec.structs.replace(description, warnings=(*description.warnings, flaw))
+
+    def _find_flaw(self) -> str:
+        if self._descriptor < 0:
+            return find_flaw(b"".join(self._pieces[1:]), 0, self._transfer_syntax_uid)
+        self.flush()
+        with open(os.path.join(self._reception.directory, self._file_name), "rb") as file:
+            contents = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with contents:
+            return find_flaw(contents, self._file_meta_bytes, self._transfer_syntax_uid)
 
     def discard(self) -> None:
         """Remove the file and give its space back, as far as the disk lets it."""

@@ -93,10 +93,19 @@ def shorten(text: str, limit: int) -> str:
     One that fits is not touched. Any other ends in 8 hexadecimal digits: the low half of the SeaHash of all
     of it.
     """
-    if len(text) <= limit:
-        return text
-    digest = f"{seahash(text.encode('ascii')) & 0xFFFF_FFFF:0{_DIGEST_CHARACTERS}x}"
-    return text[: limit - _DIGEST_CHARACTERS] + digest
+    return text if len(text) <= limit else text[: limit - _DIGEST_CHARACTERS] + _digest(text)
+
+
+def _digest(text: str) -> str:
+    """Return 8 hexadecimal digits that stand for all of a text: the low half of its SeaHash."""
+    return f"{seahash(text.encode()) & 0xFFFF_FFFF:0{_DIGEST_CHARACTERS}x}"
+
+
+def sanitize_uid(uid: str) -> str:
+    """Return a UID as in a path. One that sanitising changes ends in `-` and 8 hexadecimal digits: the low half of the
+    SeaHash of all of it, so that two UIDs never become one path."""
+    sanitized = sanitize(uid)
+    return sanitized if sanitized == uid else f"{sanitized}-{_digest(uid)}"
 
 
 def number(value: str, keyword: str, width: int) -> str:
@@ -182,7 +191,7 @@ def file_name(instance_number: str, sop_instance_uid: str) -> str:
     So 512 hold the whole path. Raise DatasetError when it would be longer: with a UID of at most 64
     characters that is the fault of the InstanceNumber.
     """
-    name = f"{number(instance_number, 'InstanceNumber', 4)}-{sanitize(sop_instance_uid)}.dcm"
+    name = f"{number(instance_number, 'InstanceNumber', 4)}-{sanitize_uid(sop_instance_uid)}.dcm"
     if len(name) > _MOST_NAME_CHARACTERS:
         raise DatasetError("InstanceNumber is too long for a path", offending_tags=(INSTANCE_NUMBER,))
     return name

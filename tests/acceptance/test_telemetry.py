@@ -31,7 +31,7 @@ def make_observed(make_gateway, collector):
 def test_the_span_tree_of_an_association(make_observed, collector, rows, tmp_path):
     gateway = make_observed(CHRIS_PACS_ADDRESS="PACS=127.0.0.1:1")
     paths = make_series(tmp_path / "in", 5)
-    bad = make_instance(tmp_path / "bad.dcm", 6, PatientID=None, PatientName="SECRET^NAME")
+    bad = make_instance(tmp_path / "bad.dcm", 6, StudyDate=None, PatientName="SECRET^NAME")
     began = time.time()
     send(gateway.port, [*paths, bad], "PACS")
     (span,) = wait_until(lambda: collector.spans_named("association"), "the span of the association")
@@ -47,7 +47,7 @@ def test_the_span_tree_of_an_association(make_observed, collector, rows, tmp_pat
     (event,) = span.events
     assert event.name == "instance refused"
     assert attributes_of(event)["dicom.status"] == "C000"
-    assert "PatientID" in attributes_of(event)["oxidicom.reason"]
+    assert "StudyDate" in attributes_of(event)["oxidicom.reason"]
     assert span.status.code == 2  # error: one was refused
     trace_id, span_id = trace_of(attributes["oxidicom.association"])
     assert (span.trace_id, span.span_id) == (trace_id.to_bytes(16, "big"), span_id.to_bytes(8, "big"))
@@ -83,7 +83,7 @@ def test_the_numbers_are_those_of_what_was_sent(make_observed, collector, tmp_pa
     paths = make_series(tmp_path / "in", 7)
     send(gateway.port, paths, "A")
     send(gateway.port, paths[:3], "A")
-    send(gateway.port, [make_instance(tmp_path / "bad.dcm", PatientID=None)], "B")
+    send(gateway.port, [make_instance(tmp_path / "bad.dcm", StudyDate=None)], "B")
     entity = AE("C")
     entity.requested_contexts = contexts_of(paths)
     assert entity.associate("127.0.0.1", gateway.port, ae_title="ChRIS").abort() is None

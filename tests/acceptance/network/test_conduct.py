@@ -13,6 +13,7 @@ from tests.unit.association.association_peer import (
     ABORT,
     CT,
     EXPLICIT,
+    IMPLICIT,
     INSTANCE,
     RELEASE_RQ,
     associate_rq,
@@ -77,7 +78,6 @@ WITHIN = {
     "A-ASSOCIATE-AC": (pdu(2), UNEXPECTED_PDU),
     "A-ASSOCIATE-RJ": (pdu(3), UNEXPECTED_PDU),
     "release collision": (pdu(6), UNEXPECTED_PDU),
-    "empty P-DATA": (p_data(), INVALID_PARAMETER),
     "unknown context id": (p_data(pdv(STORE_COMMAND, 3, context_id=99)), INVALID_PARAMETER),
     "dataset without a command": (p_data(pdv(b"data", 2)), UNEXPECTED_PARAMETER),
     "command inside a dataset": (
@@ -102,8 +102,8 @@ def test_within_an_association(gateway, data, reason):
     assert not gateway.spooled()
 
 
-def test_fragments_and_elements_of_odd_length_are_taken(gateway, tmp_path):
-    """The standard wants even ones (PS3.8, E.1; PS3.5, 7.1); devices send others, and nothing is lost by it."""
+def test_fragments_and_elements_of_odd_length_and_empty_p_data_are_taken(gateway, tmp_path):
+    """The standard wants even ones (PS3.8, E.1; PS3.5, 7.1), and one fragment at least; nothing is lost by others."""
     (path,) = make_series(tmp_path / "in", 1)
     dataset = dataset_bytes(path)
     command = command_set(CommandField=1, MessageID=7, CommandDataSetType=1)
@@ -112,8 +112,8 @@ def test_fragments_and_elements_of_odd_length_are_taken(gateway, tmp_path):
         command += struct.pack("<HHL", 0, element, len(value)) + value
     with Wire(gateway.port) as wire:
         assert wire.associate(contexts=((1, CT, (EXPLICIT,)),))[0] == ACCEPTED
-        wire.send(p_data(pdv(command[:7], 1), pdv(command[7:], 3)))
-        wire.send(p_data(pdv(dataset[:1001], 0), pdv(dataset[1001:], 2)))
+        wire.send(p_data() + p_data(pdv(command[:7], 1), pdv(command[7:], 3)) + p_data())
+        wire.send(p_data(pdv(dataset[:1001], 0), pdv(dataset[1001:], 2)) + p_data())
         pdu_type, body = wire.receive()
         assert pdu_type == DATA
         assert b"\0\0\x00\x09\2\0\0\0\0\0" in body, "status 0000"
@@ -126,6 +126,19 @@ def series_uid_of(path):
     import pydicom
 
     return pydicom.dcmread(path).SeriesInstanceUID
+
+
+def test_even_and_repeated_context_ids_are_answered(gateway):
+    request = bytearray(associate_rq(((1, CT, (EXPLICIT,)), (3, CT, (IMPLICIT,)), (5, CT, (IMPLICIT,)))))
+    ids = [at + 4 for at in range(74, len(request)) if request[at : at + 2] == b"\x20\0"]
+    for at, context_id in zip(ids, (2, 4, 4), strict=True):
+        request[at] = context_id
+    with Wire(gateway.port) as wire:
+        pdu_type, body = wire.send(bytes(request)).receive()
+        assert pdu_type == ACCEPTED
+        answered = [body[at + 4] for at in range(68, len(body)) if body[at : at + 2] == b"\x21\0"]
+        assert answered == [2, 4], "each under its own, and of repeated ones the first"
+        assert wire.send(RELEASE_RQ).receive()[0] == RELEASED
 
 
 def test_an_abort_in_the_middle_of_a_dataset_costs_that_association(gateway):

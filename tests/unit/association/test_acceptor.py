@@ -54,6 +54,8 @@ STORE_COMMAND = command_set(
     AffectedSOPInstanceUID=INSTANCE,
 )
 
+PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
+
 
 def whole(stream: bytes) -> Sequence[bytes]:
     return [stream]
@@ -229,11 +231,28 @@ def refused(command: bytes, *dataset: bytes) -> tuple[StoreRefused, object]:
     return event, response
 
 
-def test_class_other_than_that_of_the_context_is_refused(cut: Cut) -> None:
-    listener = established().receive(*cut(store_rq(DATASET, context_id=1, sop_class=MR) + store_rq(b"good")))
+def test_a_storage_class_other_than_that_of_the_context_is_stored(cut: Cut) -> None:
+    """PS3.7, 9.1.1.1.9 forbids it; a widespread client takes any context of the right transfer syntax."""
+    other = [store_rq(DATASET, context_id=context_id, sop_class=sop_class) for context_id, sop_class in OTHER_CLASSES]
+    listener = established().receive(*cut(b"".join(other) + store_rq(b"good")))
+    assert kinds(listener) == [StoreRequested, DataEnded] * 4
+    assert listener.datasets == [DATASET] * 3 + [b"good"]
+    asked = [event.request for event in listener.events if isinstance(event, StoreRequested)]
+    assert [(one.context_id, one.affected_sop_class_uid) for one in asked] == [*OTHER_CLASSES, (1, CT)]
+    assert [one.abstract_syntax_uid for one in asked] == [CT, CT, VERIFICATION, CT]
+
+
+OTHER_CLASSES = [(1, MR), (1, "1.3.12.2.1107.5.9.1"), (5, CT)]
+"""Context and class: another one of the standard, a private one, and one in a context of no storage class at all."""
+
+
+@pytest.mark.parametrize("sop_class", [VERIFICATION, PATIENT_ROOT_FIND, "1.2.840.10008.5.1.4.38.1"])
+def test_what_is_no_storage_class_is_refused(sop_class: str) -> None:
+    listener = established().receive(store_rq(DATASET, sop_class=sop_class), store_rq(b"good"))
     assert kinds(listener) == [StoreRefused, StoreRequested, DataEnded]
-    assert listener.datasets == [b"good"]
-    assert [r.Status for _, r in decode_responses(listener.sent)] == [0x0122, 0x0000]
+    (_, response), _ = decode_responses(listener.sent)
+    assert response.Status == 0x0122
+    assert response.OffendingElement == 0x00000002
 
 
 def test_nothing_is_stored_as_verification() -> None:
@@ -244,19 +263,30 @@ def test_nothing_is_stored_as_verification() -> None:
 
 
 def test_response_to_a_refused_request_waits_for_the_end_of_its_dataset() -> None:
-    stream = store_rq(DATASET, sop_class=MR, max_pdu_length=4096)
+    stream = store_rq(DATASET, sop_class=PATIENT_ROOT_FIND, max_pdu_length=4096)
     listener = established().receive(stream[:-1])
     assert (listener.events, listener.sent) == ([], b"")
     listener.receive(stream[-1:])
     assert kinds(listener) == [StoreRefused]
 
 
-@pytest.mark.parametrize("uid", [b"", b"1.2\\3.4", b"../../etc", b"1" * 66])
+@pytest.mark.parametrize("uid", [b"1.2.hash", b"f00/ba4+=-", b"~" * 64])
+def test_instance_uid_with_letters_is_taken(uid: bytes) -> None:
+    element = b"\0\0\0\x10" + len(uid).to_bytes(4, "little") + uid
+    command = STORE_COMMAND[: STORE_COMMAND.rindex(b"\0\0\0\x10")] + element
+    listener = established().receive(p_data(pdv(command, 3), pdv(b"data", 2)))
+    assert kinds(listener) == [StoreRequested, DataEnded]
+    ((_, response),) = decode_responses(listener.sent)
+    assert response.get_item("AffectedSOPInstanceUID").value.rstrip(b"\0") == uid
+
+
+@pytest.mark.parametrize("uid", [b"", b"1.2\\3.4", b"1.2 3", b"1.2.\xe9", b"1" * 66])
 def test_instance_uid_that_is_none_is_refused(uid: bytes) -> None:
     element = b"\0\0\0\x10" + len(uid).to_bytes(4, "little") + uid
     command = STORE_COMMAND[: STORE_COMMAND.rindex(b"\0\0\0\x10")] + element
-    event, _ = refused(command, p_data(pdv(b"data", 2)))
+    event, response = refused(command, p_data(pdv(b"data", 2)))
     assert event.status == 0xC000
+    assert response.OffendingElement == 0x00001000
 
 
 def test_store_without_dataset_is_refused() -> None:
@@ -264,6 +294,15 @@ def test_store_without_dataset_is_refused() -> None:
     event, response = refused(command)
     assert event.status == 0xC000
     assert response.ErrorComment == "C-STORE-RQ without a dataset"
+    assert response.OffendingElement == 0x00000800
+
+
+def test_an_empty_p_data_is_skipped(cut: Cut) -> None:
+    empty = p_data()
+    stream = empty + p_data(pdv(STORE_COMMAND, 3)) + empty * 3 + p_data(pdv(b"data", 2)) + empty * 1000 + RELEASE_RQ
+    listener = established().receive(*cut(stream))
+    assert kinds(listener) == [StoreRequested, DataEnded, ReleaseRequested]
+    assert listener.datasets == [b"data"]
 
 
 def test_fragments_in_any_grouping_are_one_message(cut: Cut) -> None:

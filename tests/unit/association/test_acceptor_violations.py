@@ -105,7 +105,6 @@ IN_ASSOCIATION = {
     "release response": (pack(">BxL", 6, 4) + bytes(4), UNEXPECTED),
     "long release": (pack(">BxL", 5, 1 << 20), INVALID),
     "PDU over 64 MiB": (pack(">BxL", 4, 64 * 1024 * 1024 + 1), INVALID),
-    "empty P-DATA": (p_data(), INVALID),
     "PDV item length 1": (pack(">BxLLBB", 4, 6, 1, 1, 3), INVALID),
     "PDV longer than its PDU": (pack(">BxLLBB", 4, 6, 3, 1, 3), INVALID),
     "rest of PDU too short for a PDV": (pack(">BxLLBBB", 4, 7, 2, 1, 1, 0) + bytes(9), INVALID),

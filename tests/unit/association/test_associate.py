@@ -127,9 +127,6 @@ DAMAGED = {
     "fixed fields cut": FIXED_FIELDS[:-1],
     "item longer than the PDU": FIXED_FIELDS + pack(">BxH", 0x10, 5) + b"1.2",
     "context without fixed fields": FIXED_FIELDS + item(0x20, b"\1\0\0"),
-    "even context id": FIXED_FIELDS + context_item(2, ABSTRACT),
-    "context id 0": FIXED_FIELDS + context_item(0, ABSTRACT),
-    "context id twice": FIXED_FIELDS + context_item(1, ABSTRACT) + context_item(1, ABSTRACT),
     "no abstract syntax": FIXED_FIELDS + context_item(1, (0x40, b"1.2")),
     "two abstract syntaxes": FIXED_FIELDS + context_item(1, ABSTRACT, ABSTRACT),
     "sub-item longer than its item": FIXED_FIELDS + item(0x20, b"\1\0\0\0" + pack(">BxH", 0x30, 9) + b"1"),
@@ -145,6 +142,20 @@ def test_damaged_request_is_a_protocol_error(body: bytes) -> None:
     with pytest.raises(ProtocolError) as raised:
         decode_associate_rq(memoryview(body))
     assert raised.value.abort_reason == AbortReason.INVALID_PDU_PARAMETER
+
+
+@pytest.mark.parametrize("context_id", [0, 2, 254])
+def test_even_context_ids_are_tolerated(context_id: int) -> None:
+    request = decode_associate_rq(memoryview(FIXED_FIELDS + context_item(context_id, ABSTRACT, (0x40, b"1.2"))))
+    assert [context.context_id for context in request.contexts] == [context_id]
+
+
+def test_of_several_contexts_under_one_id_the_first_counts() -> None:
+    items = [
+        context_item(number, (0x30, uid), (0x40, b"1.2")) for number, uid in ((1, b"1.1"), (3, b"1.2"), (1, b"1.3"))
+    ]
+    request = decode_associate_rq(memoryview(FIXED_FIELDS + b"".join(items)))
+    assert [(one.context_id, one.abstract_syntax_uid) for one in request.contexts] == [(1, "1.1"), (3, "1.2")]
 
 
 @given(st.integers(6, len(associate_rq()) - 1))

@@ -25,9 +25,10 @@ from oxidicom.association.negotiation import (
     unusable_calling_ae_title,
 )
 from oxidicom.association.pdu import AcseRejectReason, RejectResult, RejectSource, UserRejectReason
-from oxidicom.association.syntaxes import TRANSFER_SYNTAXES, supports_abstract_syntax
+from oxidicom.association.syntaxes import TRANSFER_SYNTAXES, is_storage_class, supports_abstract_syntax
 from tests.unit.association.association_peer import CT, EXPLICIT, IMPLICIT, JPEG, MR, VERIFICATION, build_context
 
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
 PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
 PRIVATE_CLASS = "1.3.12.2.1107.5.9.1"
 
@@ -54,9 +55,32 @@ def answer_one(abstract_syntax: str, *transfer_syntaxes: str, uncompressed_only:
     return context
 
 
-def test_first_acceptable_transfer_syntax_of_the_proposal_wins() -> None:
-    assert answer_one(CT, "1.2.3", JPEG, EXPLICIT, IMPLICIT).transfer_syntax_uid == JPEG
-    assert answer_one(CT, IMPLICIT, JPEG).transfer_syntax_uid == IMPLICIT
+@pytest.mark.parametrize(
+    ("proposed", "chosen"),
+    [
+        (["1.2.3", JPEG, EXPLICIT, IMPLICIT], JPEG),
+        ([JPEG, IMPLICIT, EXPLICIT], JPEG),
+        ([IMPLICIT, JPEG], IMPLICIT),
+        ([IMPLICIT], IMPLICIT),
+        ([IMPLICIT, EXPLICIT], EXPLICIT),
+        ([IMPLICIT, JPEG, EXPLICIT], EXPLICIT),
+        ([EXPLICIT, IMPLICIT], EXPLICIT),
+        ([BIG_ENDIAN, IMPLICIT, EXPLICIT], BIG_ENDIAN),
+    ],
+)
+@pytest.mark.parametrize("uncompressed_only", [False, True])
+def test_the_first_transfer_syntax_wins_but_explicit_vr_is_preferred_to_implicit(
+    proposed: list[str], chosen: str, uncompressed_only: bool
+) -> None:
+    if uncompressed_only and chosen == JPEG:
+        chosen = EXPLICIT
+    assert answer_one(CT, *proposed, uncompressed_only=uncompressed_only).transfer_syntax_uid == chosen
+
+
+def test_even_and_repeated_context_ids_are_answered_under_their_own() -> None:
+    answer = negotiate(request((2, CT, [IMPLICIT]), (0, MR, [JPEG]), (255, CT, [EXPLICIT])), AcceptancePolicy())
+    assert isinstance(answer, Accepted)
+    assert [(one.context_id, one.is_accepted) for one in answer.contexts] == [(2, True), (0, True), (255, True)]
 
 
 def test_uncompressed_only() -> None:
@@ -77,6 +101,12 @@ def test_unsupported_abstract_syntax(uid: str) -> None:
 
 def test_private_class_is_accepted() -> None:
     assert answer_one(PRIVATE_CLASS, IMPLICIT).is_accepted
+    assert is_storage_class(PRIVATE_CLASS)
+
+
+@pytest.mark.parametrize("uid", [VERIFICATION, PATIENT_ROOT_FIND, IMPLICIT, "1.2.hash", ""])
+def test_nothing_else_than_storage_is_a_storage_class(uid: str) -> None:
+    assert not is_storage_class(uid)
 
 
 def _classes_of_pynetdicom(name: str) -> list[str]:
@@ -188,7 +218,8 @@ def test_results_are_those_of_pynetdicom(
             assert ours.result == theirs.result
         if ours.is_accepted:
             first = next(uid for uid in syntaxes if uid != "1.2.3.4")
-            assert ours.transfer_syntax_uid == first
+            expected_uid = EXPLICIT if first == IMPLICIT and EXPLICIT in syntaxes else first
+            assert ours.transfer_syntax_uid == expected_uid
     ours_roles = {role.sop_class_uid: (role.scu, role.scp) for role in answer.role_selections}
     assert ours_roles == {
         role.sop_class_uid: (role.scu_role, role.scp_role) for role in expected_roles if role.scu_role

@@ -101,20 +101,62 @@ def test_the_remembered_part_of_a_series_is_not_that_of_another() -> None:
 
 
 @pytest.mark.parametrize("keyword", REQUIRED)
-@pytest.mark.parametrize("value", [None, "", "  ", "\0", "\\1.2.3"])
-def test_a_required_value_that_is_missing_is_named(keyword: str, value: str | None) -> None:
+def test_a_required_attribute_that_is_missing_is_named(keyword: str) -> None:
     with pytest.raises(DatasetError) as caught:
-        described(**{keyword: value})
+        described(**{keyword: None})
     assert str(caught.value) == f"{keyword} is missing"
     assert caught.value.status == 0xC000
     assert caught.value.offending_tags == (TAGS[keyword],)
+
+
+def test_what_may_be_behind_an_obstacle_is_not_called_missing() -> None:
+    with pytest.raises(DatasetError) as caught:
+        describe(Header(header(StudyDate=None).values, obstacle="cut off in (0008,0016)"), "A")
+    assert str(caught.value) == "StudyDate not found: cut off in (0008,0016)"
+    assert caught.value.offending_tags == (TAGS["StudyDate"],)
+
+
+EMPTY = ["", "  ", "\0", "\\1.2.3"]
+
+
+@pytest.mark.parametrize("keyword", [keyword for keyword in REQUIRED if keyword != "PatientID"])
+@pytest.mark.parametrize("value", EMPTY)
+def test_a_required_value_that_is_empty_is_named(keyword: str, value: str) -> None:
+    with pytest.raises(DatasetError) as caught:
+        described(**{keyword: value})
+    assert str(caught.value) == f"{keyword} is empty"
+    assert caught.value.offending_tags == (TAGS[keyword],)
+
+
+@pytest.mark.parametrize("value", EMPTY)
+def test_a_patient_id_may_be_empty_if_it_is_there(value: str) -> None:
+    description = described(PatientID=value)
+    assert description.file.columns.patient_id == description.series.patient_id == ""
+    assert component(description, 3) == "-anonymized-20090701"
+    assert description.warnings == ("PatientID is empty",)
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"])
+@pytest.mark.parametrize("uid", ["1.2.3.abc", "f00ba4", "a+b/c=", "~" * 64])
+def test_a_uid_may_have_any_visible_characters(keyword: str, uid: str) -> None:
+    description = described(**{keyword: uid})
+    columns = description.file.columns
+    assert uid in (description.sop_instance_uid, columns.series_instance_uid, columns.study_instance_uid)
+    assert description.warnings == (f"{keyword} breaks the rules of UIDs",)
+
+
+def test_two_uids_never_share_a_path() -> None:
+    uids = ["1.2.a+b", "1.2.a/b", "1.2.a_b", "1.2.a++b", "1.2.ab", "1.2.a-b"]
+    names = {component(described(SOPInstanceUID=uid), 6) for uid in uids}
+    assert len(names) == len(uids)
+    assert "0001-1.2.a_b.dcm" in names
 
 
 @pytest.mark.parametrize(
     ("keyword", "value", "message"),
     [
         ("SOPInstanceUID", "1" * 65, "SOPInstanceUID is unusable"),
-        ("SeriesInstanceUID", "1.2/../3", "SeriesInstanceUID is unusable"),
+        ("SeriesInstanceUID", "1.2 3", "SeriesInstanceUID is unusable"),
         ("StudyInstanceUID", b"1.2.\xff", "StudyInstanceUID is unusable"),
         ("StudyDate", "20130229", "StudyDate is unusable"),
         ("PatientID", "x" * 101, "PatientID is too long"),
@@ -196,6 +238,7 @@ def test_dates_stand_in_the_path_as_in_the_dataset() -> None:
         ("PatientAge", "9999999999Y", "PatientAge is unusable"),
         ("PatientSex", "m", "PatientSex is unusable"),
         ("PatientName", b"M\xfcller", "PatientName does not fit SpecificCharacterSet"),
+        ("PatientName", "Müller", "PatientName is UTF-8, which SpecificCharacterSet does not say"),
         ("SpecificCharacterSet", "nonsense", "SpecificCharacterSet is unknown"),
         ("StudyInstanceUID", "1.02", "StudyInstanceUID breaks the rules of UIDs"),
         ("PatientName", "x" * 151, "PatientName was cut to 150 characters"),
@@ -217,6 +260,7 @@ def test_unusable_values_are_null_or_empty() -> None:
 
 def test_the_warnings_of_the_header_are_kept() -> None:
     assert describe(Header(header().values, ("odd",)), "A").warnings == ("odd",)
+    assert describe(Header(header().values, ("odd",), "odd"), "A").warnings == ("odd",)
 
 
 def test_text_is_decoded_for_row_and_path() -> None:

@@ -45,8 +45,14 @@ def test_a_uid_has_1_to_64_characters(text: str, usable: bool) -> None:
     assert is_uid(text) is usable
 
 
-@pytest.mark.parametrize("text", ["1.2/3", "1.2.x", "1.2\n", "١.2", "1 2"])
-def test_a_uid_has_digits_and_dots_only(text: str) -> None:
+@pytest.mark.parametrize("text", ["1.2/3", "1.2.x", "~!", "f00-ba4_+="])
+def test_a_uid_has_any_visible_characters(text: str) -> None:
+    assert is_uid(text)
+    assert not is_strict_uid(text)
+
+
+@pytest.mark.parametrize("text", ["1.2\n", "١.2", "1 2", "1.2\x7f", "é"])
+def test_a_uid_has_visible_characters_of_ascii_only(text: str) -> None:
     assert not is_uid(text)
 
 

@@ -126,3 +126,34 @@ def test_what_differs_from_its_command_is_refused_and_leaves_nothing(reception, 
     assert caught.value.status == 0xA900
     instance.discard()
     assert os.listdir(reception.directory) == ["ledger.jsonl"]
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+@pytest.mark.parametrize("cut", [2, 1000])
+def test_what_is_cut_off_is_stored_as_it_came_with_a_warning(reception, describer, encoded, flushed, cut):
+    """Also when its header is one of those that are recognized."""
+    for number in range(1, 5):
+        data = encoded if number % 2 else encoded[:-cut]
+        instance, meta = incoming(reception, describer)
+        instance.write(data)
+        if flushed:
+            instance.flush()
+        name, description = instance.commit(CT, uid_of(encoded))
+        assert stored(reception, name) == meta + bytes(data)
+        assert description.warnings == (() if number % 2 else ("dataset is cut off in (7FE0,0010)",))
+
+
+def test_of_a_length_that_is_known_the_end_is_not_looked_for(reception, describer, encoded, monkeypatch):
+    instance, _ = incoming(reception, describer)
+    instance.write(encoded)
+    instance.commit(CT, uid_of(encoded))
+    monkeypatch.setattr("oxidicom.storage.incoming.find_flaw", refuse)
+    for data, is_known in ((encoded, True), (encoded[:-2], False)):
+        instance, _ = incoming(reception, describer)
+        instance.write(data)
+        if is_known:
+            instance.commit(CT, uid_of(encoded))
+        else:
+            with pytest.raises(OSError, match="No space"):
+                instance.commit(CT, uid_of(encoded))
+            instance.discard()

@@ -97,6 +97,19 @@ def test_the_file_of_the_example() -> None:
     assert file_name("1", uid) == f"0001-{uid}.dcm"
 
 
+@pytest.mark.parametrize("uid", ["1.2.3", "1.2.abc-DEF", "..", "a_b"])
+def test_a_uid_that_sanitising_does_not_change_stands_as_it_is(uid: str) -> None:
+    assert file_name("1", uid) == f"0001-{uid}.dcm"
+
+
+@pytest.mark.parametrize(
+    ("uid", "sanitized"), [("1.2/3", "1.2_3"), ("a+b", "a_b"), ("a++b", "a_b"), ("a__b", "a_b"), ("~" * 64, "_")]
+)
+def test_a_uid_that_sanitising_changes_ends_in_its_hash(uid: str, sanitized: str) -> None:
+    digest = f"{seahash(uid.encode()) & 0xFFFFFFFF:08x}"
+    assert file_name("1", uid) == f"0001-{sanitized}-{digest}.dcm"
+
+
 def test_the_metadata_file_of_the_example() -> None:
     assert metadata_path(DIRECTORY, "01HZ7TF03EZD364005NP332RBQ", "NumberOfSeriesRelatedInstances", "192") == (
         f"SERVICES/PACS/org.fnndsc.oxidicom/{DIRECTORY}/01HZ7TF03EZD364005NP332RBQ/NumberOfSeriesRelatedInstances=192"
