@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterable
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -36,7 +37,6 @@ def _open(directory: str) -> int:
 
 def _is_there(name: str, directory: int) -> bool:
     try:
-        os.stat(name, dir_fd=directory)
+        return stat.S_ISREG(os.stat(name, dir_fd=directory).st_mode)
     except FileNotFoundError:
         return False
-    return True

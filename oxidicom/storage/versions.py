@@ -6,6 +6,7 @@ of two, may meet at one path: so looking and replacing are done under one lock, 
 
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 
 from oxidicom.regular_file import open_regular
@@ -37,14 +38,15 @@ class Versions:
     def stays(self, name: str, descriptor: int, committed_ns: int) -> bool:
         """Tell whether the file `name` in a directory is later than a version committed at `committed_ns`, and stays.
 
-        Its time is not that of a commit when it is of the future: then somebody else has set it, and it must not win
-        for ever.
+        What is no file, such as a directory in the way, is no version. And its time is not that of a commit when it is
+        of the future: then somebody else has set it, and it must not win for ever.
         """
         try:
             there = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         except FileNotFoundError:
             return False
-        return committed_ns < there.st_mtime_ns <= self._now_ns() + _AHEAD_NS
+        is_later = committed_ns < there.st_mtime_ns <= self._now_ns() + _AHEAD_NS
+        return is_later and stat.S_ISREG(there.st_mode)
 
     def close(self) -> None:
         """Close the lock file."""

@@ -78,7 +78,7 @@ def test_without_its_database_a_gateway_is_degraded_and_ready(page, proxied, pro
         lambda: (answer := page.json("/readyz"))[1]["status"] == "degraded" and answer, "degraded"
     )
     assert (status, body["database"]) == (200, "down")
-    assert body["backlog"]["entries"] >= 1
+    wait_until(lambda: page.json("/readyz")[1]["backlog"]["entries"] >= 1, "what waits was counted")
     assert page.get("/healthz")[0] == 200
 
 

@@ -34,6 +34,7 @@ def test_every_process_shows_its_role(gateway):
         *(f"listener-{n}" for n in range(4)),
         "observer-0",
         "registration-0",
+        "steward-0",
         "storage-0",
         "storage-1",
     ]
@@ -71,15 +72,15 @@ def test_a_port_in_use_is_one_clear_line(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_storage_worker_that_cannot_boot_stops_the_gateway_with_one_clear_message(make_gateway):
+def test_a_storage_that_cannot_be_written_stops_the_start_with_one_clear_message(make_gateway):
     gateway = make_gateway(start=False)
-    (gateway.files_root / "SERVICES").mkdir()
-    (gateway.files_root / "SERVICES" / "PACS").write_bytes(b"a file in the way")
+    (gateway.files_root / ".oxidicom").rmdir()
+    (gateway.files_root / ".oxidicom").write_bytes(b"a file in the way")
+    (gateway.files_root / "SERVICES/PACS/TEST").mkdir()
     gateway.start(wait=False)
     assert gateway.process.wait(30) == 1
-    assert len(gateway.lines("cannot_boot")) <= 2
-    (stopped,) = gateway.lines("stopped")
-    assert "cannot boot" in stopped["message"]
+    (line,) = gateway.lines()
+    assert "CHRIS_FILES_ROOT must be a directory that this user can write to" in line["message"]
     assert "Traceback" not in gateway.log_path.read_text()
 
 

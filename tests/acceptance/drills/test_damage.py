@@ -96,8 +96,8 @@ def test_what_is_strange_in_the_spool_is_told_of_once_and_left_alone(waiting, ro
     wait_until(lambda: len(rows()) == 40, "the rows", 60)
     nothing_lost(waiting, rows, waiting.sent)
     wait_until(lambda: len(waiting.lines("stranger_left")) >= 2, "it is told")
-    left = {Path(path).name for path in waiting.spooled()}
-    assert left == {"000009-00000000000000000000-10.received", "000010-00000000000000000000-10.shipped", "1.stored"}
+    strange = {"000009-00000000000000000000-10.received", "000010-00000000000000000000-10.shipped", "1.stored"}
+    wait_until(lambda: {Path(path).name for path in waiting.spooled()} == strange, "nothing else is left")
     messages = [line["message"] for line in waiting.lines("stranger_left")]
     assert len(messages) == len(set(messages))
     assert waiting.stop() == 0

@@ -36,7 +36,7 @@ def with_password(database):
 @pytest.fixture
 def ordinary(public_directory, with_password):
     """A gateway that an ordinary user has started."""
-    gateway = Gateway(public_directory, with_password, CHRIS_VERBOSE="yes")
+    gateway = Gateway(public_directory, with_password, new=True, CHRIS_VERBOSE="yes")
     if os.geteuid() == 0:
         gateway.command = [*AS_USER, *gateway.command]
         os.chown(gateway.files_root, UID, UID)

@@ -287,7 +287,7 @@ def check(gateway, status):
 def test_a_gateway_does_not_start_with_a_key_that_does_not_fit(make_gateway, authority):
     certificate, _ = authority.issue("gateway")
     _, key = authority.issue("other")
-    gateway = make_gateway(start=False, CHRIS_TLS_CERTIFICATE=str(certificate), CHRIS_TLS_KEY=str(key))
+    gateway = make_gateway(start=False, new=True, CHRIS_TLS_CERTIFICATE=str(certificate), CHRIS_TLS_KEY=str(key))
     gateway.start(wait=False)
     assert gateway.process.wait(30) == 1
     (line,) = gateway.lines()

@@ -244,9 +244,11 @@ def test_a_probe_that_a_crash_left_is_no_obstacle(tree, root):
 
 
 def test_a_directory_in_the_place_of_a_file_is_an_error_and_stays(tree, root):
+    entry = source(root)
     (root / PATH).mkdir(parents=True)
+    os.utime(entry, (1_000_000_000, 1_000_000_000))  # the directory is younger: no later version for all that
     with pytest.raises(OSError):
-        tree.place(source(root), PATH)
+        tree.place(entry, PATH)
     assert (root / PATH).is_dir()
     assert os.listdir(root / "tmp") == []
 
