@@ -104,7 +104,7 @@ def test_a_clock_that_was_set_by_an_hour_lets_no_old_version_win(hours, make_gat
     first, second, third = version("first"), version("second"), version("third")
     association = open_association(gateway.port, contexts_of([first]))
     store(association, first)
-    wait_until(lambda: rows() and not gateway.find(".oxidicom/0*/spool/*/0*"), "it is registered and has left the spool")
+    wait_until(lambda: rows() and not gateway.find(".oxidicom/0*/spool/*/0*"), "it is registered and out of the spool")
     path = gateway.files_root / gateway.stored()[0]
     path.unlink()
     path.mkdir()
