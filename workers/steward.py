@@ -26,6 +26,8 @@ from workers.storage_condition import StorageTrouble, remedy_of, sentence_of
 _LOOK_SECONDS = 1.0
 _LOOK_SOON_SECONDS = 0.1
 """While the storage is not there."""
+_TRY_SECONDS = 5.0
+"""So often the spool is tried, and the clock kept in step: an idle gateway costs next to nothing."""
 _ADOPT_SECONDS = 60.0
 _ASK_SECONDS = 5.0
 """The database is asked no more often whether it knows files."""
@@ -47,6 +49,7 @@ class Steward:
         self._has_files: bool | None = None
         """What the database said of PACS files; None: it cannot be asked."""
         self._ask_due = 0.0
+        self._try_due = 0.0
         self._adopt_due = 0.0
         self._told: set[tuple[str, str]] = set()
         self._told_trouble = [StorageTrouble.NONE, StorageTrouble.NONE]
@@ -92,7 +95,17 @@ class Steward:
                 return StorageTrouble.SPOOL_MISSING  # all that is open leads to the old mount: to be made anew
         if not self._directory.is_there():
             return StorageTrouble.SPOOL_MISSING
-        return StorageTrouble.NONE if self._directory.takes_files() else StorageTrouble.SPOOL_REFUSES
+        return self._judge_spool()
+
+    def _judge_spool(self) -> StorageTrouble:
+        """Tell whether the spool takes files; while it does, not at each look."""
+        if time.monotonic() < self._try_due:
+            return StorageTrouble.NONE
+        if not self._directory.takes_files():
+            return StorageTrouble.SPOOL_REFUSES
+        self._slot.set(Counter.CLOCK_OFFSET_NS, self._clock.synchronise())
+        self._try_due = time.monotonic() + _TRY_SECONDS
+        return StorageTrouble.NONE
 
     def _learn(self) -> None:
         """The supervisor has made the directory, the first time or again: note where."""
@@ -165,7 +178,6 @@ class Steward:
         """Look after a storage that is there."""
         try:
             self._tell(Counter.TREE_TROUBLE, self._judge_tree())
-            self._slot.set(Counter.CLOCK_OFFSET_NS, self._clock.synchronise())
             if time.monotonic() >= self._adopt_due:
                 self._adopt()
             self._census.take_if_due()

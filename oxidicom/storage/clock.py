@@ -7,7 +7,7 @@ here:
     storage time = CLOCK_BOOTTIME of the host + an offset
 
 CLOCK_BOOTTIME is the same in all processes of a host and is never set. The offset comes from the file
-`.oxidicom/clock`, which each gateway touches once a second under its lock. Its ctime is what the clock of the
+`.oxidicom/clock`, which each gateway touches every few seconds under its lock. Its ctime is what the clock of the
 *filesystem* showed then (on network storage that of the server, so one for all hosts), its mtime what storage time
 was; so a gateway that starts knows how far the two are apart, and takes up where storage time is. A clock that is set,
 whichever and wherever, changes nothing for those that run; and storage time is never set back after a restart.
