@@ -34,9 +34,11 @@ class Census:
         began = time.monotonic()
         if began < self._due:
             return
-        self._take()
-        now = time.monotonic()
-        self._due = now + max(_LEAST_SECONDS, _SHARE * (now - began))
+        try:
+            self._take()
+        finally:
+            now = time.monotonic()
+            self._due = now + max(_LEAST_SECONDS, _SHARE * (now - began))
 
     def _take(self) -> None:
         directories = associations(self._directory.spool)
@@ -53,8 +55,8 @@ class Census:
                 count = sum(parse_name(entry.name) is not None or is_part(entry.name) for entry in scan)
             for name in strangers(directory):
                 self._tell(os.path.join(directory, name))
-        except FileNotFoundError:
-            return 0  # it is finished
+        except OSError:
+            return 0  # it is finished, or cannot be read: those who work on it say so
         return count
 
     def _look_for_strangers(self) -> None:

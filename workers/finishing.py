@@ -122,7 +122,8 @@ class Finishing:
         except FileNotFoundError:
             remove_finished(directory)  # a crash ended in the middle of that
             return
-        if counts.ended and self._is_finished(directory, values, counts) and remove_finished(directory):
+        if counts.ended and self._is_finished(directory, values, counts):
+            remove_finished(directory)  # but for what is not ours: that keeps it
             self._look_due.pop(association, None)
             self._accounts.close(association, values, counts, self._set_aside_of(directory))
 
@@ -130,7 +131,7 @@ class Finishing:
         """Tell whether both values of each series are registered, or were refused and set aside."""
         open_values = {
             (series_hash, key)
-            for series_hash in counts.committed
+            for series_hash in counts.committed.keys() & counts.opened
             for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)
             if (series_hash, key) not in values
         }

@@ -28,7 +28,7 @@ from workers.closing import ClosingAccounts
 from workers.facts import BatchRegistered
 from workers.finishing import Finishing
 from workers.messages import Instance, InstancesStored, NoteStored, ProcessDied
-from workers.process import Backoff, place_of
+from workers.process import Backoff
 from workers.registration_rescan import RegistrationRescan
 from workers.scoreboard import Counter, Histogram, Phase, Slot, State
 from workers.shared import Shared
@@ -40,9 +40,6 @@ _MOST_SHARES = 500
 """Associations in one fact, so that it fits a message."""
 _TRANSACTION_SECONDS = 30.0
 """A transaction that takes longer hangs: the connection swallows packets. It is cut."""
-
-_TRIES = 3
-"""So often a row may meet an unexpected exception before it is set aside."""
 
 _Entry = Instance | NoteStored
 
@@ -61,8 +58,6 @@ class RegistrationWorker:
         self._flight_began = 0.0
         self._backoff = Backoff(0.25, 5.0)
         self._degraded: str | None = None
-        self._tries: collections.Counter[str] = collections.Counter()
-        """By the names of the rows: how often each met an unexpected exception."""
         self._accounts = ClosingAccounts(slot)
         self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
         self._finishing = Finishing(shared, self._pending, self._accounts)
@@ -203,13 +198,14 @@ class RegistrationWorker:
                 pass  # it went on already
             except OSError as error:
                 waits_for_next_rescan(message.association, error)
+                self._backoff.failed()
                 continue
             self._pending.forget(message)
             if isinstance(message, Instance):  # without room for it a rescan finds it
                 self._shared.storage_queue_of(message.series_hash).put(message)
         if gone:
             logger.warning(
-                "{count} files were removed before their rows were committed; they are stored again",
+                "{count} files are not at their final paths any more; they are stored again from the spool",
                 count=len(gone),
                 action="files_gone",
             )
@@ -224,12 +220,10 @@ class RegistrationWorker:
 
     def _clear(self, batch: Batch, outcome: Isolated) -> None:
         """The batch is committed: its entries leave the spool, but for those of rows that could not be registered."""
-        aside: dict[str, tuple[str, Exception]] = {
-            file.fname: (f"its row was refused: {error}", error) for file, error in outcome.refused
-        }
-        if outcome.failed:
-            aside |= self._failed_too_often({file.fname: error for file, error in outcome.failed})
-            waiting = {file.fname for file, _ in outcome.failed} - aside.keys()
+        aside = {file.fname: error for file, error in outcome.refused}
+        failed = {file.fname: error for file, error in outcome.failed}
+        if failed:
+            waiting = self._meet_bugs(batch, failed)
             batch = batch.without(waiting | {file.fname for file in outcome.postponed})
         gone = self._gone(batch)
         if gone:
@@ -240,8 +234,11 @@ class RegistrationWorker:
         with OpenDirectories(self._spool) as directories:
             for message in batch.entries:
                 fname = message.file.fname
+                if failed and fname in failed:
+                    continue  # it was set aside
                 if aside and fname in aside:
-                    self._set_aside(message, *aside[fname])
+                    reason = f"its row was refused: {aside[fname]}"
+                    self._asides.set_aside(message.association, message.name, STORED, reason, fname)
                     continue
                 if fname in new:
                     new.remove(fname)
@@ -254,27 +251,16 @@ class RegistrationWorker:
         for association in {note.association for note in batch.notes}:
             self._finishing.remove_if_finished(association)
 
-    def _failed_too_often(self, failed: dict[str, Exception]) -> dict[str, tuple[str, Exception]]:
-        """Count a try of each of these rows. Return those that have none left, with the reason and the exception."""
-        too_often = {}
-        for fname, error in failed.items():
-            self._tries[fname] += 1
-            trouble = f"unexpected {type(error).__name__} in {place_of(error)}"
-            if self._tries[fname] >= _TRIES:
-                del self._tries[fname]
-                too_often[fname] = (f"its row could not be registered in {_TRIES} tries: {trouble}", error)
-            elif self._tries[fname] == 1:
-                logger.warning(
-                    "A row could not be registered: {trouble}; it is tried again, {tries} times in all, then set aside",
-                    trouble=trouble,
-                    tries=_TRIES,
-                    action="row_failed",
-                )
-        return too_often
-
-    def _set_aside(self, message: _Entry, reason: str, error: Exception) -> None:
-        """Set one entry aside for what `error` says."""
-        self._asides.set_aside(message.association, message.name, STORED, reason, message.file.fname, error)
+    def _meet_bugs(self, batch: Batch, failed: dict[str, Exception]) -> set[str]:
+        """Our code stumbled over these rows: each is tried three times. Return the names of those that come again."""
+        waiting = set()
+        for message in batch.entries:
+            fname = message.file.fname
+            if fname in failed and not self._asides.unexpected(
+                message.association, message.name, STORED, failed[fname], fname
+            ):
+                waiting.add(fname)
+        return waiting
 
     def _measure(self, batch: Batch, outcome: Isolated) -> None:
         """Measure the batch and its lag, and tell the observer of it."""

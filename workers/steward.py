@@ -12,6 +12,7 @@ import time
 from loguru import logger
 
 from oxidicom.cube.database import Database
+from oxidicom.cube.session import TimeLimits
 from oxidicom.errors import DatabaseUnavailableError
 from oxidicom.storage.adoption import adopt_orphans
 from oxidicom.storage.clock import StorageClock
@@ -21,7 +22,7 @@ from workers.census import Census
 from workers.messages import ProcessDied
 from workers.scoreboard import Counter, Phase, Slot, State
 from workers.shared import Shared
-from workers.storage_condition import StorageTrouble, remedy_of, sentence_of
+from workers.storage_condition import StorageCondition, StorageTrouble, remedy_of, sentence_of, tell_of_tree
 
 _LOOK_SECONDS = 1.0
 _LOOK_SOON_SECONDS = 0.1
@@ -30,7 +31,9 @@ _TRY_SECONDS = 5.0
 """So often the spool is tried, and the clock kept in step: an idle gateway costs next to nothing."""
 _ADOPT_SECONDS = 60.0
 _ASK_SECONDS = 5.0
-"""The database is asked no more often whether it knows files."""
+"""The database that knows files is not asked more often whether it does."""
+_PATIENCE = TimeLimits(lock_seconds=3.0, statement_seconds=5.0, reading_seconds=5.0)
+"""With the database: it is only asked whether there is a row."""
 _MAX_TOLD = 1000
 """So much that is not taken over is remembered as told."""
 
@@ -130,54 +133,60 @@ class Steward:
         return StorageTrouble.ROOT_BARE if has_files else StorageTrouble.NONE
 
     def _judge_tree(self) -> StorageTrouble:
-        """Tell what is wrong with the tree; make it where it never was. Raise OSError."""
-        if not has_tree(self._root):
-            if self._ask_for_files() is not False:
-                return StorageTrouble.TREE_MISSING
-            make_tree(self._root)
-        return StorageTrouble.NONE if tree_is_writable(self._root) else StorageTrouble.TREE_REFUSES
+        """Tell what is wrong with the tree; make it where it never was."""
+        try:
+            if not has_tree(self._root):
+                if self._ask_for_files() is not False:
+                    return StorageTrouble.TREE_MISSING
+                make_tree(self._root)
+            return StorageTrouble.NONE if tree_is_writable(self._root) else StorageTrouble.TREE_REFUSES
+        except OSError:  # stale, or a failing disk
+            return StorageTrouble.TREE_REFUSES
 
     def _ask_for_files(self) -> bool | None:
         """Return whether the database knows PACS files; None when it cannot be asked."""
         if time.monotonic() < self._ask_due:
             return self._has_files
-        database = Database(self._shared.db_connection)
+        self._slot.beat(State.WORKING)  # it is not the storage that does not answer
+        database = Database(self._shared.db_connection, _PATIENCE)
         try:
             self._has_files = database.has_files()
         except DatabaseUnavailableError:
             self._has_files = None
         finally:
             database.close()
+            self._slot.beat(State.SYNCING)
         self._ask_due = time.monotonic() + (_ASK_SECONDS if self._has_files else _LOOK_SECONDS)
         return self._has_files
 
     def _tell(self, counter: Counter, trouble: StorageTrouble, reason: str = "") -> None:
         """Show it on the scoreboard; what is new is a line of the log."""
-        self._slot.set(counter, trouble)
+        if counter is Counter.STORAGE_TROUBLE:
+            self._slot.set(counter, trouble)
         told = self._told_trouble[counter is Counter.TREE_TROUBLE]
         if trouble is told or trouble is StorageTrouble.SPOOL_MISSING:
             return
         self._told_trouble[counter is Counter.TREE_TROUBLE] = trouble
-        if trouble is StorageTrouble.NONE:
+        if counter is Counter.TREE_TROUBLE:
+            tell_of_tree(StorageCondition(self._shared.scoreboard), self._slot, told, trouble, reason)
+        elif trouble is StorageTrouble.NONE:
             logger.info("The storage {root} is there again", root=self._root, action="storage_available")
-            return
-        stops = "instances wait in the spool" if counter is Counter.TREE_TROUBLE else "no instance is taken (A700)"
-        logger.error(
-            "Degraded: {what}{reason}; {stops}. To do: {remedy}",
-            what=sentence_of(trouble),
-            reason=f" ({reason})" if reason else "",
-            stops=stops,
-            remedy=remedy_of(trouble),
-            root=self._root,
-            action="storage_unavailable",
-        )
+        else:
+            logger.error(
+                "Degraded: {what}{reason}; no instance is taken (A700). To do: {remedy}",
+                what=sentence_of(trouble),
+                reason=f" ({reason})" if reason else "",
+                remedy=remedy_of(trouble),
+                root=self._root,
+                action="storage_unavailable",
+            )
 
     # -- what is kept ---------------------------------------------------------------------------------------------
 
     def _keep(self) -> None:
         """Look after a storage that is there."""
+        self._tell(Counter.TREE_TROUBLE, self._judge_tree())
         try:
-            self._tell(Counter.TREE_TROUBLE, self._judge_tree())
             if time.monotonic() >= self._adopt_due:
                 self._adopt()
             self._census.take_if_due()

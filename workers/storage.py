@@ -5,6 +5,7 @@ told. It never waits for registration or inquiry; a hint that finds no room is d
 registration worker rescans in its turn.
 """
 
+import contextlib
 import os
 import select
 import time
@@ -22,6 +23,7 @@ from workers.notes import SeriesNotes
 from workers.retries import Retries
 from workers.scoreboard import Counter, Phase, Slot, State
 from workers.shared import Shared
+from workers.storage_condition import StorageCondition
 from workers.storage_rescan import MOST_IN_GROUP, StorageRescan
 from workers.tree_watch import TreeWatch
 
@@ -52,7 +54,9 @@ class StorageWorker:
         self._tree = FinalTree(
             self._shared.settings.files_root, self._shared.directory.tmp, self._shared.storage_time_ns
         )
-        self._watch = TreeWatch(self._tree, self._spool, self._slot)
+        with contextlib.suppress(OSError):
+            self._tree.clear()
+        self._watch = TreeWatch(self._tree, self._spool, self._slot, StorageCondition(self._shared.scoreboard))
         self._notes = SeriesNotes(self._shared, self._slot, self._index, self._tree, self._watch)
         self._rescan = StorageRescan(self._shared, self._slot, self._index, self._notes, self._asides, self._retries)
         if self._watch.look() and not self._watch.has_links:
@@ -69,7 +73,7 @@ class StorageWorker:
             self._look_at_tree()
             self._rescan.run_if_due(self._store)
             self._slot.beat(State.WAITING)
-            poll.poll(0 if self._retries.is_due else _WAIT_SECONDS * 1000)
+            poll.poll(self._pause_seconds * 1000)
             self._slot.beat(State.WORKING)
             self._gather()
             self._notes.take_answers()
@@ -78,6 +82,11 @@ class StorageWorker:
             self._notes.write_due()
             if not worked and self._shared.scoreboard.phase >= Phase.FLUSHING_STORAGE and not self._notes.waiting:
                 return
+
+    @property
+    def _pause_seconds(self) -> float:
+        """How long messages are waited for."""
+        return 0.0 if self._watch.takes_files and self._retries.is_due else _WAIT_SECONDS
 
     def _look_at_tree(self) -> None:
         """While the tree takes nothing, nothing is tried; what waits in the spool is found when it does again."""
@@ -133,12 +142,13 @@ class StorageWorker:
         if not placed:
             return False
         spooled = {os.path.join(self._spool, message.association) for message in placed}
-        ledgers = [os.path.join(directory, LEDGER_NAME) for directory in spooled]
+        ledgers = [ledger for one in spooled if os.path.exists(ledger := os.path.join(one, LEDGER_NAME))]
         try:
             self._sync.sync([*map(self._path, placed), *ledgers, *spooled])
             self._tree.sync_directories()
         except OSError as error:
-            self._distrusted_ns = self._shared.storage_time_ns()
+            if not isinstance(error, FileNotFoundError):  # which is no fault of the disk
+                self._distrusted_ns = self._shared.storage_time_ns()
             for message in placed:
                 self._fail(message, error)
             return False
@@ -152,16 +162,25 @@ class StorageWorker:
             source_directory = directories[message.association]
             self._tree.place(message.name.at(RECEIVED), message.file.fname, source_directory=source_directory)
         except OSError as error:
-            if os.path.exists(self._path(message)):
-                self._fail(message, error)
-            else:
+            if self._is_gone(message):
                 self._forget(message)
+            else:
+                self._fail(message, error)
             return False
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this one)
             self._meet_bug(message, error)
             return False
         self._notes.see(message)
         return True
+
+    def _is_gone(self, message: Instance) -> bool:
+        try:
+            os.stat(self._path(message))
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False  # the disk does not say
+        return False
 
     def _meet_bug(self, message: Instance, error: Exception) -> None:
         if not self._asides.unexpected(message.association, message.name, RECEIVED, error, message.file.fname):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from oxidicom.errors import DatasetError
-from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.storage.entries import contents, describe_entry, entries
 from oxidicom.storage.ledger import LEDGER_NAME, Ledger, NumberSet, committed_numbers
 from oxidicom.storage.names import DUE, RECEIVED, EntryName, NoteName
@@ -29,6 +29,9 @@ MOST_IN_GROUP = 256
 _RESCAN_SECONDS = 10.0
 _SOON_SECONDS = 1.0
 """After so long it is gone on with what found no room, or met trouble that may be over."""
+
+_TICK_NS = 1_000_000_000
+"""A directory that was changed just now may be changed again without showing it: a filesystem's clock ticks slowly."""
 
 _Store = Callable[[list[Instance]], None]
 BOTH_KEYS = {EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY}
@@ -174,9 +177,21 @@ class StorageRescan:
         notes, finished = self._open_notes(directory)
         ledger = ledger_of(directory, _Selection(lambda series: self._is_mine(series) and series not in finished))
         self._notes.finish(os.path.basename(directory), finished)
+        if ledger is None or ledger.damaged:
+            self._set_aside_orphans(os.path.basename(directory), notes, ledger.series if ledger else {})
         if ledger:
             self._notes.take_up(os.path.basename(directory), ledger.series, notes)
         return ledger
+
+    def _set_aside_orphans(
+        self, association: str, notes: list[tuple[NoteName, str]], series: dict[str, Series]
+    ) -> None:
+        """Set aside the values that are to be written of series which the ledger has lost: nobody can write them."""
+        if len(series) > MAX_OPEN:
+            return  # not all of them were read
+        for note, state in notes:
+            if state == DUE and note.series_hash not in series:
+                self._asides.set_aside(association, note, DUE, "the ledger does not tell its series any more")
 
     def _open_notes(self, directory: str) -> tuple[list[tuple[NoteName, str]], set[str]]:
         """Return the notes of the series that lack one or have one to be written; and the series that are finished."""
@@ -196,7 +211,8 @@ class StorageRescan:
         association = os.path.basename(directory)
         self._notes.end(association, ledger)
         before = ledger_mtime_ns(directory), os.stat(directory).st_mtime_ns
-        if self._notes.are_written(association, ledger.series) and not self._is_left(directory):
+        is_quiet = abs(time.time_ns() - before[1]) > _TICK_NS
+        if is_quiet and self._notes.are_written(association, ledger.series) and not self._is_left(directory):
             self._settled[directory] = before
 
     def _has_listener(self, directory: str) -> bool:

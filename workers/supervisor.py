@@ -54,8 +54,6 @@ _VITAL = (Role.LISTENER, Role.STORAGE)
 """Roles without which nothing can be received: when one cannot boot at the start, the gateway stops."""
 _NEED_STORAGE = (Role.STORAGE, Role.REGISTRATION)
 """Roles that have nothing to do before the storage is there."""
-_HOLD_STORAGE = (Role.LISTENER, Role.STORAGE, Role.REGISTRATION)
-"""Roles with open files on the storage: they begin anew when it was mounted anew."""
 _MAKE_SECONDS = 2.0
 """The directory of the gateway is tried to be made so often."""
 
@@ -150,7 +148,7 @@ class Supervisor:
         self._make_due = time.monotonic() + _MAKE_SECONDS
         try:
             if self._made:
-                self._replace_holders()
+                self._replace_all()
             self._make_directory()
         except BootError as error:
             if not self._made:
@@ -172,20 +170,20 @@ class Supervisor:
         shared.scoreboard.slots[0].add(Counter.DIRECTORY_MADE)
         self._made = True
 
-    def _replace_holders(self) -> None:
-        """End the processes that have files open on the storage as it was before: what they open anew is there.
+    def _replace_all(self) -> None:
+        """End all processes: they have files of the storage open as it was before, and its lock.
 
-        SIGKILL is safe at any moment, as ever; associations were being refused already.
+        What they open anew is there. SIGKILL is safe at any moment, as ever; associations were being refused already.
         """
         logger.warning(
             "The storage was mounted anew or its spool is gone: processes begin anew", action="storage_renewed"
         )
-        held = [post for post in self._posts if post.pid and post.role in _HOLD_STORAGE]
-        for post in held:
+        running = [post for post in self._posts if post.pid]
+        for post in running:
             post.replaced = True
             os.kill(post.pid, signal.SIGKILL)
         deadline = time.monotonic() + _KILL_SECONDS
-        while any(post.pid for post in held) and time.monotonic() < deadline:
+        while any(post.pid for post in running) and time.monotonic() < deadline:
             self._reap()
             signal.sigtimedwait([signal.SIGCHLD], _BOOT_TICK_SECONDS)
 
@@ -259,6 +257,7 @@ class Supervisor:
         for post, status in self._ended():
             if post.replaced:
                 post.replaced = False
+                post.slot.hold("", "")
             elif status or post.role is not Role.LISTENER:
                 self._bury(post, status)  # a listener may end in order, to be replaced by a fresh one
 

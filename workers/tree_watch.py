@@ -9,11 +9,9 @@ import errno
 import os
 import time
 
-from loguru import logger
-
 from oxidicom.storage.final_tree import FinalTree
 from workers.scoreboard import Counter, Slot
-from workers.storage_condition import StorageTrouble, remedy_of, sentence_of
+from workers.storage_condition import StorageCondition, StorageTrouble, tell_of_tree
 
 _LOOK_SECONDS = 1.0
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
@@ -22,7 +20,8 @@ _MISSING = (errno.ENOENT, errno.ENOTDIR)
 class TreeWatch:
     """Watches the tree for one storage worker, by placing a probe as it places instances."""
 
-    def __init__(self, tree: FinalTree, spool: str, slot: Slot) -> None:
+    def __init__(self, tree: FinalTree, spool: str, slot: Slot, condition: StorageCondition) -> None:
+        self._condition = condition
         self._tree = tree
         self._probe = os.path.join(spool, f".probe-{os.getpid()}")
         self._slot = slot
@@ -57,15 +56,6 @@ class TreeWatch:
                 os.unlink(self._probe)
 
     def _found(self, trouble: StorageTrouble, error: OSError | None = None) -> None:
-        self._slot.set(Counter.TREE_TROUBLE, trouble)
-        took_files, self.takes_files = self.takes_files, error is None
-        if took_files and error:
-            logger.error(
-                "Degraded: {what} ({reason}); instances wait in the spool, none is set aside for it. To do: {remedy}",
-                what=sentence_of(trouble),
-                reason=error.strerror,
-                remedy=remedy_of(trouble),
-                action="tree_unavailable",
-            )
-        elif self.takes_files and not took_files:
-            logger.info("SERVICES/PACS takes files again; what waits is stored", action="tree_available")
+        before = StorageTrouble(self._slot[Counter.TREE_TROUBLE])
+        self.takes_files = error is None
+        tell_of_tree(self._condition, self._slot, before, trouble, (error.strerror or "") if error else "")

@@ -138,6 +138,7 @@ def _writable(root: str) -> Iterator[Finding]:
             links = tree.probe(probe)
         finally:
             tree.remove_probe()
+            tree.close()
         yield Finding("storage", GOOD, f"{root} can be written")
         if links:
             yield Finding("hard links", GOOD, "work from the spool into SERVICES")

@@ -17,6 +17,9 @@ from oxidicom.storage.ledger import LEDGER_NAME, Committed, Ended, LedgerWriter,
 from oxidicom.storage.ledger import lines as ledger_lines
 from oxidicom.storage.names import RECEIVED, EntryName, is_part
 
+_MAX_PATHS = 10
+"""So many instances of a series are asked what it is; CUBE may have deleted some."""
+
 
 class _Known(msgspec.Struct):
     """What a ledger knows, with no more memory than its series need."""
@@ -25,8 +28,8 @@ class _Known(msgspec.Struct):
     ended: bool = False
     numbers: NumberSet = msgspec.field(default_factory=NumberSet)
     series: set[str] = msgspec.field(default_factory=set)
-    unopened: dict[str, str] = msgspec.field(default_factory=dict)
-    """Series of which only instances are known, with the final path of one."""
+    unopened: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    """Series of which only instances are known, with the final paths of a few."""
     is_whole: bool = True
     """Every line can be read: what has none was never answered with Success if it is not whole itself."""
 
@@ -46,9 +49,10 @@ def complete_ledger(writer: LedgerWriter, directory: str, how: str, files_root: 
             _complete_entry(writer, directory, name, state, known)
         elif name.series_hash not in known.series:
             _open_series(writer, name.series_hash, os.path.join(directory, name.at(state)), known)
-    for series_hash, path in known.unopened.items():
-        if series_hash not in known.series:
-            _open_series(writer, series_hash, os.path.join(files_root, path), known)
+    for series_hash, paths in known.unopened.items():
+        for path in paths:
+            if series_hash not in known.series:
+                _open_series(writer, series_hash, os.path.join(files_root, path), known)
     if not known.ended:
         _remove_parts(directory)
         writer.append(Ended(how))
@@ -65,7 +69,9 @@ def _read(path: str) -> _Known:
             case Committed():
                 known.numbers.add(line.number)
                 if line.series_hash not in known.series:
-                    known.unopened.setdefault(line.series_hash, line.path)
+                    paths = known.unopened.setdefault(line.series_hash, [])
+                    if len(paths) < _MAX_PATHS:
+                        paths.append(line.path)
             case Ended():
                 known.ended = True
             case None:

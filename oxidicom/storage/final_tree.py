@@ -58,6 +58,10 @@ class FinalTree:
         self._private_names = PrivateNames(tmp, self._directories)
         self._versions = Versions(files_root, now_ns)
 
+    def clear(self) -> None:
+        """Remove what processes that were killed left on the way to the tree. Raise OSError."""
+        self._private_names.clear()
+
     def doubt(self) -> None:
         """Before a group: directories that are open may have been moved away, or deleted and made again."""
         self._directories.doubt()
@@ -190,7 +194,8 @@ class FinalTree:
             os.unlink(_PROBE, dir_fd=self._directories.open(PACS_ROOT))
 
     def close(self) -> None:
-        """Close all descriptors."""
+        """Close all descriptors, whatever is not synced."""
+        self._directories.close()
         self._versions.close()
 
 

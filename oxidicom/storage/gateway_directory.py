@@ -67,8 +67,8 @@ class GatewayDirectory:
         self.spool = spool_of(self.path)
         self.tmp = os.path.join(self.path, "tmp")
         self.rejected = rejected_directory(files_root)
-        self.locks_hold = True
-        """Whether a lock is refused to a second open of the file."""
+        self.locks_hold = False
+        """Whether a lock is refused to a second open of the file; not known before `make` or `learn`."""
         self._locks: list[int] = []
         self._place: tuple[int, int] | None = None
         self._identity: str | None = None
@@ -78,12 +78,14 @@ class GatewayDirectory:
 
         `files_root` itself is never made: without it the storage is not there.
         """
-        self._unlock()
+        if not self._holds_lock():
+            self._unlock()
         try:
             for directory in (self.private_root, self.rejected, self.path):
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(directory, 0o700)
-            self._lock()  # before it has a spool: without one nobody adopts it
+            if not self._locks:
+                self._lock()  # before it has a spool: without one nobody adopts it
             _write_format(self.path)
             for directory in (self.spool, self.tmp):
                 with contextlib.suppress(FileExistsError):
@@ -101,11 +103,16 @@ class GatewayDirectory:
         return self
 
     def _lock(self) -> None:
-        path = lock_of(self.path)
-        self._locks.append(take_lock(path))
-        self.locks_hold = lock_holds(path)
+        self._locks.append(take_lock(lock_of(self.path)))
         with contextlib.suppress(OSError):  # a directory cannot be locked everywhere
             self._locks.append(_lock_directory(self.path))  # version 4.0.0 looks at this one only
+
+    def _holds_lock(self) -> bool:
+        """Tell whether the lock is held already, on the file that is there."""
+        try:
+            return bool(self._locks) and os.path.samestat(os.fstat(self._locks[0]), os.stat(lock_of(self.path)))
+        except FileNotFoundError:
+            return False
 
     def _unlock(self) -> None:
         while self._locks:
@@ -116,7 +123,8 @@ class GatewayDirectory:
         return os.path.isfile(lock_of(self.path)) and os.path.isdir(self.spool)
 
     def learn(self) -> None:
-        """Note on which storage it is, while it `is_there`. Raise OSError."""
+        """Note on which storage it is, while it `is_there`, and whether its lock holds. Raise OSError."""
+        self.locks_hold = lock_holds(lock_of(self.path))
         self._place, self._identity = place_of_root(self.files_root), identity_of(self.files_root)
 
     def storage(self) -> Storage:

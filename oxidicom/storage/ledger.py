@@ -160,6 +160,8 @@ class Counts(msgspec.Struct):
     calling_ae_title: str = ""
     committed: dict[str, int] = {}
     """Number of committed instances by series hash."""
+    opened: set[str] = set()
+    """Hashes of the series that are known; of one that is not, because its line is lost, nothing can be said."""
     ended: Ended | None = None
 
 
@@ -170,6 +172,8 @@ def read_counts(path: str) -> Counts:
         match line:
             case Started():
                 counts.calling_ae_title = line.calling_ae_title
+            case SeriesOpened():
+                counts.opened.add(line.series_hash)
             case Committed():
                 counts.committed[line.series_hash] = counts.committed.get(line.series_hash, 0) + 1
             case Ended():

@@ -44,6 +44,13 @@ class PrivateNames:
         self._cleared: set[int] = set()
         """Mounts in which nothing is left of others."""
 
+    def clear(self) -> None:
+        """Remove what processes of this gateway left that were killed; copies may be large. Raise OSError."""
+        for name in os.listdir(self._tmp):
+            if name.isdecimal() and not os.path.exists(f"/proc/{name}"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self._tmp, name))
+
     def on_filesystem_of(self, path: str) -> PrivateName:
         """Return a name from which a rename leads into the directory `path` of the tree. Raise OSError.
 

@@ -1,17 +1,20 @@
 """Does a file stand at its final path? Asked before a row says so, and before the spool lets go of its entry."""
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterable
 
+_OUR_TROUBLE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def missing(files_root: str, paths: Iterable[str]) -> set[str]:
-    """Return those of `paths`, relative to the root, at which no file stands. Raise OSError when it cannot be told.
+    """Return those of `paths`, relative to the root, at which no file stands, or none that can be seen.
 
-    Names are looked up from their directories, each opened once: for a series that is three times as fast.
+    Raise OSError when it is we who cannot look, for want of descriptors or memory. Names are looked up from their
+    directories, each opened once: for a series that is three times as fast.
     """
     gone: set[str] = set()
     with contextlib.ExitStack() as opened:
@@ -31,12 +34,14 @@ def missing(files_root: str, paths: Iterable[str]) -> set[str]:
 def _open(directory: str) -> int:
     try:
         return os.open(directory, _DIRECTORY)
-    except (FileNotFoundError, NotADirectoryError):
-        return -1
+    except OSError as error:
+        if error.errno in _OUR_TROUBLE:
+            raise
+        return -1  # gone, or of no use: whoever stores the file anew finds out
 
 
 def _is_there(name: str, directory: int) -> bool:
     try:
         return stat.S_ISREG(os.stat(name, dir_fd=directory).st_mode)
-    except FileNotFoundError:
+    except OSError:
         return False

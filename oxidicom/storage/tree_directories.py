@@ -48,6 +48,11 @@ class TreeDirectories:
         """From now on look once at each directory whether it is still at its path: it may have been moved away."""
         self._verified.clear()
 
+    def close(self) -> None:
+        """Close all directories as they are."""
+        for path in list(self._open):
+            self._let_go(path)
+
     def _is_at(self, path: str, descriptor: int) -> bool:
         if path in self._verified:
             return True
@@ -111,7 +116,8 @@ class TreeDirectories:
     def _sync(self, path: str) -> None:
         """Sync a directory that was changed. After an error it is opened anew the next time: it may be another one."""
         try:
-            os.fsync(self.open(path))
+            # As it is, also if it was moved or deleted: to open it anew would close it first, and that syncs it.
+            os.fsync(self._open[path] if path in self._open else self.open(path))
         except OSError:
             if not self._let_go(path):
                 self._changed.discard(path)  # it cannot even be opened: nobody is to wait for it for ever

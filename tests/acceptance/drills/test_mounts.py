@@ -192,12 +192,19 @@ def test_an_empty_directory_is_not_taken_before_the_database_says_that_it_is_new
     is_taken(gateway, tmp_path, "1.2.5")
 
 
-def test_a_spool_that_is_removed_under_a_running_gateway_is_made_again(gateway, rows, tmp_path):
+@pytest.mark.parametrize("what", [".oxidicom", ".oxidicom/0*", ".oxidicom/0*/spool", ".oxidicom/0*/lock"])
+def test_a_spool_that_is_removed_under_a_running_gateway_is_made_again(what, gateway, rows, tmp_path):
     first = is_taken(gateway, tmp_path, "1.2.3")
     settled(gateway)
-    shutil.rmtree(gateway.files_root / ".oxidicom")
+    (removed,) = gateway.files_root.glob(what)
+    if removed.is_dir():
+        shutil.rmtree(removed)
+    else:
+        removed.unlink()
     wait_until(lambda: gateway.lines("storage_renewed"), "it is noticed")
     second = is_taken(gateway, tmp_path, "1.2.4")
     settled(gateway)
     nothing_lost(gateway, rows, {**first, **second})
     assert Path(gateway.files_root, ".oxidicom", "rejected").is_dir()
+    assert len(gateway.lines("storage_renewed")) == 1
+    assert not gateway.lines("spool_failed")

@@ -8,7 +8,7 @@ import pytest
 
 from oxidicom.storage import gateway_directory as module
 from oxidicom.storage.adoption import adopt_orphans
-from oxidicom.storage.gateway_directory import FORMAT
+from oxidicom.storage.gateway_directory import FORMAT, GatewayDirectory
 from oxidicom.storage.ledger import Started
 from oxidicom.storage.names import RECEIVED, EntryName
 from oxidicom.storage.reception import Reception
@@ -64,6 +64,11 @@ def test_where_locks_do_not_hold_nothing_of_others_is_adopted(gateway_directory,
 
 def test_locks_are_proved_when_they_are_taken(gateway_directory, tmp_path, monkeypatch):
     assert gateway_directory.locks_hold
+    inherited = GatewayDirectory(gateway_directory.files_root)  # of a process that began before it was made
+    inherited.ulid, inherited.path = gateway_directory.ulid, gateway_directory.path
+    assert not inherited.locks_hold
+    inherited.learn()
+    assert inherited.locks_hold
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     assert not make_gateway_directory(tmp_path / "files").locks_hold
 

@@ -127,6 +127,34 @@ def test_a_path_that_leads_out_is_refused(tree, root, path):
     assert not (root / "x").exists()
 
 
+@pytest.mark.parametrize("how", [shutil.rmtree, lambda path: os.rename(path, f"{path}.moved")])
+def test_a_directory_that_goes_before_it_is_synced_is_no_trouble(tree, root, how):
+    """A group failed after it was placed; then CUBE removes the directory, or a person moves it."""
+    tree.place(source(root), PATH)
+    how(root / "SERVICES/PACS/A")
+    tree.doubt()
+    tree.place(source(root, name="other"), PATH)
+    tree.sync_directories()
+    assert (root / PATH).exists()
+
+
+def test_a_directory_that_is_moved_away_is_left_and_the_path_made_again(tree, root):
+    tree.place(source(root), PATH)
+    tree.sync_directories()
+    os.rename(root / "SERVICES/PACS/A", root / "moved")
+    tree.doubt()
+    tree.place(source(root, b"two", "two"), PATH)
+    assert (root / PATH).read_bytes() == b"two"
+    assert (root / PATH.replace("SERVICES/PACS/A", "moved")).read_bytes() == b"one"
+
+
+def test_what_a_killed_process_left_on_its_way_is_removed_and_nothing_else(tree, root):
+    for name in ("999999999", str(os.getpid()), "notes"):
+        (root / "tmp" / name).touch()
+    tree.clear()
+    assert set(os.listdir(root / "tmp")) == {str(os.getpid()), "notes"}
+
+
 def test_without_the_tree_nothing_is_made(tree, root):
     shutil.rmtree(root / "SERVICES")
     with pytest.raises(FileNotFoundError):

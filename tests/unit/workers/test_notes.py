@@ -17,6 +17,7 @@ from tests.fixtures.storage import describe_file
 from workers import note_writer, retries
 from workers.messages import Instance, SeriesCounted, SeriesSeen
 from workers.notes import SeriesNotes
+from workers.storage_condition import StorageCondition
 from workers.tree_watch import TreeWatch
 
 ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
@@ -38,7 +39,9 @@ def shared(make_shared):
 def notes(shared):
     tree = FinalTree(shared.settings.files_root, shared.directory.tmp, shared.storage_time_ns)
     slot = shared.scoreboard.slots[0]
-    return SeriesNotes(shared, slot, 0, tree, TreeWatch(tree, shared.directory.spool, slot))
+    return SeriesNotes(
+        shared, slot, 0, tree, TreeWatch(tree, shared.directory.spool, slot, StorageCondition(shared.scoreboard))
+    )
 
 
 def touch(shared, note, state):

@@ -28,7 +28,8 @@ OLDER, ASSOCIATION = "01HZ7TF03EZD364005NP332RBP", "01HZ7TF03EZD364005NP332RBQ"
 
 
 @pytest.fixture
-def worker(shared):
+def worker(shared, monkeypatch):
+    monkeypatch.setattr(rescan_module, "_TICK_NS", -1)  # a directory that was changed just now may be settled
     worker = StorageWorker(shared, shared.scoreboard.of_role(Role.STORAGE)[0], 0)
     worker.boot()
     yield worker
@@ -40,9 +41,9 @@ def spool(gateway_directory):
     return gateway_directory.spool
 
 
-def make_association(spool, tmp_path, notes_at=REGISTERED, received=0):
+def make_association(spool, tmp_path, notes_at=REGISTERED, received=0, ulid=ASSOCIATION):
     """Make the directory of an association that has ended, with both notes, and so many instances to be stored."""
-    directory = os.path.join(spool, ASSOCIATION)
+    directory = os.path.join(spool, ulid)
     os.mkdir(directory)
     description = entry_file(tmp_path / "entry")
     name = EntryName(1, series_hash(description.series), (tmp_path / "entry").stat().st_size)
@@ -168,6 +169,36 @@ def test_a_bug_at_one_association_costs_its_neighbours_nothing(worker, spool, tm
     assert not os.path.exists(os.path.join(spool, OLDER)), "it was set aside as a whole"
     there = {one.file_name for one in rejected_of(worker._shared.directory.rejected, OLDER)}
     assert there == {LEDGER_NAME, name.at(RECEIVED)}
+
+
+def test_a_value_whose_ledger_is_lost_is_set_aside(worker, spool, tmp_path):
+    directory, _, _ = make_association(spool, tmp_path, notes_at=DUE)
+    os.unlink(os.path.join(directory, LEDGER_NAME))
+    rescan(worker)
+    assert list(contents(directory)) == []
+    reasons = {one.reason for one in rejected_of(worker._shared.directory.rejected, ASSOCIATION)}
+    assert reasons == {"the ledger does not tell its series any more"}
+
+
+def test_a_lost_ledger_of_a_living_association_costs_no_neighbour(worker, living, tmp_path, spool):
+    name, description = write_entry(living, tmp_path)
+    living.enter_in_ledger(name, description)
+    other, other_name, _ = make_association(spool, tmp_path, received=1, ulid=OLDER)
+    os.unlink(os.path.join(living.directory, LEDGER_NAME))
+    messages = [Instance(ASSOCIATION, *name, 1, description.file), instance_of(other, other_name, tmp_path)]
+    worker._store(messages)
+    assert (other_name, STORED) in set(contents(other))
+    assert worker._distrusted_ns == 0
+
+
+def test_while_the_tree_takes_nothing_the_worker_rests(worker, spool, tmp_path, monkeypatch):
+    """An entry that is due again is no reason to look at it again and again."""
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    worker._retries.failed(instance_of(directory, name, tmp_path), OSError(errno.EIO, "x"))
+    monkeypatch.setattr(retries_module.time, "monotonic", lambda: 1e12)
+    assert worker._pause_seconds == 0
+    worker._watch.takes_files = False
+    assert worker._pause_seconds > 0
 
 
 def test_an_entry_that_came_back_is_found_although_the_association_was_settled(worker, spool, tmp_path):
