@@ -134,7 +134,7 @@ def _operate(operation: Callable[[Settings], int]) -> NoReturn:
     except BrokenPipeError:
         raise  # whoever reads what is printed has seen enough: typer ends quietly
     except OSError as error:
-        reason = f"{error.filename or settings.files_root} cannot be used: {error.strerror}"
+        reason = f"{os.fsdecode(error.filename or settings.files_root)} cannot be used: {error.strerror}"
     print(f"oxidicom: {reason}", file=sys.stderr)
     raise typer.Exit(1)
 

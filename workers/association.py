@@ -47,6 +47,8 @@ _LOOK_SECONDS = 0.5
 """How often a listener with much to do gives a sign of life and sees whether it is to stop."""
 _CLOSE_SECONDS = 1.0
 """How long the peer has to close the connection after the release (ARTIM, PS3.8, 9.1.5): it only costs a listener."""
+_CLOSE_SOON_SECONDS = 0.1
+"""The same for what was no association: a scanner or a monitor that holds on must not keep listeners from others."""
 
 
 def _how_it_ended(event: ReleaseRequested | Aborted | ConnectionLost | ProtocolViolated) -> str:
@@ -311,9 +313,10 @@ class Association:
     def _linger(self) -> None:
         """Half-close and let the peer read what was sent: to close at once could reset its last answer away."""
         with contextlib.suppress(OSError):
-            self._connection.settimeout(_CLOSE_SECONDS)
+            seconds = _CLOSE_SECONDS if self.was_accepted else _CLOSE_SOON_SECONDS
+            self._connection.settimeout(seconds)
             say_no_more(self._connection)
-            deadline = time.monotonic() + _CLOSE_SECONDS
+            deadline = time.monotonic() + seconds
             while self._connection.recv(65536) and time.monotonic() < deadline:
                 pass
 

@@ -52,7 +52,7 @@ class Census:
         self._slot.beat(State.SYNCING)
         try:
             with os.scandir(directory) as scan:
-                count = sum(parse_name(entry.name) is not None or is_part(entry.name) for entry in scan)
+                count = sum(_is_ours(entry) for entry in scan)
             for name in strangers(directory):
                 self._tell(os.path.join(directory, name))
         except OSError:
@@ -76,3 +76,7 @@ class Census:
             path=ascii(os.path.relpath(path, self._directory.files_root))[1:-1],
             action="stranger_left",
         )
+
+
+def _is_ours(entry: "os.DirEntry[str]") -> bool:
+    return bool(parse_name(entry.name) or is_part(entry.name)) and entry.is_file(follow_symlinks=False)

@@ -52,17 +52,17 @@ def readiness(shared: Shared) -> tuple[bool, dict[str, Any]]:
     board = shared.scoreboard
     entries, age_seconds = backlog(board)
     reasons = [reason for reason in (_phase_trouble(board), _storage_trouble(shared)) if reason]
-    database_up = any(slot[Counter.DATABASE_UP] for slot in board.of_role(Role.REGISTRATION))
-    waits = any(slot[Counter.BACKLOG] for slot in board.of_role(Role.REGISTRATION))
-    degraded = []
-    if waits and not database_up:
-        degraded.append("the database cannot be used: rows wait in the spool")
+    is_up, is_down = (
+        any(slot[counter] for slot in board.of_role(Role.REGISTRATION))
+        for counter in (Counter.DATABASE_UP, Counter.DATABASE_DOWN)
+    )
+    degraded = ["the database cannot be used: rows wait in the spool"] if is_down else []
     if tree := sentence_of(StorageCondition(board).tree_trouble):
         degraded.append(f"{tree}: instances wait in the spool")
     return not reasons, {
         "status": "not ready" if reasons else "degraded" if degraded else "ready",
         "reasons": reasons + degraded,
-        "database": "up" if database_up else "down" if waits else "not used yet",
+        "database": "up" if is_up else "down" if is_down else "not used yet",
         "backlog": {"entries": entries, "oldest_seconds": round(age_seconds, 1)},
     }
 

@@ -101,6 +101,7 @@ class Intake:
                 our_ae_title=self._shared.settings.ae_title,
             )
             reception = self._reception or self._open_reception()
+            reception.require_place()
             self._incoming = IncomingInstance(reception, self._describer, file_meta, request.transfer_syntax_uid)
         except Exception as error:  # noqa: BLE001 (see `_fail`)
             self._fail(error)

@@ -86,10 +86,10 @@ class NoteWriter:
         try:
             with open(os.path.join(self._shared.directory.spool, association, note.at(DUE)), "wb"):
                 return True
-        except FileNotFoundError:
-            self._retries.forget(due)  # the association is finished and its directory gone
         except OSError as error:
-            self._warn(due, error)
+            # If its directory is gone the association is finished; if that was only away, a rescan decides anew.
+            if not isinstance(error, FileNotFoundError):
+                self._warn(due, error)
             self._retries.forget(due)
             self._forget(association, note.series_hash)
         return False

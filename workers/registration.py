@@ -308,6 +308,7 @@ class RegistrationWorker:
         else:
             self._backoff.failed()
         self._slot.set(Counter.DATABASE_UP, 0)
+        self._slot.set(Counter.DATABASE_DOWN, 1)
         if reason != self._degraded:
             self._degraded = reason
             logger.warning(
@@ -319,6 +320,7 @@ class RegistrationWorker:
     def _available(self) -> None:
         self._backoff.succeeded()
         self._slot.set(Counter.DATABASE_UP, 1)
+        self._slot.set(Counter.DATABASE_DOWN, 0)
         if self._degraded is not None:
             self._degraded = None
             logger.info("The database is back; the backlog is being registered", action="database_available")

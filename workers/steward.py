@@ -17,7 +17,7 @@ from oxidicom.errors import DatabaseUnavailableError
 from oxidicom.storage.adoption import adopt_orphans
 from oxidicom.storage.clock import StorageClock
 from oxidicom.storage.gateway_directory import Storage
-from oxidicom.storage.root import Root, has_tree, is_mount_point, look_at_root, make_tree, tree_is_writable
+from oxidicom.storage.root import Root, has_files, has_tree, is_mount_point, look_at_root, make_tree, tree_is_writable
 from workers.census import Census
 from workers.messages import ProcessDied
 from workers.scoreboard import Counter, Phase, Slot, State
@@ -53,9 +53,10 @@ class Steward:
         """What the database said of PACS files; None: it cannot be asked."""
         self._ask_due = 0.0
         self._try_due = 0.0
+        self._time_due = 0.0
         self._adopt_due = 0.0
         self._told: set[tuple[str, str]] = set()
-        self._told_trouble = [StorageTrouble.NONE, StorageTrouble.NONE]
+        self._told_trouble = [StorageTrouble.NOT_LOOKED_AT, StorageTrouble.NOT_LOOKED_AT]
 
     def boot(self) -> None:
         """Nothing to get ready."""
@@ -106,7 +107,6 @@ class Steward:
             return StorageTrouble.NONE
         if not self._directory.takes_files():
             return StorageTrouble.SPOOL_REFUSES
-        self._slot.set(Counter.CLOCK_OFFSET_NS, self._clock.synchronise())
         self._try_due = time.monotonic() + _TRY_SECONDS
         return StorageTrouble.NONE
 
@@ -135,7 +135,7 @@ class Steward:
     def _judge_tree(self) -> StorageTrouble:
         """Tell what is wrong with the tree; make it where it never was."""
         try:
-            if not has_tree(self._root):
+            if not has_tree(self._root) or not has_files(self._root):
                 if self._ask_for_files() is not False:
                     return StorageTrouble.TREE_MISSING
                 make_tree(self._root)
@@ -169,9 +169,9 @@ class Steward:
         self._told_trouble[counter is Counter.TREE_TROUBLE] = trouble
         if counter is Counter.TREE_TROUBLE:
             tell_of_tree(StorageCondition(self._shared.scoreboard), self._slot, told, trouble, reason)
-        elif trouble is StorageTrouble.NONE:
+        elif trouble is StorageTrouble.NONE and told is not StorageTrouble.NOT_LOOKED_AT:
             logger.info("The storage {root} is there again", root=self._root, action="storage_available")
-        else:
+        elif trouble:
             logger.error(
                 "Degraded: {what}{reason}; no instance is taken (A700). To do: {remedy}",
                 what=sentence_of(trouble),
@@ -186,12 +186,20 @@ class Steward:
     def _keep(self) -> None:
         """Look after a storage that is there."""
         self._tell(Counter.TREE_TROUBLE, self._judge_tree())
-        try:
-            if time.monotonic() >= self._adopt_due:
-                self._adopt()
-            self._census.take_if_due()
-        except OSError as error:  # it went away meanwhile: the next look says so
-            logger.debug("The storage cannot be looked after: {reason}", reason=error.strerror, action="keep_failed")
+        for duty in (self._keep_time, self._adopt_if_due, self._census.take_if_due):
+            try:
+                duty()
+            except OSError as error:
+                self._warn_once(error.filename or self._directory.path, error.strerror or "", "cannot be looked after")
+
+    def _keep_time(self) -> None:
+        if time.monotonic() >= self._time_due:
+            self._time_due = time.monotonic() + _TRY_SECONDS
+            self._slot.set(Counter.CLOCK_OFFSET_NS, self._clock.synchronise())
+
+    def _adopt_if_due(self) -> None:
+        if time.monotonic() >= self._adopt_due:
+            self._adopt()
 
     def _adopt(self) -> None:
         """Take over what gateways left that are gone; at the start of this one that is its own past."""
@@ -218,16 +226,17 @@ class Steward:
         if not self._shared.registration_queue.put(ProcessDied()):
             self._slot.add(Counter.HINTS_DROPPED)
 
-    def _warn_once(self, path: str, reason: str) -> None:
-        """Log that what a gateway left is not taken over."""
+    def _warn_once(self, path: str, reason: str, trouble: str = "is not taken over") -> None:
+        """Log trouble with what stands in the private directory: of this gateway, or left by another."""
         if (path, reason) in self._told:
             return
         if len(self._told) >= _MAX_TOLD:
             self._told.clear()
         self._told.add((path, reason))
         logger.warning(
-            "What another gateway left in {path} is not taken over: {reason}",
+            "{path} {trouble}: {reason}",
             path=os.path.relpath(path, self._root),
+            trouble=trouble,
             reason=reason,
             action="adoption_failed",
         )

@@ -80,7 +80,8 @@ class StorageWorker:
             worked = self._take_messages()
             self._store_again()
             self._notes.write_due()
-            if not worked and self._shared.scoreboard.phase >= Phase.FLUSHING_STORAGE and not self._notes.waiting:
+            is_done = not self._notes.waiting or not self._watch.takes_files
+            if not worked and self._shared.scoreboard.phase >= Phase.FLUSHING_STORAGE and is_done:
                 return
 
     @property

@@ -36,25 +36,25 @@ _SENTENCES = {
     StorageTrouble.ROOT_REFUSES: "the storage cannot be read",
     StorageTrouble.SPOOL_MISSING: "the spool is gone and is made again",
     StorageTrouble.SPOOL_REFUSES: "the spool takes no files",
-    StorageTrouble.TREE_MISSING: "SERVICES/PACS is not there",
+    StorageTrouble.TREE_MISSING: "SERVICES/PACS is not there, or empty",
     StorageTrouble.TREE_REFUSES: "SERVICES/PACS takes no files",
 }
 """Short enough for an Error Comment (at most 64 characters)."""
 
 _REMEDIES = {
     StorageTrouble.ROOT_MISSING: "mount CUBE's storage at CHRIS_FILES_ROOT, or set that to where it is",
-    StorageTrouble.ROOT_BARE: "CHRIS_FILES_ROOT has neither .oxidicom nor anything below SERVICES/PACS, although this "
-    "is no new installation: mount CUBE's storage there; if its files were removed on purpose, make the directory "
-    ".oxidicom in it",
-    StorageTrouble.ROOT_UNCERTAIN: "CHRIS_FILES_ROOT has neither .oxidicom nor anything below SERVICES/PACS, and the "
+    StorageTrouble.ROOT_BARE: "CHRIS_FILES_ROOT has nothing in .oxidicom nor below SERVICES/PACS, although this is no "
+    "new installation: mount CUBE's storage there. Only if its files were removed on purpose, make an empty file "
+    ".oxidicom/identity in it",
+    StorageTrouble.ROOT_UNCERTAIN: "CHRIS_FILES_ROOT has nothing in .oxidicom nor below SERVICES/PACS, and the "
     "database cannot be asked whether this is a new installation: mount CUBE's storage there, or start its database",
-    StorageTrouble.ROOT_CHANGED: "CHRIS_FILES_ROOT is not the storage that it was when the gateway started: mount that "
-    "again, or start the gateway anew",
+    StorageTrouble.ROOT_CHANGED: "CHRIS_FILES_ROOT is not the storage that it was when the gateway started, in whose "
+    "spool acknowledged instances may wait: mount that again; only if it is gone for good, start the gateway anew",
     StorageTrouble.ROOT_REFUSES: "give this user the permission to read CHRIS_FILES_ROOT, or mount the storage again",
     StorageTrouble.SPOOL_REFUSES: "give this user write permission below CHRIS_FILES_ROOT/.oxidicom, or mount the "
     "storage for writing",
     StorageTrouble.TREE_MISSING: "the database has PACS files, or cannot be asked: mount the storage on which they "
-    "are, or make the directory",
+    "are; only if they were removed on purpose, make any directory in it",
     StorageTrouble.TREE_REFUSES: "give this user write permission there, or mount the storage for writing",
 }
 
@@ -87,6 +87,11 @@ class StorageCondition:
         return not self._steward[Counter.STORAGE_TROUBLE]
 
     @property
+    def tree_is_there(self) -> bool:
+        """Whether the steward has found that the tree is the tree, and can be written."""
+        return not self._steward[Counter.TREE_TROUBLE]
+
+    @property
     def tree_trouble(self) -> StorageTrouble:
         """Why no file can be stored at its final path; NONE when all is well."""
         return StorageTrouble(max(slot[Counter.TREE_TROUBLE] for slot in (self._steward, *self._storage)))
@@ -96,7 +101,8 @@ def tell_of_tree(
     condition: StorageCondition, slot: Slot, before: StorageTrouble, trouble: StorageTrouble, reason: str = ""
 ) -> None:
     """Show on the scoreboard what a process finds of the tree now, and write one line for all who find the same."""
-    was_known = condition.tree_trouble is not StorageTrouble.NONE
+    unknown = StorageTrouble.NOT_LOOKED_AT
+    was_known = condition.tree_trouble not in (StorageTrouble.NONE, unknown)
     slot.set(Counter.TREE_TROUBLE, trouble)
     if trouble and not was_known:
         logger.error(
@@ -106,5 +112,5 @@ def tell_of_tree(
             remedy=remedy_of(trouble),
             action="tree_unavailable",
         )
-    elif before and condition.tree_trouble is StorageTrouble.NONE:
+    elif before not in (StorageTrouble.NONE, unknown) and condition.tree_trouble is StorageTrouble.NONE:
         logger.info("SERVICES/PACS takes files again; what waits is stored", action="tree_available")

@@ -25,7 +25,7 @@ from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import Settings
 from oxidicom.storage.clock import StorageClock
 from oxidicom.storage.gateway_directory import GatewayDirectory
-from oxidicom.storage.root import Root, has_tree, look_at_root
+from oxidicom.storage.root import Root, look_at_root
 from workers.connections import bind
 from workers.encryption import Encryption
 from workers.log_facts import forward_logs
@@ -85,7 +85,8 @@ class Supervisor:
         self._posts = [Post(role, index, slots[at]) for at, (role, index) in enumerate(roles_of(settings), 1)]
         for post in self._posts:  # so that the roles can be found before the first process has begun
             post.slot.begin(post.role, 0)
-        self._shared.scoreboard.steward.set(Counter.STORAGE_TROUBLE, StorageTrouble.NOT_LOOKED_AT)
+        for counter in (Counter.STORAGE_TROUBLE, Counter.TREE_TROUBLE):
+            self._shared.scoreboard.steward.set(counter, StorageTrouble.NOT_LOOKED_AT)
         if _is_there(settings.files_root):  # else the steward finds out why not
             self._make_directory()
         self._condition = StorageCondition(self._shared.scoreboard)
@@ -374,7 +375,7 @@ class Supervisor:
 
 def _is_there(files_root: str) -> bool:
     try:
-        return look_at_root(files_root) is Root.THERE and has_tree(files_root)
+        return look_at_root(files_root) is Root.THERE
     except OSError:
         return False
 

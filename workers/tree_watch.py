@@ -33,7 +33,9 @@ class TreeWatch:
 
     def look(self) -> bool:
         """Tell whether the tree takes files, as it was found within the last second."""
-        if time.monotonic() - self._looked >= _LOOK_SECONDS:
+        if not self._condition.tree_is_there:
+            self.takes_files = False  # the steward says what is the matter with it
+        elif time.monotonic() - self._looked >= _LOOK_SECONDS:
             self._looked = time.monotonic()
             self._look()
         return self.takes_files

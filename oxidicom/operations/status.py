@@ -92,7 +92,8 @@ def _rejected(directory: str) -> Iterator[RejectedFile]:
     """Yield what was set aside, the oldest associations first."""
     for association in rejected_associations(directory):
         for one in sorted(rejected_of(directory, association), key=lambda one: one.file_name):
-            yield RejectedFile(association, one.file_name, one.kind, one.size_bytes, one.since, one.reason)
+            shown = os.fsencode(one.file_name).decode("utf-8", "backslashreplace")
+            yield RejectedFile(association, shown, one.kind, one.size_bytes, one.since, one.reason)
 
 
 def _print(status: Status, console: Console) -> None:

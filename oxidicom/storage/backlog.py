@@ -135,7 +135,7 @@ def _amounts(directory: str) -> Iterator[tuple[str, Amount]]:
     with os.scandir(directory) as scan:
         for entry in scan:
             field = _field_of(entry.name)
-            if field:
+            if field and entry.is_file(follow_symlinks=False):
                 with contextlib.suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
                     moment = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)

@@ -119,8 +119,8 @@ class GatewayDirectory:
             os.close(self._locks.pop())
 
     def is_there(self) -> bool:
-        """Tell whether the directory with its lock and its spool is there."""
-        return os.path.isfile(lock_of(self.path)) and os.path.isdir(self.spool)
+        """Tell whether the directory is there with all that belongs to it."""
+        return os.path.isfile(lock_of(self.path)) and os.path.isdir(self.spool) and os.path.isdir(self.tmp)
 
     def learn(self) -> None:
         """Note on which storage it is, while it `is_there`, and whether its lock holds. Raise OSError."""

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 
 from oxidicom.errors import DatasetError, OperationError
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
+from oxidicom.regular_file import NotRegularFileError
 from oxidicom.storage.custom_metadata import UNKNOWN
 from oxidicom.storage.entries import describe_entry
 from oxidicom.storage.gateway_directory import gateway_paths, spool_of
@@ -112,6 +113,9 @@ def _plan_instance(plan: Plan, one: Rejected, name: EntryName, path: str) -> Non
         series = describe_entry(path).series
     except DatasetError as error:
         plan.left.append((one, f"it cannot be read: {error}"))
+        return
+    except NotRegularFileError:
+        plan.left.append((one, "it is no regular file"))
         return
     except OSError:
         raise

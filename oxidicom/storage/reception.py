@@ -1,6 +1,7 @@
 """The spool directory of one association, as its listener writes it. See `spool` for everybody else."""
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from oxidicom.storage.spool import remove_finished, sync_directory
 MAX_SERIES = 1000
 """So many series of an association are remembered."""
 
+_LOOK_SECONDS = 1.0
 _WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
@@ -52,11 +54,25 @@ class Reception:
         self.series = 0
         """Number of series that have a committed instance; one that was forgotten meanwhile counts again."""
         self._number = 0
+        self._look_due = 0.0
 
     def next_number(self) -> int:
         """Return the number of the next instance."""
         self._number += 1
         return self._number
+
+    def require_place(self) -> None:
+        """See now and then that the directory stands where a restart looks for it. Raise OSError when it does not."""
+        now = time.monotonic()
+        if now < self._look_due:
+            return
+        try:
+            is_there = os.path.samestat(os.stat(self.directory), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        self._look_due = now + _LOOK_SECONDS
 
     def create(self, file_name: str) -> int:
         """Create a file and return a descriptor to write it. Raise OSError.

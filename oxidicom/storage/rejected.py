@@ -110,7 +110,7 @@ def set_aside_all(directory: str, rejected: str, reason: str, traceback: str) ->
 
 def _write_reason(path: str, reason: Reason) -> None:
     try:
-        with open(path, "wb") as file:
+        with open(path, "wb", opener=open_regular) as file:
             file.write(msgspec.json.encode(reason))
     except OSError:
         with contextlib.suppress(OSError):

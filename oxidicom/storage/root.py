@@ -1,8 +1,9 @@
 """The root of the storage: is what stands at CHRIS_FILES_ROOT the storage, or only the place where it is mounted?
 
-Nothing here makes the root. A root that has neither `.oxidicom` nor anything below `SERVICES/PACS` is *bare*: a new
-installation, or a storage that is not mounted. The database tells which: rows without a tree belong to a storage that
-is not there. While a gateway runs, the storage is known by its identity, a ULID that was written once.
+Nothing here makes the root. A root that has neither what a gateway left in `.oxidicom` nor anything below
+`SERVICES/PACS` is *bare*: a new installation, or a storage that is not mounted. The database tells which: rows without
+a tree belong to a storage that is not there. The same holds for the tree, which may be a mount of its own. While a
+gateway runs, the storage is known by its identity, a ULID that was written once.
 """
 
 import contextlib
@@ -36,8 +37,13 @@ def look_at_root(files_root: str) -> Root:
     """Tell what stands at the root. Raise OSError when it cannot be looked at."""
     if not os.path.isdir(files_root):
         return Root.MISSING
-    is_used = os.path.isdir(os.path.join(files_root, PRIVATE_ROOT)) or _has_entries(os.path.join(files_root, PACS_ROOT))
+    is_used = _has_entries(os.path.join(files_root, PRIVATE_ROOT)) or has_files(files_root)
     return Root.THERE if is_used else Root.BARE
+
+
+def has_files(files_root: str) -> bool:
+    """Tell whether anything stands below `SERVICES/PACS`. Raise OSError."""
+    return _has_entries(os.path.join(files_root, PACS_ROOT))
 
 
 def has_tree(files_root: str) -> bool:

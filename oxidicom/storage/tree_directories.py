@@ -25,6 +25,8 @@ class TreeDirectories:
         self._most_open = keepable(_MOST_OPEN)
         self._open: OrderedDict[str, int] = OrderedDict()
         self._changed: set[str] = set()
+        self._tree: tuple[int, int] | None = None
+        """Device and inode of SERVICES/PACS, as it was opened first."""
         self._verified: set[str] = set()
         """Those that were found at their paths since `doubt`."""
 
@@ -38,6 +40,8 @@ class TreeDirectories:
             self._open.move_to_end(path)
             return descriptor
         descriptor = self._open_or_make(path)
+        if path == PACS_ROOT:
+            self._require_same_tree(descriptor)
         self._open[path] = descriptor
         self._verified.add(path)
         while len(self._open) > self._most_open:
@@ -81,6 +85,15 @@ class TreeDirectories:
             if path in self._open:
                 self._close(path)
             path = path.rpartition("/")[0]
+
+    def _require_same_tree(self, descriptor: int) -> None:
+        """An empty directory in the place of a tree that was there is where it was mounted. Raise OSError (ESTALE)."""
+        found = os.fstat(descriptor)
+        place = found.st_dev, found.st_ino
+        if self._tree not in (None, place) and not os.listdir(descriptor):
+            os.close(descriptor)
+            raise OSError(errno.ESTALE, "another, empty directory stands there; is it mounted?", PACS_ROOT)
+        self._tree = place
 
     def _open_or_make(self, path: str) -> int:
         parent_path, _, name = path.rpartition("/")

@@ -130,6 +130,29 @@ def test_what_waits_when_the_storage_goes_is_registered_when_it_is_there_again(u
     nothing_lost(used, rows, {**used.sent, **sent})
 
 
+def test_services_that_is_a_mount_of_its_own_and_goes(used, storage, rows, tmp_path):
+    """Below its mount point stands what looks like a tree. Everything waits in the spool, which is on the root."""
+    services, point = tmp_path / "services", storage.point / "SERVICES"
+    os.rename(storage.real / "SERVICES", services)
+    (point / "PACS").mkdir(parents=True)
+    subprocess.run(["mount", "--bind", services, point], check=True)
+    try:
+        used.start()
+        sent = is_taken(used, tmp_path, "1.2.4")
+        settled(used)
+        subprocess.run(["umount", "--lazy", point], check=True)
+        sent |= is_taken(used, tmp_path, "1.2.5")
+        wait_until(lambda: used.lines("tree_unavailable"), "it is noticed")
+        sent |= is_taken(used, tmp_path, "1.2.6")
+        assert list((point / "PACS").iterdir()) == []
+        subprocess.run(["mount", "--bind", services, point], check=True)
+        settled(used, 90)
+        nothing_lost(used, rows, {**used.sent, **sent})
+        used.stop()
+    finally:
+        subprocess.run(["umount", "--lazy", point], check=False)
+
+
 def test_a_root_that_does_not_exist_is_never_made(used, storage, tmp_path):
     storage.unmount()
     storage.point.rmdir()

@@ -20,13 +20,13 @@ def test_nothing_there_is_no_root(tmp_path):
     assert look_at_root(str(tmp_path / "file")) is Root.MISSING
 
 
-@pytest.mark.parametrize("there", ["", "home/user", "SERVICES", "SERVICES/PACS"])
+@pytest.mark.parametrize("there", ["", "home/user", "SERVICES", "SERVICES/PACS", ".oxidicom"])
 def test_a_root_without_a_sign_of_a_gateway_or_of_files_is_bare(root, there):
     os.makedirs(root / there, exist_ok=True)
     assert look_at_root(str(root)) is Root.BARE
 
 
-@pytest.mark.parametrize("there", [".oxidicom", "SERVICES/PACS/TEST"])
+@pytest.mark.parametrize("there", [".oxidicom/identity", ".oxidicom/rejected", "SERVICES/PACS/TEST"])
 def test_a_root_that_was_used_is_there(root, there):
     os.makedirs(root / there)
     assert look_at_root(str(root)) is Root.THERE
