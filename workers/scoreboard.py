@@ -103,6 +103,9 @@ class Counter(enum.IntEnum):
     SPOOL_OLDEST_SECONDS = 34
     """When the oldest association in the spool began, since the epoch; 0: there is none."""
     SERIES_SET_ASIDE = 35
+    TREE_DEVICE = 38
+    TREE_INODE = 39
+    """Of the steward: which directory SERVICES/PACS is."""
     DATABASE_DOWN = 37
     """1 if the last batch did not reach the database; neither this nor DATABASE_UP: none was tried."""
     INSTANCES_WITH_WARNING = 36

@@ -17,7 +17,16 @@ from oxidicom.errors import DatabaseUnavailableError
 from oxidicom.storage.adoption import adopt_orphans
 from oxidicom.storage.clock import StorageClock
 from oxidicom.storage.gateway_directory import Storage
-from oxidicom.storage.root import Root, has_files, has_tree, is_mount_point, look_at_root, make_tree, tree_is_writable
+from oxidicom.storage.root import (
+    Root,
+    has_files,
+    has_tree,
+    is_mount_point,
+    look_at_root,
+    make_tree,
+    place_of_tree,
+    tree_is_writable,
+)
 from workers.census import Census
 from workers.messages import ProcessDied
 from workers.scoreboard import Counter, Phase, Slot, State
@@ -139,6 +148,10 @@ class Steward:
                 if self._ask_for_files() is not False:
                     return StorageTrouble.TREE_MISSING
                 make_tree(self._root)
+            for counter, value in zip(
+                (Counter.TREE_DEVICE, Counter.TREE_INODE), place_of_tree(self._root), strict=True
+            ):
+                self._slot.set(counter, value)
             return StorageTrouble.NONE if tree_is_writable(self._root) else StorageTrouble.TREE_REFUSES
         except OSError:  # stale, or a failing disk
             return StorageTrouble.TREE_REFUSES

@@ -51,12 +51,16 @@ class StorageWorker:
     def boot(self) -> None:
         """Try to place a file in the final tree. Raise BootError when the spool cannot be opened."""
         self._sync = GroupSync(self._spool)
+        condition = StorageCondition(self._shared.scoreboard)
         self._tree = FinalTree(
-            self._shared.settings.files_root, self._shared.directory.tmp, self._shared.storage_time_ns
+            self._shared.settings.files_root,
+            self._shared.directory.tmp,
+            self._shared.storage_time_ns,
+            lambda: condition.tree_place,
         )
         with contextlib.suppress(OSError):
             self._tree.clear()
-        self._watch = TreeWatch(self._tree, self._spool, self._slot, StorageCondition(self._shared.scoreboard))
+        self._watch = TreeWatch(self._tree, self._spool, self._slot, condition)
         self._notes = SeriesNotes(self._shared, self._slot, self._index, self._tree, self._watch)
         self._rescan = StorageRescan(self._shared, self._slot, self._index, self._notes, self._asides, self._retries)
         if self._watch.look() and not self._watch.has_links:

@@ -92,6 +92,12 @@ class StorageCondition:
         return not self._steward[Counter.TREE_TROUBLE]
 
     @property
+    def tree_place(self) -> tuple[int, int] | None:
+        """Device and inode of the tree, as the steward has found it; None: it has not yet."""
+        device, inode = self._steward[Counter.TREE_DEVICE], self._steward[Counter.TREE_INODE]
+        return (device, inode) if inode else None
+
+    @property
     def tree_trouble(self) -> StorageTrouble:
         """Why no file can be stored at its final path; NONE when all is well."""
         return StorageTrouble(max(slot[Counter.TREE_TROUBLE] for slot in (self._steward, *self._storage)))

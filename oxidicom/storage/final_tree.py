@@ -49,12 +49,20 @@ class _Source(NamedTuple):
 class FinalTree:
     """The tree, as one storage worker sees it."""
 
-    def __init__(self, files_root: str, tmp: str, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        files_root: str,
+        tmp: str,
+        now_ns: Callable[[], int],
+        known_tree: Callable[[], tuple[int, int] | None] = lambda: None,
+    ) -> None:
         """`tmp` is a private directory on the filesystem of the spool, `now_ns` the clock of the storage.
+
+        `known_tree` tells device and inode of the tree, if they are known: an empty one in its place is none.
 
         Nothing is opened before it is used: the tree may be away for a while.
         """
-        self._directories = TreeDirectories(files_root)
+        self._directories = TreeDirectories(files_root, known_tree)
         self._private_names = PrivateNames(tmp, self._directories)
         self._versions = Versions(files_root, now_ns)
 

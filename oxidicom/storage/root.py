@@ -81,6 +81,11 @@ def place_of_root(files_root: str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def place_of_tree(files_root: str) -> tuple[int, int]:
+    """Return device and inode of `SERVICES/PACS`. Raise OSError."""
+    return place_of_root(os.path.join(files_root, PACS_ROOT))
+
+
 def identity_of(files_root: str) -> str | None:
     """Return the identity of the storage, or None when it has none. Raise OSError."""
     try:

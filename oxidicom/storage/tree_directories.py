@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 
 from oxidicom.descriptors import keepable
 from oxidicom.storage.paths import PACS_ROOT
@@ -20,13 +21,13 @@ _MOST_OPEN = 256
 class TreeDirectories:
     """Descriptors by path, relative to the files root; those that were used last stay open."""
 
-    def __init__(self, files_root: str) -> None:
+    def __init__(self, files_root: str, known_tree: Callable[[], tuple[int, int] | None] = lambda: None) -> None:
+        """`known_tree` tells device and inode of SERVICES/PACS, as whoever looks after the storage has found it."""
         self._files_root = files_root
+        self._known_tree = known_tree
         self._most_open = keepable(_MOST_OPEN)
         self._open: OrderedDict[str, int] = OrderedDict()
         self._changed: set[str] = set()
-        self._tree: tuple[int, int] | None = None
-        """Device and inode of SERVICES/PACS, as it was opened first."""
         self._verified: set[str] = set()
         """Those that were found at their paths since `doubt`."""
 
@@ -89,11 +90,9 @@ class TreeDirectories:
     def _require_same_tree(self, descriptor: int) -> None:
         """An empty directory in the place of a tree that was there is where it was mounted. Raise OSError (ESTALE)."""
         found = os.fstat(descriptor)
-        place = found.st_dev, found.st_ino
-        if self._tree not in (None, place) and not os.listdir(descriptor):
+        if self._known_tree() not in (None, (found.st_dev, found.st_ino)) and not os.listdir(descriptor):
             os.close(descriptor)
             raise OSError(errno.ESTALE, "another, empty directory stands there; is it mounted?", PACS_ROOT)
-        self._tree = place
 
     def _open_or_make(self, path: str) -> int:
         parent_path, _, name = path.rpartition("/")
