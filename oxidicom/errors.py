@@ -3,7 +3,7 @@
 OxidicomError
  ├── ConfigurationError        settings that cannot be used; holds all their faults at once
  ├── CertificateError          certificate or key of TLS cannot be used; at a reload the old ones stay
- ├── BootError                 a process cannot begin its work (storage missing, port taken); ends a start
+ ├── BootError                 a process cannot begin its work (storage not to be written, port taken); ends a start
  ├── ProtocolError             a peer broke PS3.8 or PS3.7; the association is aborted
  ├── DatasetError              one instance cannot be taken; the association goes on
  ├── DatabaseUnavailableError  CUBE's database cannot be used at present; work waits in the spool

@@ -7,14 +7,14 @@ _QUEUES_OF_STORAGE_WORKER = 2
 _OTHER_QUEUES = 5
 """To inquiry, registration, observer and doorman, and from the doorman back."""
 _INHERITED = 8
-"""Standard input, output and error, the count of lost lines, the lock of the spool, the listening socket, and two more
-of whoever starts the gateway."""
+"""Standard input, output and error, the count of lost lines, two locks of the gateway, the listening socket, and one
+more of whoever starts the gateway."""
 _SPARE = 32
 """What a process has beside: epoll, the file and the ledger of an association, its connection, those of an exporter."""
 _PER_REQUEST = 3
-"""Of the health page: its connection, and directories that are counted."""
+"""Of the health page: its connection, and some to spare."""
 _PER_PACS = 8
-"""Inquiry has two associations with each PACS at most; pynetdicom needs pipes for each."""
+"""Inquiry has two associations with each PACS at most, and some to spare."""
 
 
 def needed_descriptors(settings: Settings) -> int:

@@ -18,6 +18,8 @@ from pydicom import uid
 ONE, SEVERAL = "one association", "four at once"
 EACH, EACH_SYNTAX = "one for each file", "one for each transfer syntax"
 IDENTITY, ASYNC, TLS = "user identity", "asynchronous operations", "TLS"
+EXTRAS = (IDENTITY, ASYNC, TLS)
+"""Modes in which the files and their associations are those of another mode."""
 _SEVERAL = 4
 
 DICOM_RS = ("0.10.1", "0.8.1")

@@ -9,19 +9,23 @@ import dataclasses
 import os
 import subprocess
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeAlias
 
 import pydicom
 
 from tests.dicom import dataset_bytes, file_meta_of
-from tests.foreign.clients import Client, Command, Job
+from tests.foreign.clients import EXTRAS, Client, Command, Job
 from tests.foreign.peers import Receiver, storescp
 
 _SECONDS = 180
 _AT_ONCE = 4
 _ROOT = Path(__file__).parents[2]
+
+Measured: TypeAlias = Mapping[str, Sequence[Path]]
+"""What came of a client at storescp, by SOP Instance UID."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -49,12 +53,21 @@ class Outcome:
         return whole and self.stored + self.own_limit == self.sent
 
 
-def measure(client: Client, job: Job, directory: Path) -> dict[str, Path]:
-    """Let a client send to storescp in its first mode; return what can be read of that, by SOP Instance UID."""
-    mode = next(iter(client.modes))
-    with storescp(directory) as port:
-        _send(client, client.modes[mode](dataclasses.replace(job, port=port)))
-    return {_uid_of(path): path for path in directory.iterdir() if path.name != "log.txt" and _is_readable(path)}
+def measure(client: Client, job: Job, directory: Path) -> Measured:
+    """Let a client send to storescp, over one association and over several; return what can be read of that.
+
+    A client may encode a file otherwise when other files are proposed beside it.
+    """
+    measured: dict[str, list[Path]] = {}
+    for number, commands in enumerate([mode for name, mode in client.modes.items() if name not in EXTRAS]):
+        received = directory / str(number)
+        received.mkdir(parents=True)
+        with storescp(received) as port:
+            _send(client, commands(dataclasses.replace(job, port=port)))
+        for path in received.iterdir():
+            if path.name != "log.txt" and _is_readable(path):
+                measured.setdefault(_uid_of(path), []).append(path)
+    return measured
 
 
 def _is_readable(path: Path) -> bool:
@@ -66,7 +79,7 @@ def _is_readable(path: Path) -> bool:
             return False
 
 
-def try_mode(client: Client, mode: str, job: Job, receiver: Receiver, measured: dict[str, Path]) -> Outcome:
+def try_mode(client: Client, mode: str, job: Job, receiver: Receiver, measured: Measured) -> Outcome:
     """Let a client send to the gateway in one mode, and judge."""
     outcome = Outcome(client.name, mode, len(job.files))
     outcome.trouble += _send(client, client.modes[mode](job))
@@ -80,7 +93,7 @@ def try_mode(client: Client, mode: str, job: Job, receiver: Receiver, measured: 
                 outcome.trouble.insert(0, f"{file.name} is not stored")
             continue
         outcome.stored += 1
-        _judge_bytes(outcome, file, receiver.path(row), measured.get(uid))
+        _judge_bytes(outcome, file, receiver.path(row), measured.get(uid, []))
         outcome.rows += _agrees(row, receiver.path(row))
     return outcome
 
@@ -114,13 +127,13 @@ def _uid_of(path: Path) -> str:
     return str(file_meta_of(path).MediaStorageSOPInstanceUID)
 
 
-def _judge_bytes(outcome: Outcome, file: Path, stored: Path, measured: Path | None) -> None:
+def _judge_bytes(outcome: Outcome, file: Path, stored: Path, measured: Sequence[Path]) -> None:
     data = dataset_bytes(stored)
     if data == dataset_bytes(file):
         outcome.same_as_file += 1
-    elif measured and data == dataset_bytes(measured):
+    elif any(data == dataset_bytes(path) for path in measured):
         outcome.same_as_sent += 1
-    elif any(_has_values_of(stored, path) for path in (measured, file) if path):
+    elif any(_has_values_of(stored, path) for path in (*measured, file)):
         outcome.same_values += 1
     else:
         outcome.trouble.append(f"{file.name} is stored otherwise than it was sent")
