@@ -121,13 +121,16 @@ def test_a_large_instance_stops_at_the_reserve_while_it_comes(small_disk, make_g
 )
 def test_an_error_after_success_is_tried_again(calls, error, make_gateway, inject, rows, tmp_path):
     gateway = make_gateway(CHRIS_LISTENER_THREADS="1", TOKIO_WORKER_THREADS="1")
+    (first,) = make_series(tmp_path / "first", 1, "1.2.2")
+    assert statuses_of(gateway, [first]) == [0]
+    settled(gateway)  # by now it has tried the tree
     (path,) = make_series(tmp_path / "in", 1, "1.2.3")
     tracer = inject(gateway.pids_of("storage")[0], calls, f"error={error}:when=1")
     assert statuses_of(gateway, [path]) == [0]
     settled(gateway)
     assert "INJECTED" in tracer.output()
-    nothing_lost(gateway, rows, {"1.2.3.1": path})
-    assert metadata_is_right(rows(metadata=True)) == 1
+    nothing_lost(gateway, rows, {"1.2.2.1": first, "1.2.3.1": path})
+    assert metadata_is_right(rows(metadata=True)) == 2
     assert gateway.lines("store_failed")
 
 
