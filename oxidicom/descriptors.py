@@ -1,5 +1,6 @@
-"""File descriptors: how many a process may have, and how many of them one keeper of open things may use up."""
+"""File descriptors: how many a process may have and one keeper of open things may use up; and what they lead to."""
 
+import os
 import resource
 
 
@@ -24,3 +25,11 @@ def keepable(most: int) -> int:
 
 def _count(limit: int) -> int:
     return 1 << 30 if limit == resource.RLIM_INFINITY else limit
+
+
+def stands_at(path: str, descriptor: int) -> bool:
+    """Tell whether what is open is what stands at `path` now; False when nothing does. Raise OSError."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -4,18 +4,15 @@ Nothing is read, so it may be handed over to another process at any moment. The 
 that is missing has come (SO_RCVLOWAT): a trickle costs nothing.
 """
 
-import fcntl
 import select
 import socket
-import struct
-import termios
 import time
 
 from oxidicom.association.opening import Opening
 from oxidicom.settings import Settings
 from workers.connections import Peer
+from workers.waiting_bytes import waiting_bytes
 
-_INT = struct.Struct("i")
 MOST_BYTES = 128 * 1024
 """Of one that is longer so much has to be there; the rest is read as it comes. 128 contexts with 10 transfer syntaxes
 each are 90 KB; with a higher mark a peer could make the kernel keep a megabyte for it."""
@@ -77,12 +74,8 @@ class Arrival:
             return 0
         self.is_silent = False
         wanted = min(self._opening.bytes_wanted(start), MOST_BYTES)
-        there = len(start) >= wanted or not start or self._bytes_there() >= wanted
+        there = len(start) >= wanted or not start or waiting_bytes(self.connection) >= wanted
         return 0 if there else wanted
-
-    def _bytes_there(self) -> int:
-        answer = fcntl.ioctl(self.connection, termios.FIONREAD, bytes(_INT.size))
-        return int(_INT.unpack(answer)[0])
 
     def _set_low_water(self, count: int) -> None:
         if count != self._low_water:

@@ -8,9 +8,10 @@ import time
 
 from loguru import logger
 
-from oxidicom.storage.entries import strangers
+from oxidicom.storage.entries import is_stranger
 from oxidicom.storage.gateway_directory import GatewayDirectory, is_probe
-from oxidicom.storage.names import is_part, is_ulid, moment_of, parse_name
+from oxidicom.storage.ledger import LEDGER_NAME
+from oxidicom.storage.names import is_ulid, moment_of
 from oxidicom.storage.spool import associations
 from workers.scoreboard import Counter, Slot, State
 
@@ -52,12 +53,17 @@ class Census:
         self._slot.beat(State.SYNCING)
         try:
             with os.scandir(directory) as scan:
-                count = sum(_is_ours(entry) for entry in scan)
-            for name in strangers(directory):
-                self._tell(os.path.join(directory, name))
+                count = sum(self._is_waiting(entry) for entry in scan)
         except OSError:
             return 0  # it is finished, or cannot be read: those who work on it say so
         return count
+
+    def _is_waiting(self, entry: "os.DirEntry[str]") -> bool:
+        """Tell whether it is an instance or a value, or a part of one; what is not ours is told."""
+        if is_stranger(entry):
+            self._tell(entry.path)
+            return False
+        return entry.name != LEDGER_NAME
 
     def _look_for_strangers(self) -> None:
         with os.scandir(self._directory.spool) as scan:
@@ -76,7 +82,3 @@ class Census:
             path=ascii(os.path.relpath(path, self._directory.files_root))[1:-1],
             action="stranger_left",
         )
-
-
-def _is_ours(entry: "os.DirEntry[str]") -> bool:
-    return bool(parse_name(entry.name) or is_part(entry.name)) and entry.is_file(follow_symlinks=False)

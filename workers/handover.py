@@ -5,15 +5,13 @@ connection that is handed over is closed by nobody's death: the kernel holds it 
 """
 
 import contextlib
-import fcntl
 import os
 import socket
-import struct
-import termios
 from types import TracebackType
 from typing import Self
 
-_INT = struct.Struct("i")
+from workers.waiting_bytes import waiting_bytes
+
 _WANTED_BUFFER_BYTES = 1024 * 1024
 """Room for more connections than the doorman keeps."""
 
@@ -53,9 +51,8 @@ class ConnectionQueue:
 
     @property
     def waiting(self) -> int:
-        """How many connections wait: each comes with one byte (FIONREAD, unix(7))."""
-        answer = fcntl.ioctl(self._read_end, termios.FIONREAD, bytes(_INT.size))
-        return int(_INT.unpack(answer)[0])
+        """How many connections wait: each comes with one byte."""
+        return waiting_bytes(self._read_end)
 
     def __enter__(self) -> Self:
         return self

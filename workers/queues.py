@@ -11,19 +11,17 @@ Here a `put` that returned True has handed the message to the kernel, and a resp
 The supervisor keeps both ends open for as long as it lives, so there is no end of file.
 """
 
-import fcntl
 import select
 import socket
-import struct
-import termios
 from typing import Generic, TypeVar
 
 import msgspec
 
+from workers.waiting_bytes import waiting_bytes
+
 M = TypeVar("M")
 
 MAX_MESSAGE_BYTES = 65536
-_INT = struct.Struct("i")
 _WANTED_BUFFER_BYTES = 4 * 1024 * 1024  # the kernel caps it at net.core.wmem_max: 93 messages of 1.2 KB by default
 
 
@@ -76,9 +74,8 @@ class Queue(Generic[M]):
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of the messages that wait, as the kernel counts them (FIONREAD, unix(7))."""
-        answer = fcntl.ioctl(self._read_end, termios.FIONREAD, bytes(_INT.size))
-        return int(_INT.unpack(answer)[0])
+        """Bytes of the messages that wait."""
+        return waiting_bytes(self._read_end)
 
     def fileno(self) -> int:
         """The descriptor of the reading end, to wait for several things at once."""

@@ -65,7 +65,7 @@ class Steward:
         self._time_due = 0.0
         self._adopt_due = 0.0
         self._told: set[tuple[str, str]] = set()
-        self._told_trouble = [StorageTrouble.NOT_LOOKED_AT, StorageTrouble.NOT_LOOKED_AT]
+        self._told_of_storage = self._told_of_tree = StorageTrouble.NOT_LOOKED_AT
 
     def boot(self) -> None:
         """Nothing to get ready."""
@@ -88,9 +88,9 @@ class Steward:
             trouble = self._judge_storage()
         except OSError as error:
             trouble = StorageTrouble.ROOT_REFUSES
-            self._tell(Counter.STORAGE_TROUBLE, trouble, error.strerror or "")
+            self._tell_of_storage(trouble, error.strerror or "")
         else:
-            self._tell(Counter.STORAGE_TROUBLE, trouble)
+            self._tell_of_storage(trouble)
         return trouble
 
     def _judge_storage(self) -> StorageTrouble:
@@ -172,17 +172,14 @@ class Steward:
         self._ask_due = time.monotonic() + (_ASK_SECONDS if self._has_files else _LOOK_SECONDS)
         return self._has_files
 
-    def _tell(self, counter: Counter, trouble: StorageTrouble, reason: str = "") -> None:
+    def _tell_of_storage(self, trouble: StorageTrouble, reason: str = "") -> None:
         """Show it on the scoreboard; what is new is a line of the log."""
-        if counter is Counter.STORAGE_TROUBLE:
-            self._slot.set(counter, trouble)
-        told = self._told_trouble[counter is Counter.TREE_TROUBLE]
+        self._slot.set(Counter.STORAGE_TROUBLE, trouble)
+        told = self._told_of_storage
         if trouble is told or trouble is StorageTrouble.SPOOL_MISSING:
             return
-        self._told_trouble[counter is Counter.TREE_TROUBLE] = trouble
-        if counter is Counter.TREE_TROUBLE:
-            tell_of_tree(StorageCondition(self._shared.scoreboard), self._slot, told, trouble, reason)
-        elif trouble is StorageTrouble.NONE and told is not StorageTrouble.NOT_LOOKED_AT:
+        self._told_of_storage = trouble
+        if trouble is StorageTrouble.NONE and told is not StorageTrouble.NOT_LOOKED_AT:
             logger.info("The storage {root} is there again", root=self._root, action="storage_available")
         elif trouble:
             logger.error(
@@ -194,11 +191,16 @@ class Steward:
                 action="storage_unavailable",
             )
 
+    def _tell_of_tree(self, trouble: StorageTrouble) -> None:
+        told, self._told_of_tree = self._told_of_tree, trouble
+        if trouble is not told:
+            tell_of_tree(StorageCondition(self._shared.scoreboard), self._slot, told, trouble)
+
     # -- what is kept ---------------------------------------------------------------------------------------------
 
     def _keep(self) -> None:
         """Look after a storage that is there."""
-        self._tell(Counter.TREE_TROUBLE, self._judge_tree())
+        self._tell_of_tree(self._judge_tree())
         for duty in (self._keep_time, self._adopt_if_due, self._census.take_if_due):
             try:
                 duty()

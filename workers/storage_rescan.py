@@ -89,6 +89,9 @@ class StorageRescan:
     def look_again(self, association: str) -> None:
         """Something of an association is remembered by nobody: find it again, although the association goes on."""
         self._in_order.discard(os.path.join(self._spool, association))
+        self._look_soon()
+
+    def _look_soon(self) -> None:
         self._due = min(self._due, time.monotonic() + _SOON_SECONDS)
 
     def run_if_due(self, store: _Store) -> None:
@@ -109,7 +112,7 @@ class StorageRescan:
             if directory not in self._in_order:
                 self._take_up(directory, store)
         if self._notes.left_out:
-            self._due = min(self._due, time.monotonic() + _SOON_SECONDS)
+            self._look_soon()
 
     def _take_up(self, directory: str, store: _Store) -> None:
         """Take up one association. What it meets costs the others nothing."""
@@ -121,7 +124,7 @@ class StorageRescan:
             waits_for_next_rescan(association, error)
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this association)
             self._asides.unexpected_association(association, error)
-            self._due = min(self._due, time.monotonic() + _SOON_SECONDS)
+            self._look_soon()
 
     def _is_settled(self, directory: str) -> bool:
         """Tell whether nothing is left to do; what came back to the directory is found by a look at it."""
@@ -248,7 +251,7 @@ class StorageRescan:
             reason = f"not readable: {error}"
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this entry)
             self._asides.unexpected(association, name, RECEIVED, error)
-            self._due = min(self._due, time.monotonic() + _SOON_SECONDS)
+            self._look_soon()
             return None
         self._asides.set_aside(association, name, RECEIVED, reason)
         return None

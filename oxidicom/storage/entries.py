@@ -33,13 +33,10 @@ def entries(directory: str) -> Iterator[tuple[EntryName, str]]:
             yield name, state
 
 
-def strangers(directory: str) -> Iterator[str]:
-    """Yield the names in the directory of an association that are not ours: they are left alone. Raise OSError."""
-    with os.scandir(directory) as scan:
-        for entry in scan:
-            is_ours = parse_name(entry.name) or is_part(entry.name) or entry.name == LEDGER_NAME
-            if not (is_ours and entry.is_file(follow_symlinks=False)):
-                yield entry.name
+def is_stranger(entry: "os.DirEntry[str]") -> bool:
+    """Tell whether what stands in the directory of an association is not ours: it is left alone. Raise OSError."""
+    is_ours = parse_name(entry.name) or is_part(entry.name) or entry.name == LEDGER_NAME
+    return not (is_ours and entry.is_file(follow_symlinks=False))
 
 
 def describe_entry(path: str) -> Description:

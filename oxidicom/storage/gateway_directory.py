@@ -23,6 +23,7 @@ import msgspec
 from ulid import ULID
 
 from oxidicom import __version__
+from oxidicom.descriptors import stands_at
 from oxidicom.errors import BootError
 from oxidicom.regular_file import open_regular
 from oxidicom.storage.locks import is_locked, lock_holds, take_lock
@@ -109,10 +110,7 @@ class GatewayDirectory:
 
     def _holds_lock(self) -> bool:
         """Tell whether the lock is held already, on the file that is there."""
-        try:
-            return bool(self._locks) and os.path.samestat(os.fstat(self._locks[0]), os.stat(lock_of(self.path)))
-        except FileNotFoundError:
-            return False
+        return bool(self._locks) and stands_at(lock_of(self.path), self._locks[0])
 
     def _unlock(self) -> None:
         while self._locks:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
+from oxidicom.descriptors import stands_at
 from oxidicom.records import Description, Series
 from oxidicom.storage.ledger import LEDGER_NAME, Committed, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.storage.names import EntryName
@@ -66,11 +67,7 @@ class Reception:
         now = time.monotonic()
         if now < self._look_due:
             return
-        try:
-            is_there = os.path.samestat(os.stat(self.directory), os.fstat(self._descriptor))
-        except FileNotFoundError:
-            is_there = False
-        if not is_there:
+        if not stands_at(self.directory, self._descriptor):
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         self._look_due = now + _LOOK_SECONDS
 

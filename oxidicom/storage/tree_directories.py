@@ -11,7 +11,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable
 
-from oxidicom.descriptors import keepable
+from oxidicom.descriptors import keepable, stands_at
 from oxidicom.storage.paths import PACS_ROOT
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -61,10 +61,7 @@ class TreeDirectories:
     def _is_at(self, path: str, descriptor: int) -> bool:
         if path in self._verified:
             return True
-        try:
-            is_there = os.path.samestat(os.stat(os.path.join(self._files_root, path)), os.fstat(descriptor))
-        except (FileNotFoundError, NotADirectoryError):
-            is_there = False
+        is_there = stands_at(os.path.join(self._files_root, path), descriptor)
         if is_there:
             self._verified.add(path)
         else:
