@@ -120,9 +120,7 @@ class NoteWriter:
             self._fail(due, error)
             return
         self._retries.forget(due)
-        stored = NoteStored(association, *note, metadata_row(*due))
-        if not self._shared.registration_queue.put(stored):
-            self._slot.add(Counter.HINTS_DROPPED)
+        self._shared.hint_registration(self._slot, NoteStored(association, *note, metadata_row(*due)))
 
     def _fail(self, due: _Due, error: OSError) -> None:
         association, _, note = due

@@ -10,10 +10,10 @@ from oxidicom.storage.paths import storage_worker_of
 from workers.encryption import Encryption
 from workers.facts import FactChannel
 from workers.handover import ConnectionQueue
-from workers.messages import SeriesCounted, ToInquiry, ToRegistration, ToStorage
+from workers.messages import ProcessDied, SeriesCounted, ToInquiry, ToRegistration, ToStorage
 from workers.once_a_minute import OnceAMinute
 from workers.queues import Queue
-from workers.scoreboard import Counter, Role, Scoreboard
+from workers.scoreboard import Counter, Role, Scoreboard, Slot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,17 @@ class Shared:
     def storage_queue_of(self, series_hash: str) -> Queue[ToStorage]:
         """Return the queue of the storage worker of a series."""
         return self.storage_queues[storage_worker_of(series_hash, len(self.storage_queues))]
+
+    def hint_registration(self, slot: Slot, message: ToRegistration) -> None:
+        """Tell the registration worker what is in the spool; what finds no room is counted, and it rescans."""
+        if not self.registration_queue.put(message):
+            slot.add(Counter.HINTS_DROPPED)
+
+    def hint_rescan(self, slot: Slot) -> None:
+        """Have storage and registration look through the spool: there may be more in it than messages told."""
+        for queue in self.storage_queues:
+            queue.put(ProcessDied())  # without room for it they look by themselves within seconds
+        self.hint_registration(slot, ProcessDied())
 
 
 def share(

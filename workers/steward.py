@@ -28,7 +28,6 @@ from oxidicom.storage.root import (
     tree_is_writable,
 )
 from workers.census import Census
-from workers.messages import ProcessDied
 from workers.scoreboard import Counter, Phase, Slot, State
 from workers.shared import Shared
 from workers.storage_condition import StorageCondition, StorageTrouble, remedy_of, sentence_of, tell_of_tree
@@ -236,10 +235,7 @@ class Steward:
             logger.warning(
                 "Took over {count} associations of a gateway that is gone", count=adopted, action="spool_adopted"
             )
-        for queue in self._shared.storage_queues:
-            queue.put(ProcessDied())  # without room for it they look by themselves within seconds
-        if not self._shared.registration_queue.put(ProcessDied()):
-            self._slot.add(Counter.HINTS_DROPPED)
+        self._shared.hint_rescan(self._slot)
 
     def _warn_once(self, path: str, reason: str, trouble: str = "is not taken over") -> None:
         """Log trouble with what stands in the private directory: of this gateway, or left by another."""

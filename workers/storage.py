@@ -214,8 +214,7 @@ class StorageWorker:
         """Hand over a group in few messages: each costs two system calls, and the queue holds only so many."""
         for start in range(0, len(stored), MOST_IN_MESSAGE):
             message = InstancesStored(stored[start : start + MOST_IN_MESSAGE])
-            if not self._shared.registration_queue.put(message):
-                self._slot.add(Counter.HINTS_DROPPED)
+            self._shared.hint_registration(self._slot, message)
 
     def _fail(self, message: Instance, error: OSError) -> None:
         """After Success nothing is given up: the entry stays, is tried again, and at last is set aside."""

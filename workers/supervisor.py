@@ -29,7 +29,7 @@ from oxidicom.storage.root import Root, look_at_root
 from workers.connections import bind
 from workers.encryption import Encryption
 from workers.log_facts import forward_logs
-from workers.messages import PhaseChanged, ProcessDied
+from workers.messages import PhaseChanged
 from workers.posts import STUCK_SECONDS, Post, worker_for
 from workers.process import EXIT_CANNOT_BOOT, spawn
 from workers.scoreboard import Counter, Phase, Role, State
@@ -294,10 +294,7 @@ class Supervisor:
             action="process_died",
         )
         post.slot.hold("", "")  # its association counts no longer, however long its successor takes to come
-        for queue in self._shared.storage_queues:
-            queue.put(ProcessDied())  # without room for it they look by themselves within seconds
-        if not self._shared.registration_queue.put(ProcessDied()):
-            self._shared.scoreboard.slots[0].add(Counter.HINTS_DROPPED)
+        self._shared.hint_rescan(self._shared.scoreboard.slots[0])
 
     def _respawn(self) -> None:
         for post in self._posts:

@@ -37,6 +37,19 @@ def without_reading(pacs, peer, _):
     pacs.over.wait(60)
 
 
+def slow(seconds):
+    """It thinks so long about each question."""
+
+    def script(pacs, peer, _):
+        peer.accept()
+        while True:
+            message_id, query = peer.read_query()
+            pacs.over.wait(seconds)
+            peer.send(answered(message_id, query))
+
+    return script
+
+
 def byte_after_byte(pacs, peer, _):
     peer.read_pdu()
     for byte in associate_ac() * 10_000:
@@ -141,14 +154,7 @@ def test_a_pacs_that_answers_without_end_costs_no_memory(make_inquiry, stalling)
 
 
 def test_each_of_1000_series_waits_for_a_slow_pacs_as_long_as_the_setting_says_and_no_longer(make_inquiry, stalling):
-    def script(pacs, peer, _):
-        peer.accept()
-        while True:
-            message_id, query = peer.read_query()
-            pacs.over.wait(3)
-            peer.send(answered(message_id, query))
-
-    inquiry = make_inquiry(stalling(script).port, timeout_seconds=5)
+    inquiry = make_inquiry(stalling(slow(3)).port, timeout_seconds=5)
     began = time.monotonic()
     inquiry.ask(series(1000))
     answers = inquiry.wait(1000, 30)
@@ -164,14 +170,7 @@ def test_each_of_1000_series_waits_for_a_slow_pacs_as_long_as_the_setting_says_a
 
 
 def test_a_pacs_that_is_slower_than_questions_come_is_asked_what_it_can_still_answer(make_inquiry, stalling):
-    def script(pacs, peer, _):
-        peer.accept()
-        while True:
-            message_id, query = peer.read_query()
-            pacs.over.wait(1)
-            peer.send(answered(message_id, query))
-
-    pacs = stalling(script)
+    pacs = stalling(slow(1))
     inquiry = make_inquiry(pacs.port, timeout_seconds=4)
     began = time.monotonic()
     for number, uid in enumerate(series(80)):

@@ -80,17 +80,23 @@ def test_a_replay_ends_with_the_version_committed_last(order, how, make_gateway,
     is_the_file(gateway, rows, last)
 
 
+def store_behind_obstacle(gateway, association, later):
+    """Put a directory in the way of a stored file. Return its path when a later version waits for it to go."""
+    path = gateway.files_root / gateway.stored()[0]
+    path.unlink()
+    path.mkdir()
+    store(association, later)
+    wait_until(lambda: gateway.lines("store_failed"), "the second version waits")
+    return path
+
+
 def test_an_old_entry_that_waited_for_an_obstacle_does_not_replace_a_newer_file(make_gateway, rows, version):
     gateway = make_gateway(TOKIO_WORKER_THREADS="1")
     first, second, third = version("first"), version("second"), version("third")
     association = open_association(gateway.port, contexts_of([first]))
     store(association, first)
     wait_until(rows, "the row")
-    path = gateway.files_root / gateway.stored()[0]
-    path.unlink()
-    path.mkdir()
-    store(association, second)
-    wait_until(lambda: gateway.lines("store_failed"), "the second version waits")
+    path = store_behind_obstacle(gateway, association, second)
     path.rmdir()
     store(association, third)
     association.release()
@@ -105,11 +111,7 @@ def test_a_clock_that_was_set_by_an_hour_lets_no_old_version_win(hours, make_gat
     association = open_association(gateway.port, contexts_of([first]))
     store(association, first)
     wait_until(lambda: rows() and not gateway.find(".oxidicom/0*/spool/*/0*"), "it is registered and out of the spool")
-    path = gateway.files_root / gateway.stored()[0]
-    path.unlink()
-    path.mkdir()
-    store(association, second)
-    wait_until(lambda: gateway.lines("store_failed"), "the second version waits")
+    path = store_behind_obstacle(gateway, association, second)
     gateway.kill_all()
     (entry,) = gateway.find(".oxidicom/0*/spool/*/*.received")
     for stamped in (entry, gateway.files_root / ".oxidicom/clock"):  # as it was before the clock was set back
