@@ -40,6 +40,7 @@ class RegistrationRescan:
         self._finishing = finishing
         self._asides = asides
         self._spool = shared.directory.spool
+        self._gateway = shared.directory.ulid
         self._queue = shared.registration_queue
         self._scoreboard = shared.scoreboard
         self._files_root = shared.settings.files_root
@@ -143,7 +144,7 @@ class RegistrationRescan:
         if self._scoreboard.has_listener(association):
             return True
         beat = partial(self._slot.beat, State.WORKING)
-        return end_for_the_dead(directory, files_root=self._files_root, beat=beat)
+        return end_for_the_dead(directory, self._gateway, files_root=self._files_root, beat=beat)
 
     def _stored_in(self, directory: str, association: str) -> Iterator[EntryName]:
         for name, state in entries(directory):

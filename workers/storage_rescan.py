@@ -155,11 +155,9 @@ class StorageRescan:
     def _end_for_the_dead(self, directory: str) -> bool:
         if self._has_listener(directory):
             return False
-        # A ULID begins with its time: what is older than this gateway was left by another one.
-        is_ours = os.path.basename(directory) > self._shared.directory.ulid
         return end_for_the_dead(
             directory,
-            "listener died" if is_ours else "gateway died",
+            self._shared.directory.ulid,
             files_root=self._shared.settings.files_root,
             beat=lambda: self._slot.beat(State.WORKING),
         )

@@ -11,6 +11,7 @@ damaged one, is completed from its entries; what has no name of ours is left whe
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Callable
 
 from oxidicom.regular_file import NotRegularFileError
@@ -62,12 +63,13 @@ def ledger_mtime_ns(directory: str) -> int:
 
 
 def end_for_the_dead(
-    directory: str, how: str = "listener died", *, files_root: str = "", beat: Callable[[], None] = lambda: None
+    directory: str, gateway: str = "", *, files_root: str = "", beat: Callable[[], None] = lambda: None
 ) -> bool:
     """Complete and end the ledger of an association whose listener is dead. Return False while the listener lives.
 
     A ledger that is lost is made anew, and one with lines that cannot be read is completed, as far as the entries tell.
-    `beat` is called now and then, since there may be a million. Raise OSError.
+    `gateway` is the ULID of the running gateway: what is older was left by another one. `beat` is called now and then,
+    since there may be a million entries. Several processes may do this at the same time. Raise OSError.
     """
     ledger = ledger_of(directory, lambda _: False)
     if ledger is None and next(entries(directory), None) is None:
@@ -75,8 +77,9 @@ def end_for_the_dead(
     if ledger and ledger.ended and not ledger.damaged:
         return True
     path = os.path.join(directory, LEDGER_NAME)
-    if ledger is None and os.path.lexists(path):
-        os.rename(path, f"{path}{_STRANGE}")
+    _move_strange_ledger_away(path)
+    # A ULID begins with its time.
+    how = "listener died" if os.path.basename(directory) > gateway else "gateway died"
     try:
         writer = LedgerWriter(path, create=ledger is None)
     except BlockingIOError:
@@ -88,6 +91,13 @@ def end_for_the_dead(
     finally:
         writer.close()
     return True
+
+
+def _move_strange_ledger_away(path: str) -> None:
+    """Make room for a ledger where something stands that is no file. A file stays: another process made it just now."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            os.rename(path, f"{path}{_STRANGE}")
 
 
 def remove_finished(directory: str) -> bool:

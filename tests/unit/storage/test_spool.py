@@ -1,6 +1,7 @@
 """The journal: what is committed is found again, whatever moment a crash chose."""
 
 import errno
+import multiprocessing
 import os
 import tracemalloc
 from pathlib import Path
@@ -314,6 +315,39 @@ def test_a_long_completion_gives_signs_of_life(reception, tmp_path):
     beats = []
     end_for_the_dead(reception.directory, beat=lambda: beats.append(1))
     assert len(beats) == 3
+
+
+@pytest.mark.parametrize(("gateway", "how"), [("00000000", "listener died"), ("7ZZZZZZZ", "gateway died")])
+def test_an_association_that_is_older_than_the_gateway_was_left_by_another_one(reception, gateway, how):
+    receive(reception)
+    die(reception)
+    end_for_the_dead(reception.directory, gateway)
+    assert ledger_of(reception.directory).ended.how == how
+
+
+def test_a_ledger_that_several_make_at_the_same_time_stays(tmp_path):
+    """All workers of a gateway look at the spool after a start, and each may find that the ledger is lost."""
+    context = multiprocessing.get_context("fork")
+    for number in range(50):
+        reception = Reception(str(tmp_path), Started(f"01HZ7TF03EZD364005NP33{number:04}", "TEST", "ChRIS", ""))
+        receive_whole(reception, tmp_path, 1)
+        die(reception)
+        os.unlink(os.path.join(reception.directory, LEDGER_NAME))
+        barrier = context.Barrier(3)
+
+        def end(barrier=barrier, directory=reception.directory):
+            barrier.wait(60)
+            while not end_for_the_dead(directory):
+                pass
+
+        workers = [context.Process(target=end) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(60)
+            assert worker.exitcode == 0
+        assert strangers(reception.directory) == []
+        assert list(ledger_of(reception.directory).committed.values()) == [1]
 
 
 def test_a_ledger_has_one_writer(reception):
