@@ -3,8 +3,8 @@
 import time
 
 
-def wait_until(condition, what, seconds=20.0):
-    """Return the first true value of `condition()`; fail, naming `what`, when there is none in time."""
+def wait_until(condition, what, seconds=20.0, every=0.02):
+    """Return the first true value of `condition()`, asked `every` so many seconds; fail, naming `what`, when it is late."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -12,4 +12,4 @@ def wait_until(condition, what, seconds=20.0):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what}; last value {value!r}")
-        time.sleep(0.02)
+        time.sleep(every)

@@ -64,7 +64,7 @@ def test_an_association_with_very_many_series(long_drill, make_gateway, database
         requestor.store(message, number & 0x7FFF)
     risen = memory.rise
     requestor.release()
-    wait_until(lambda: count(database) == (series, series + 2 * directories), "all rows", 60 + series / 20)
+    wait_until(lambda: count(database) == (series, series + 2 * directories), "all rows", 60 + series / 20, every=1)
     wait_until(lambda: not gateway.spooled(), "the spool is empty", 60)
     print(f"{series} series: the largest process grew by {risen / MIB:.1f} MiB, in the end {memory.rise / MIB:.1f}")
     assert max(risen, memory.rise) < 64 * MIB
@@ -132,7 +132,7 @@ def test_a_restart_with_very_many_entries(associations, long_drill, make_gateway
             risen.append(memory.rise)
         return count(database)[0] == entries
 
-    wait_until(all_registered, "all rows", 120 + entries / 200)
+    wait_until(all_registered, "all rows", 120 + entries / 200, every=1)
     seconds = time.monotonic() - began
     wait_until(lambda: not gateway.spooled(), "the spool is empty", 300)
     assert not gateway.lines("process_died")
