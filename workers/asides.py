@@ -17,7 +17,7 @@ from oxidicom.storage.gateway_directory import GatewayDirectory
 from oxidicom.storage.names import EntryName, NoteName
 from oxidicom.storage.rejected import set_aside, set_aside_all
 from oxidicom.storage.spool import ledger_of
-from workers.process import place_of
+from workers.bugs import place_of
 from workers.scoreboard import Counter, Slot
 
 K = TypeVar("K")

@@ -34,11 +34,11 @@ from oxidicom.errors import ProtocolError
 from oxidicom.settings import Settings
 from oxidicom.storage.ledger import Started
 from workers.association_account import AssociationAccount
+from workers.bugs import place_of
 from workers.connections import READ_SECONDS, Peer, learn_peer, wait_in_kernel
 from workers.encryption import handshake_failure, say_no_more
 from workers.intake import MOST_LOGGED, Intake
 from workers.patience import Patience
-from workers.process import place_of
 from workers.scoreboard import Counter, Phase, Slot
 from workers.scoreboard import State as WorkerState
 from workers.shared import Shared

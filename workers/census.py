@@ -8,10 +8,10 @@ import time
 
 from loguru import logger
 
+from oxidicom.private_root import is_ulid, moment_of
 from oxidicom.storage.entries import is_stranger
 from oxidicom.storage.gateway_directory import GatewayDirectory, is_probe
 from oxidicom.storage.ledger import LEDGER_NAME
-from oxidicom.storage.names import is_ulid, moment_of
 from oxidicom.storage.spool import associations
 from workers.scoreboard import Counter, Slot, State
 

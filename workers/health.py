@@ -22,8 +22,8 @@ from loguru import logger
 from oxidicom.errors import DatasetError
 from oxidicom.storage.reserve import Reserve
 from oxidicom.telemetry.prometheus import CONTENT_TYPE
-from workers.connections import open_port
-from workers.process import place_of
+from workers.bugs import place_of
+from workers.ports import open_port
 from workers.readings import backlog
 from workers.scoreboard import Counter, Phase, Role, Scoreboard, State
 from workers.shared import Shared

@@ -21,10 +21,10 @@ from functools import partial
 from oxidicom.pacs.address_book import PacsAddress
 from oxidicom.pacs.errors import PacsError, PacsRefusesError, PacsUnavailableError, UnansweredError
 from oxidicom.pacs.find import FindAssociation
+from workers.backoff import Backoff
 from workers.doubts import Doubts
 from workers.inquirer import Inquirer, Question, Report
 from workers.messages import SeriesSeen
-from workers.process import Backoff
 
 _MOST_ASSOCIATIONS = 2
 _LINGER_SECONDS = 2.0

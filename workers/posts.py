@@ -3,11 +3,12 @@
 import dataclasses
 from collections.abc import Callable
 
+from workers.backoff import Backoff
 from workers.doorman import Doorman
 from workers.inquiry import InquiryWorker
 from workers.listener import Listener
 from workers.observer import Observer
-from workers.process import Backoff, Worker
+from workers.process import Worker
 from workers.registration import RegistrationWorker
 from workers.scoreboard import Role, Slot
 from workers.shared import Shared

@@ -5,7 +5,6 @@ import ctypes
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from setproctitle import setproctitle
 
 from oxidicom.errors import BootError
 from oxidicom.logs import rename_role
+from workers.bugs import place_of
 from workers.log_facts import forward_logs
 from workers.scoreboard import Role, Slot, State
 from workers.shared import Shared
@@ -94,37 +94,3 @@ def _work(slot: Slot, make: Callable[[], Worker]) -> int:
         return 1
     slot.beat(State.ENDED)
     return 0
-
-
-def place_of(error: BaseException) -> str:
-    """Return file and line where an error was raised, without the values that its message may hold."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "an unknown place"
-    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
-
-
-class Backoff:
-    """How long to wait before the next try: doubled at each failure, from `first_seconds` to `most_seconds`."""
-
-    def __init__(self, first_seconds: float, most_seconds: float) -> None:
-        self._first_seconds, self._most_seconds = first_seconds, most_seconds
-        self._seconds = 0.0
-        self._due = 0.0
-
-    def failed(self) -> float:
-        """Note a failure. Return the seconds until the next try."""
-        self._seconds = min(max(self._seconds * 2, self._first_seconds), self._most_seconds)
-        self._due = time.monotonic() + self._seconds
-        return self._seconds
-
-    def succeeded(self) -> None:
-        """Note a success: the next failure starts at `first_seconds` again."""
-        self._seconds = self._due = 0.0
-
-    @property
-    def due_seconds(self) -> float:
-        """Seconds until the next try; 0 when it is due."""
-        return max(0.0, self._due - time.monotonic())

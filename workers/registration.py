@@ -23,12 +23,12 @@ from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, STORED
 from oxidicom.storage.open_directories import OpenDirectories
 from oxidicom.storage.standing import missing
 from workers.asides import Asides, waits_for_next_rescan
+from workers.backoff import Backoff
 from workers.batching import Batch, Pending
 from workers.closing import ClosingAccounts
 from workers.facts import BatchRegistered
 from workers.finishing import Finishing
 from workers.messages import Instance, InstancesStored, NoteStored, ProcessDied
-from workers.process import Backoff
 from workers.registration_rescan import RegistrationRescan
 from workers.scoreboard import Counter, Histogram, Phase, Slot, State
 from workers.shared import Shared

@@ -26,10 +26,10 @@ from oxidicom.settings import Settings
 from oxidicom.storage.clock import StorageClock
 from oxidicom.storage.gateway_directory import GatewayDirectory
 from oxidicom.storage.root import Root, look_at_root
-from workers.connections import bind
 from workers.encryption import Encryption
 from workers.log_facts import forward_logs
 from workers.messages import PhaseChanged
+from workers.ports import bind
 from workers.posts import STUCK_SECONDS, Post, worker_for
 from workers.process import EXIT_CANNOT_BOOT, spawn
 from workers.scoreboard import Counter, Phase, Role, State

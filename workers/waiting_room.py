@@ -16,7 +16,8 @@ from loguru import logger
 from oxidicom.descriptors import keepable
 from workers.arrival import MOST_BYTES, Arrival, opening_of
 from workers.association_account import write_connection_line
-from workers.connections import deferred_seconds, opening_seconds, peer_of
+from workers.connections import peer_of
+from workers.ports import deferred_seconds, opening_seconds
 from workers.shared import Shared
 
 _MOST_WAITING = 256

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
+from oxidicom.private_root import is_ulid
 from oxidicom.regular_file import NotRegularFileError
 from oxidicom.storage.gateway_directory import (
     FORMAT,
@@ -21,7 +22,6 @@ from oxidicom.storage.gateway_directory import (
     spool_of,
 )
 from oxidicom.storage.ledger import LEDGER_NAME, LedgerWriter
-from oxidicom.storage.names import is_ulid
 from oxidicom.storage.spool import associations, remove_finished
 
 OnTrouble = Callable[[str, str], None]

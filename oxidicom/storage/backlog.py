@@ -12,12 +12,13 @@ from collections.abc import Iterator
 import msgspec
 
 from oxidicom.errors import DatasetError
+from oxidicom.private_root import moment_of
 from oxidicom.regular_file import NotRegularFileError
 from oxidicom.storage.custom_metadata import metadata_row
 from oxidicom.storage.entries import contents, describe_entry
 from oxidicom.storage.gateway_directory import gateway_paths, is_running, spool_of
 from oxidicom.storage.ledger import LEDGER_NAME, Ledger, committed_lines, read_started
-from oxidicom.storage.names import PART, RECEIVED, REGISTERED, EntryName, NoteName, moment_of, parse_name
+from oxidicom.storage.names import PART, RECEIVED, REGISTERED, EntryName, NoteName, parse_name
 from oxidicom.storage.spool import associations, ledger_of
 
 

@@ -24,12 +24,13 @@ from ulid import ULID
 
 from oxidicom import __version__
 from oxidicom.descriptors import stands_at
+from oxidicom.directories import sync_directory
 from oxidicom.errors import BootError
+from oxidicom.private_root import PRIVATE_ROOT, is_ulid
 from oxidicom.regular_file import open_regular
 from oxidicom.storage.locks import is_locked, lock_holds, take_lock
-from oxidicom.storage.names import PRIVATE_ROOT, is_ulid
 from oxidicom.storage.root import identity_of, make_identity, place_of_root
-from oxidicom.storage.spool import remove_files, sync_directory
+from oxidicom.storage.spool import remove_files
 
 FORMAT = 1
 """Of the spool, as this version writes it. Version 4.0.0 wrote the same without saying so."""

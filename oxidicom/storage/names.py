@@ -11,14 +11,8 @@ Every step is one `rename` (or the last byte of a file that was created under it
 thing at one step or at the next, never between.
 """
 
-import datetime
 import re
 from typing import NamedTuple
-
-from ulid import ULID
-
-PRIVATE_ROOT = ".oxidicom"
-"""Below CHRIS_FILES_ROOT: everything of the gateways that is not CUBE's."""
 
 PART = "part"
 RECEIVED = "received"
@@ -29,7 +23,6 @@ REGISTERED = "registered"
 _ENTRY = re.compile(r"(\d{6,})-([0-9a-f]{20})-(\d+)\.(received|stored)", re.ASCII)
 _NOTE = re.compile(r"([0-9a-f]{20})-(\w+)=(\w+)\.(due|stored|registered)", re.ASCII)
 _PART = re.compile(r"\d{6,}\.part", re.ASCII)
-_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 class EntryName(NamedTuple):
@@ -55,20 +48,6 @@ class NoteName(NamedTuple):
     def at(self, state: str) -> str:
         """Return its file name at `state`."""
         return f"{self.series_hash}-{self.key}={self.value}.{state}"
-
-
-def moment_of(ulid: str) -> datetime.datetime | None:
-    """Return when a gateway or an association began, by its ULID, or None when that is no ULID."""
-    try:
-        parsed = ULID.from_str(ulid)
-        return parsed.datetime if str(parsed) == ulid else None
-    except ValueError:
-        return None
-
-
-def is_ulid(name: str) -> bool:
-    """Tell whether `name` is that of a gateway or of an association."""
-    return _ULID.fullmatch(name) is not None
 
 
 def is_part(file_name: str) -> bool:

@@ -20,7 +20,9 @@ import os
 import pwd
 from collections.abc import Iterator
 
+from oxidicom.directories import sync_directory
 from oxidicom.errors import DatasetError, OperationError
+from oxidicom.private_root import moment_of
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.regular_file import NotRegularFileError
 from oxidicom.storage.custom_metadata import UNKNOWN
@@ -29,9 +31,8 @@ from oxidicom.storage.gateway_directory import gateway_paths, spool_of
 from oxidicom.storage.group_sync import sync_file
 from oxidicom.storage.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.storage.locks import take_lock
-from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, EntryName, NoteName, moment_of
+from oxidicom.storage.names import DUE, RECEIVED, REGISTERED, EntryName, NoteName
 from oxidicom.storage.rejected import Rejected, rejected_of
-from oxidicom.storage.spool import sync_directory
 
 ENDED = "put back by retry"
 """How the ledger of an association says that it ended, the second time."""

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 
 from oxidicom.descriptors import stands_at
+from oxidicom.directories import sync_directory
 from oxidicom.records import Description, Series
 from oxidicom.storage.ledger import LEDGER_NAME, Committed, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.storage.names import EntryName
 from oxidicom.storage.paths import series_hash
-from oxidicom.storage.spool import remove_finished, sync_directory
+from oxidicom.storage.spool import remove_finished
 
 MAX_SERIES = 1000
 """So many series of an association are remembered."""

@@ -14,23 +14,15 @@ import os
 import stat
 from collections.abc import Callable
 
+from oxidicom.private_root import is_ulid
 from oxidicom.regular_file import NotRegularFileError
 from oxidicom.storage.completion import complete_ledger
 from oxidicom.storage.entries import contents, entries
 from oxidicom.storage.ledger import LEDGER_NAME, Ledger, LedgerWriter, read_ledger
-from oxidicom.storage.names import REGISTERED, EntryName, is_part, is_ulid, parse_name
+from oxidicom.storage.names import REGISTERED, EntryName, is_part, parse_name
 
 _STRANGE = ".strange"
 """What stands in the place of a ledger and is none gets this ending, and is left alone."""
-
-
-def sync_directory(path: str) -> None:
-    """Make the entries of a directory durable. Raise OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def associations(spool: str) -> list[str]:

@@ -9,9 +9,9 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 
+from oxidicom.private_root import PRIVATE_ROOT
 from oxidicom.regular_file import open_regular
 from oxidicom.storage.locks import locked
-from oxidicom.storage.names import PRIVATE_ROOT
 
 _NAME = "versions"
 _AHEAD_NS = 10_000_000_000

@@ -8,8 +8,8 @@ import urllib.request
 import pytest
 from loguru import logger
 
-from workers.connections import open_port
 from workers.health import _Server
+from workers.ports import open_port
 
 
 class Page(http.server.BaseHTTPRequestHandler):

@@ -1,0 +1,69 @@
+"""Listening sockets: that of the gateway, which all listeners share, and that of the health page.
+
+Who has said nothing yet is kept by the kernel for a while (TCP_DEFER_ACCEPT, tcp(7)): it completes the handshake,
+but lets nobody accept the connection before its first byte, or its end. After that time, and when so many are silent
+that it answers with SYN cookies, a silent one is accepted after all.
+"""
+
+import socket
+
+from oxidicom.errors import BootError
+from oxidicom.settings import Settings
+
+_BACKLOG = 1024
+"""So many connections may wait to be accepted, and as many may be silent."""
+
+_MOST_DEFERRED_SECONDS = 63
+
+
+def open_port(address: str, port: int) -> socket.socket:
+    """Return a listening socket, for IPv6 and IPv4 where `address` is `::`. Raise OSError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    if address == "::" and not socket.has_dualstack_ipv6():
+        family, address = socket.AF_INET, "0.0.0.0"
+    listening_socket = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address == "::":
+            listening_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening_socket.bind((address, port))
+        listening_socket.listen(_BACKLOG)
+    except OSError:
+        listening_socket.close()
+        raise
+    return listening_socket
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Return the socket on which the gateway listens; to accept from it never waits. Raise BootError."""
+    address, port = settings.bind_address, settings.port
+    try:
+        listening_socket = open_port(address, port)
+    except OSError as error:
+        raise BootError(
+            f"port {port} on {address} cannot be used: {error.strerror}; "
+            "stop the program that has it, or set PORT (and CHRIS_BIND_ADDRESS)"
+        ) from error
+    listening_socket.setblocking(False)
+    seconds = _deferral_seconds(opening_seconds(settings))
+    listening_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, seconds)
+    return listening_socket
+
+
+def opening_seconds(settings: Settings) -> float:
+    """How long a peer has for what it has to say first; see `oxidicom.association.opening`."""
+    seconds = settings.association_request_seconds
+    return min(seconds, settings.tls_handshake_seconds) if settings.tls_certificate else seconds
+
+
+def deferred_seconds(listening_socket: socket.socket) -> float:
+    """For how long the kernel has kept a connection back that is silent when it is accepted."""
+    return listening_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT)
+
+
+def _deferral_seconds(most_seconds: float) -> int:
+    """The kernel counts in times that it could send SYN-ACK again: after 1, 3, 7, 15 ... seconds."""
+    seconds = 1
+    while (longer := 2 * seconds + 1) <= min(most_seconds, _MOST_DEFERRED_SECONDS):
+        seconds = longer
+    return seconds
