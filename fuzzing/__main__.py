@@ -11,7 +11,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(
-    include=["oxidicom.association", "oxidicom.dataset", "oxidicom.stencil", "oxidicom.storage.paths"]
+    include=["oxidicom.association", "oxidicom.dataset", "oxidicom.stencil", "oxidicom.paths.final_path"]
 ):
     from fuzzing import conversations, datasets
 

@@ -13,7 +13,6 @@ from rich.console import Console
 from oxidicom import __version__
 from oxidicom.cube.conninfo import display
 from oxidicom.cube.embedded import EmbeddedPostgres
-from oxidicom.descriptors import raise_limit
 from oxidicom.errors import (
     BootError,
     CertificateError,
@@ -21,6 +20,7 @@ from oxidicom.errors import (
     DatabaseUnavailableError,
     OxidicomError,
 )
+from oxidicom.files.descriptors import raise_limit
 from oxidicom.log_stream import never_wait_for_readers
 from oxidicom.logs import configure_logs, writes_text
 from oxidicom.service_manager import ServiceManager
@@ -155,7 +155,7 @@ def _refuse(faults: Sequence[str]) -> NoReturn:
 
 
 def _serve() -> int:
-    from workers.descriptors import descriptor_fault  # noqa: PLC0415 (see `_run`)
+    from workers.supervisor.descriptors import descriptor_fault  # noqa: PLC0415 (see `_run`)
 
     settings = _settings()
     fault = descriptor_fault(settings, raise_limit())
@@ -175,7 +175,7 @@ def _serve() -> int:
 
 
 def _run(settings: Settings) -> int:
-    from workers.supervisor import Supervisor  # noqa: PLC0415 (only here the library knows the processes)
+    from workers.supervisor.supervisor import Supervisor  # noqa: PLC0415 (only here the library knows the processes)
 
     if settings.db_connection != EMBEDDED:
         return Supervisor(settings, settings.db_connection, _service_manager(), lambda: _announce(settings)).run()

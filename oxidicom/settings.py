@@ -18,7 +18,7 @@ from oxidicom.association.access import AllowedPeer, Network, parse_allowed_peer
 from oxidicom.association.pdu_reader import MAX_REQUEST_BYTES
 from oxidicom.errors import ConfigurationError
 from oxidicom.pacs.address_book import PacsAddress, parse_address_book
-from oxidicom.storage.seahash import seahash
+from oxidicom.paths.seahash import seahash
 
 EMBEDDED = "embedded"
 """The value of CHRIS_DB_CONNECTION that asks for a private PostgreSQL."""

@@ -1,4 +1,4 @@
-"""The processes of the gateway: the supervisor, the roles that it forks, and what they share.
+"""The processes of the gateway: one room for each role, and `channels`, which is what they share.
 
-No DICOM bytes and no SQL here: those are in `oxidicom`, which this package imports.
+Open `supervisor/supervisor.py` first: it forks all the others. No DICOM bytes and no SQL here: those are in `oxidicom`.
 """

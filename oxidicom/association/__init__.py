@@ -12,5 +12,5 @@ deadlines.
     syntaxes       which abstract and transfer syntaxes we take
     commands       command sets: decoded and encoded
     pdu            numbers of PS3.8, and the encoders of the small PDUs
-    statuses, uids, events
+    uids, events
 """

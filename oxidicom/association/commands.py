@@ -14,8 +14,8 @@ import msgspec
 
 from oxidicom.association.associate import AnsweredContext
 from oxidicom.association.pdu import invalid_parameter
-from oxidicom.association.statuses import Status
 from oxidicom.association.uids import decode_uid, encode_uid
+from oxidicom.statuses import Status
 from oxidicom.stencil import Span
 
 NO_DATA_SET: Final = 0x0101

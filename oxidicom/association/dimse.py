@@ -38,10 +38,10 @@ from oxidicom.association.events import (
 from oxidicom.association.familiar_requests import FamiliarRequests
 from oxidicom.association.pdu import AbortReason, encode_command_pdus, invalid_parameter
 from oxidicom.association.pdu_reader import Fragment
-from oxidicom.association.statuses import Status
 from oxidicom.association.syntaxes import is_storage_class
 from oxidicom.association.uids import is_instance_uid
 from oxidicom.errors import ProtocolError
+from oxidicom.statuses import Status
 
 _NONE = -1
 """No presentation context id, nor any byte of a peer, has this value."""

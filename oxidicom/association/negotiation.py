@@ -28,7 +28,7 @@ from oxidicom.association.syntaxes import (
     UNCOMPRESSED_TRANSFER_SYNTAXES,
     supports_abstract_syntax,
 )
-from oxidicom.storage.paths import sanitize
+from oxidicom.paths.final_path import sanitize
 
 DICOM_APPLICATION_CONTEXT_NAME: Final = "1.2.840.10008.3.1.1.1"
 """PS3.7, annex A.2.1."""

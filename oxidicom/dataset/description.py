@@ -12,7 +12,10 @@ from oxidicom.dataset.header import Header
 from oxidicom.dataset.header_stencil import InstanceValues
 from oxidicom.dataset.text import clean, decode_text, parse_character_set
 from oxidicom.dataset.values import is_strict_uid, is_uid, parse_age_days, parse_date
-from oxidicom.dataset.wanted_tags import (
+from oxidicom.errors import DatasetError
+from oxidicom.paths.final_path import SeriesValues, file_name, series_directory
+from oxidicom.records import Description, PacsFile, Series, SharedColumns
+from oxidicom.wanted_tags import (
     ACCESSION_NUMBER,
     INSTANCE_NUMBER,
     KEYWORDS,
@@ -34,9 +37,6 @@ from oxidicom.dataset.wanted_tags import (
     STUDY_DESCRIPTION,
     STUDY_INSTANCE_UID,
 )
-from oxidicom.errors import DatasetError
-from oxidicom.records import Description, PacsFile, Series, SharedColumns
-from oxidicom.storage.paths import SeriesValues, file_name, series_directory
 
 _SERIES_TAGS = tuple(tag for tag in KEYWORDS if tag not in (SOP_INSTANCE_UID, INSTANCE_NUMBER))
 _MOST_SERIES = 32

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field, replace
 from oxidicom.dataset.odd_dataset import read_odd_dataset
 from oxidicom.dataset.part10 import FileMeta, read_file_meta
 from oxidicom.dataset.scanner import Buffer, OddDatasetError, Place, looks_implicit, scan
-from oxidicom.dataset.wanted_tags import REQUIRED_TAGS
 from oxidicom.errors import DatasetError
-from oxidicom.regular_file import open_regular
+from oxidicom.files.regular_file import open_regular
+from oxidicom.wanted_tags import REQUIRED_TAGS
 
 MOST_INFLATED_BYTES = 16 * 1024 * 1024
 """So far a deflated dataset is inflated in search of the wanted tags."""

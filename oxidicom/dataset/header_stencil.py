@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from oxidicom.dataset.scanner import BEYOND, MOST_PLACES, MOST_VALUE_BYTES, Place
-from oxidicom.dataset.wanted_tags import INSTANCE_NUMBER, SOP_INSTANCE_UID
 from oxidicom.stencil import Span, Stencil
+from oxidicom.wanted_tags import INSTANCE_NUMBER, SOP_INSTANCE_UID
 
 MOST_BYTES = 16 * 1024
 """A longer header is read each time: to compare it would cost as much."""

@@ -14,7 +14,7 @@ from pydicom.filereader import ENCODED_VR, data_element_generator
 from pydicom.tag import BaseTag
 
 from oxidicom.dataset.scanner import MOST_VALUE_BYTES, Buffer
-from oxidicom.dataset.wanted_tags import KEYWORDS, LAST_TAG, REQUIRED_TAGS, SPECIFIC_CHARACTER_SET
+from oxidicom.wanted_tags import KEYWORDS, LAST_TAG, REQUIRED_TAGS, SPECIFIC_CHARACTER_SET
 
 MOST_READS = 50_000
 """So often pydicom may read: twice or thrice for an element or item, each of which costs it microseconds. Of items it

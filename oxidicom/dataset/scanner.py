@@ -19,7 +19,7 @@ import struct
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
-from oxidicom.dataset.wanted_tags import KEYWORDS, LAST_TAG, REQUIRED_TAGS
+from oxidicom.wanted_tags import KEYWORDS, LAST_TAG, REQUIRED_TAGS
 
 MOST_STEPS = 250_000
 """Elements, items and delimiters that are looked at in one dataset."""

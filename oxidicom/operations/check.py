@@ -18,10 +18,10 @@ from oxidicom.errors import CertificateError, DatasetError, OxidicomError
 from oxidicom.operations.database import conninfo_of, state_of_database
 from oxidicom.pacs.echo import echo
 from oxidicom.settings import Settings
-from oxidicom.storage.final_tree import FinalTree
 from oxidicom.storage.reserve import Reserve
 from oxidicom.storage.root import Root, has_tree, look_at_root
 from oxidicom.tls import build_context, expiry_of, expiry_warning
+from oxidicom.tree.final_tree import FinalTree
 
 GOOD, REMARK, TROUBLE = "good", "remark", "TROUBLE"
 _STYLES = {GOOD: "green", REMARK: "yellow", TROUBLE: "bold red"}

@@ -24,10 +24,10 @@ from oxidicom.operations.differences import Difference, DifferencesFile, Kind, c
 from oxidicom.operations.reconcile_report import REGISTERED, JsonReport, Outcome, Report, TextReport, Totals
 from oxidicom.operations.repair import NoRowError, Repair, dicom_row, is_metadata, metadata_file_row
 from oxidicom.operations.work import Work
+from oxidicom.paths.final_path import PACS_ROOT
 from oxidicom.records import PacsFile
 from oxidicom.settings import Settings
-from oxidicom.storage.paths import PACS_ROOT
-from oxidicom.storage.walk import walk_files
+from oxidicom.tree.walk import walk_files
 
 _PAGE = 5000
 """Names that are read from the database at a time."""

@@ -12,14 +12,14 @@ from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import register_isolating
 from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import read_header_of_file
-from oxidicom.directories import sync_directory
 from oxidicom.errors import DatasetError, OxidicomError
-from oxidicom.private_root import moment_of
+from oxidicom.files.directories import sync_directory
+from oxidicom.paths.final_path import METADATA_ROOT, PACS_ROOT
+from oxidicom.paths.private_root import moment_of
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, PacsFile, Series, SeriesIdentity
-from oxidicom.storage.custom_metadata import UNKNOWN, metadata_row
-from oxidicom.storage.group_sync import GroupSync, sync_file
-from oxidicom.storage.names import NoteName
-from oxidicom.storage.paths import METADATA_ROOT, PACS_ROOT
+from oxidicom.spool.names import NoteName
+from oxidicom.spool.series_metadata import UNKNOWN, metadata_row
+from oxidicom.tree.group_sync import GroupSync, sync_file
 
 _METADATA_PATH = re.compile(
     rf"{re.escape(METADATA_ROOT)}/(?P<directory>.+)/(?P<association>[^/]+)/"

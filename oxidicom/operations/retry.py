@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from oxidicom.errors import OperationError
-from oxidicom.storage.gateway_directory import GatewayDirectory, rejected_directory
-from oxidicom.storage.names import EntryName
-from oxidicom.storage.put_back import Plan, is_in_a_spool, plan_for, put_back, sole_use_of
-from oxidicom.storage.rejected import Rejected, forget_reasons, rejected_associations, rejected_of
+from oxidicom.spool.gateway_directory import GatewayDirectory, rejected_directory
+from oxidicom.spool.names import EntryName
+from oxidicom.spool.put_back import Plan, is_in_a_spool, plan_for, put_back, sole_use_of
+from oxidicom.spool.set_aside import Rejected, forget_reasons, rejected_associations, rejected_of
 
 _MOST_LINES = 20
 

@@ -14,9 +14,9 @@ from rich.table import Table
 from oxidicom.errors import OperationError
 from oxidicom.operations.database import DatabaseState, state_of_database
 from oxidicom.settings import Settings
-from oxidicom.storage.backlog import Amount, AssociationBacklog, GatewayBacklog, Waiting, backlog_of
-from oxidicom.storage.gateway_directory import rejected_directory
-from oxidicom.storage.rejected import rejected_associations, rejected_of
+from oxidicom.spool.backlog import Amount, AssociationBacklog, GatewayBacklog, Waiting, backlog_of
+from oxidicom.spool.gateway_directory import rejected_directory
+from oxidicom.spool.set_aside import rejected_associations, rejected_of
 from oxidicom.storage.reserve import Reserve
 
 _MOST_ROWS = 20

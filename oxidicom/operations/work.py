@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 
-from oxidicom.storage.backlog import paths_in_work
+from oxidicom.spool.backlog import paths_in_work
 
 _AT_A_TIME = 500
 """Paths in one question; SQLite takes 32,766, older ones 999."""

@@ -17,9 +17,9 @@ import os
 import time
 from collections.abc import Callable
 
-from oxidicom.private_root import PRIVATE_ROOT
-from oxidicom.regular_file import open_regular
-from oxidicom.storage.locks import locked
+from oxidicom.files.locks import locked
+from oxidicom.files.regular_file import open_regular
+from oxidicom.paths.private_root import PRIVATE_ROOT
 
 _NAME = "clock"
 _JUMP_NS = 1_000_000_000

@@ -6,8 +6,8 @@ its directories and metadata.
 
 import os
 
-from oxidicom.association.statuses import Status
 from oxidicom.errors import DatasetError
+from oxidicom.statuses import Status
 
 _MOST_BYTES = 1 << 30
 _FRACTION = 100

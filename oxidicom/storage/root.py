@@ -13,11 +13,11 @@ import stat
 
 from ulid import ULID
 
-from oxidicom.directories import sync_directory
-from oxidicom.private_root import PRIVATE_ROOT, is_ulid
-from oxidicom.regular_file import open_regular
-from oxidicom.storage.locks import locked
-from oxidicom.storage.paths import PACS_ROOT
+from oxidicom.files.directories import sync_directory
+from oxidicom.files.locks import locked
+from oxidicom.files.regular_file import open_regular
+from oxidicom.paths.final_path import PACS_ROOT
+from oxidicom.paths.private_root import PRIVATE_ROOT, is_ulid
 
 _IDENTITY = "identity"
 

@@ -8,7 +8,7 @@ import pytest
 
 from oxidicom.cube.database import Database
 from oxidicom.operations.repair import NoRowError, Repair, dicom_row
-from oxidicom.storage.group_sync import GroupSync
+from oxidicom.tree.group_sync import GroupSync
 from tests.fixtures.storage import entry_file
 
 

@@ -12,9 +12,9 @@ from pydicom.uid import UID
 import oxidicom
 from oxidicom.association.commands import CommandField
 from oxidicom.association.pdu import AbortReason, AcseRejectReason, PresentationRejectReason, UserRejectReason
-from oxidicom.association.statuses import Status
 from oxidicom.association.syntaxes import STORAGE_CLASSES, TRANSFER_SYNTAXES
 from oxidicom.settings import Settings
+from oxidicom.statuses import Status
 from oxidicom.tls import TLS_1_2_CIPHER_SUITES
 from tests.unit.test_readme import shown_default
 

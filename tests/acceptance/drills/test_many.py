@@ -13,10 +13,10 @@ from benchmarks.memory import uss_bytes
 from benchmarks.message import Message
 from benchmarks.requestor import Requestor
 from oxidicom.dataset.part10 import build_file_meta
-from oxidicom.storage.entries import describe_entry
-from oxidicom.storage.ledger import LEDGER_NAME, Committed, LedgerWriter, SeriesOpened, Started
-from oxidicom.storage.names import RECEIVED, EntryName
-from oxidicom.storage.paths import hash7, series_hash
+from oxidicom.paths.final_path import hash7, series_hash
+from oxidicom.spool.entries import describe_entry
+from oxidicom.spool.ledger import LEDGER_NAME, Committed, LedgerWriter, SeriesOpened, Started
+from oxidicom.spool.names import RECEIVED, EntryName
 from tests.fixtures.storage import make_gateway_directory
 from tests.waiting import wait_until
 

@@ -9,14 +9,14 @@ import pytest
 from oxidicom.cube import flat
 from oxidicom.cube.database import Database
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
-from oxidicom.storage.custom_metadata import metadata_row
-from oxidicom.storage.entries import entries
-from oxidicom.storage.ledger import Started
-from oxidicom.storage.names import RECEIVED, STORED, NoteName
-from oxidicom.storage.reception import Reception
+from oxidicom.spool.entries import entries
+from oxidicom.spool.ledger import Started
+from oxidicom.spool.names import RECEIVED, STORED, NoteName
+from oxidicom.spool.series_metadata import metadata_row
+from oxidicom.spool.spool_writer import Reception
 from tests.fixtures.storage import entry_file
-from workers.registration import RegistrationWorker
-from workers.scoreboard import Counter, Phase, Role
+from workers.channels.scoreboard import Counter, Phase, Role
+from workers.registration.registration_worker import RegistrationWorker
 
 ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
 

@@ -13,7 +13,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
 from oxidicom.dataset.scanner import MOST_VALUE_BYTES
-from oxidicom.dataset.wanted_tags import KEYWORDS, LAST_TAG
+from oxidicom.wanted_tags import KEYWORDS, LAST_TAG
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"

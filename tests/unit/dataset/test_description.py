@@ -9,9 +9,9 @@ from pydicom.datadict import tag_for_keyword
 
 from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import Header, read_header
-from oxidicom.dataset.wanted_tags import KEYWORDS
 from oxidicom.errors import DatasetError
 from oxidicom.records import Description, PacsFile, Series, SharedColumns
+from oxidicom.wanted_tags import KEYWORDS
 from tests.unit.dataset.dataset_bytes import EXPLICIT, MR_BRAIN, dataset, encode
 
 DIRECTORY = (

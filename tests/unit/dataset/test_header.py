@@ -17,8 +17,8 @@ from oxidicom.dataset import header as header_module
 from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import read_header, read_header_of_file
 from oxidicom.dataset.part10 import build_file_meta
-from oxidicom.dataset.wanted_tags import KEYWORDS, PATIENT_ID, SPECIFIC_CHARACTER_SET
 from oxidicom.errors import DatasetError
+from oxidicom.wanted_tags import KEYWORDS, PATIENT_ID, SPECIFIC_CHARACTER_SET
 from tests.unit.dataset.dataset_bytes import (
     BIG_ENDIAN,
     DEFLATED,

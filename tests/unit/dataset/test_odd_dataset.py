@@ -15,14 +15,14 @@ from pydicom.filereader import read_dataset
 from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import Header, read_header
 from oxidicom.dataset.odd_dataset import read_odd_dataset
-from oxidicom.dataset.wanted_tags import (
+from oxidicom.errors import DatasetError
+from oxidicom.wanted_tags import (
     KEYWORDS,
     PATIENT_NAME,
     REQUIRED_TAGS,
     SERIES_NUMBER,
     SPECIFIC_CHARACTER_SET,
 )
-from oxidicom.errors import DatasetError
 from tests.unit.dataset.dataset_bytes import (
     BIG_ENDIAN,
     DEFLATED,

@@ -19,7 +19,7 @@ from oxidicom.dataset.scanner import (
     is_whole,
     scan,
 )
-from oxidicom.dataset.wanted_tags import (
+from oxidicom.wanted_tags import (
     INSTANCE_NUMBER,
     KEYWORDS,
     PATIENT_ID,

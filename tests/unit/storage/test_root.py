@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from oxidicom.storage.gateway_directory import Storage
+from oxidicom.spool.gateway_directory import Storage
 from oxidicom.storage.root import Root, has_tree, identity_of, look_at_root, make_identity, make_tree
 
 

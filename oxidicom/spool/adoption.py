@@ -1,0 +1,100 @@
+"""Taking over what other gateways left: restart recovery and scale-out recovery in one.
+
+A gateway whose lock is free is gone. Its associations move to another one by one rename each, while the lock of the
+old owner is held, so that two gateways never take the same one, and a crash in the middle leaves each with the one or
+the other. An association whose ledger is locked has a listener that lives: it stays. Nothing is removed while anything
+is left.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+
+from oxidicom.files.regular_file import NotRegularFileError
+from oxidicom.paths.private_root import is_ulid
+from oxidicom.spool.association_directory import associations, remove_finished
+from oxidicom.spool.gateway_directory import (
+    FORMAT,
+    GatewayDirectory,
+    format_of,
+    gateway_paths,
+    lock_gateway,
+    remove_gateway,
+    spool_of,
+)
+from oxidicom.spool.ledger import LEDGER_NAME, LedgerWriter
+
+OnTrouble = Callable[[str, str], None]
+"""Is told a path that cannot be taken over and is left, and the reason."""
+
+
+def adopt_orphans(directory: GatewayDirectory, on_trouble: OnTrouble, beat: Callable[[], None] = lambda: None) -> int:
+    """Take over the associations of all gateways that are gone. Return how many were taken.
+
+    Nothing where locks do not hold: then a living gateway looks like one that is gone. Raise OSError.
+    """
+    if not directory.locks_hold:
+        return 0
+    orphans = [path for path in gateway_paths(directory.files_root) if path != directory.path]
+    return sum(_adopt_gateway(orphan, directory, on_trouble, beat) for orphan in orphans)
+
+
+def _adopt_gateway(orphan: str, directory: GatewayDirectory, on_trouble: OnTrouble, beat: Callable[[], None]) -> int:
+    locks: list[int] = []
+    try:
+        locks = lock_gateway(orphan)
+        written = format_of(orphan)
+        if written is None or written > FORMAT:
+            on_trouble(orphan, f"its spool has format {written or 'unknown'}, this version knows {FORMAT}")
+            return 0
+        return _adopt_spool(orphan, directory.spool, on_trouble, beat)
+    except (BlockingIOError, FileNotFoundError):
+        return 0  # it lives, or another gateway took it over between our look and our lock
+    except OSError as error:  # it belongs to another user, or is no longer what it was
+        on_trouble(orphan, error.strerror or str(error))
+        return 0
+    finally:
+        for lock in locks:
+            os.close(lock)
+
+
+def _adopt_spool(orphan: str, spool: str, on_trouble: OnTrouble, beat: Callable[[], None]) -> int:
+    taken = 0
+    for association in associations(spool_of(orphan)):
+        beat()
+        try:
+            taken += _take(association, spool)
+        except OSError as error:
+            on_trouble(association, error.strerror or str(error))
+    try:
+        _remove_unbegun(spool_of(orphan))
+        remove_gateway(orphan)
+    except OSError as error:
+        on_trouble(orphan, error.strerror or str(error))
+    return taken
+
+
+def _take(association: str, spool: str) -> bool:
+    """Move an association to `spool`, unless its listener lives or one of its name is there. Raise OSError."""
+    target = os.path.join(spool, os.path.basename(association))
+    if os.path.exists(target):  # never onto an empty directory: that is just being removed
+        return False
+    with contextlib.ExitStack() as held:
+        # Where its ledger is lost, or is none, it is completed from its entries.
+        with contextlib.suppress(FileNotFoundError, NotRegularFileError):
+            try:
+                writer = LedgerWriter(os.path.join(association, LEDGER_NAME))
+            except BlockingIOError:
+                return False
+            held.callback(writer.close)
+        os.rename(association, target)
+    return True
+
+
+def _remove_unbegun(spool: str) -> None:
+    """Remove associations that had begun, but without any instance: they have a hidden name (see `reception`)."""
+    with os.scandir(spool) as scan:
+        hidden = [one.path for one in scan if is_ulid(one.name.removeprefix(".")) and one.name.startswith(".")]
+    for path in hidden:
+        if os.path.isdir(path) and not os.path.islink(path):
+            remove_finished(path)

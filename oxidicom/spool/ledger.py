@@ -1,0 +1,216 @@
+"""The ledger of an association: an append-only file of JSON lines that outlives every process.
+
+Whoever writes it holds an exclusive `flock` on it: its listener while the association lasts, so that a free lock means
+that this is over or its listener dead; then, for a moment, whoever completes it for the dead. A line is one `write`, so
+that after the death of a process only the last line can be torn; a torn line is an instance that was never answered
+with Success. A line that cannot be read, whatever became of it, costs that line: the others count.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from oxidicom.files.regular_file import open_regular
+from oxidicom.records import Series
+
+LEDGER_NAME = "ledger.jsonl"
+_MAX_LINE_BYTES = 64 * 1024
+"""A line has less than 4 KB; what is longer was not written by a ledger's writer."""
+_PAGE_BITS = 15
+
+
+class Started(msgspec.Struct, frozen=True, tag_field="event", tag="started"):
+    """The association began."""
+
+    association: str
+    calling_ae_title: str
+    called_ae_title: str
+    peer: str
+
+
+class SeriesOpened(msgspec.Struct, frozen=True, tag_field="event", tag="series"):
+    """The first instance of a series is about to be noted."""
+
+    series_hash: str
+    series: Series
+
+
+class Committed(msgspec.Struct, frozen=True, tag_field="event", tag="committed"):
+    """An instance is complete in the spool."""
+
+    number: int
+    series_hash: str
+    size_bytes: int
+    path: str
+
+
+class Ended(msgspec.Struct, frozen=True, tag_field="event", tag="ended"):
+    """The association is over; `how` says how, in a few words."""
+
+    how: str
+    refused: int | None = None
+    """Number of refused instances; None when the listener died and nobody knows."""
+
+
+Line = Started | SeriesOpened | Committed | Ended
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+
+
+class NumberSet:
+    """Numbers of instances, at the price of a bit each where they are dense: an association may have a million."""
+
+    def __init__(self) -> None:
+        self._pages: dict[int, bytearray] = {}
+
+    def add(self, number: int) -> None:
+        """Take `number` in."""
+        page = self._pages.setdefault(number >> _PAGE_BITS, bytearray(1 << (_PAGE_BITS - 3)))
+        page[(number & ((1 << _PAGE_BITS) - 1)) >> 3] |= 1 << (number & 7)
+
+    def __contains__(self, number: int) -> bool:
+        page = self._pages.get(number >> _PAGE_BITS)
+        return page is not None and bool(page[(number & ((1 << _PAGE_BITS) - 1)) >> 3] & 1 << (number & 7))
+
+
+class LedgerWriter:
+    """The writing end, held by the one process that keeps the association."""
+
+    def __init__(self, path: str, *, create: bool = False) -> None:
+        """Open the ledger at `path`, or `create` it, and lock it.
+
+        Raise BlockingIOError when somebody else keeps it, or OSError.
+        """
+        self._descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0))
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._descriptor)
+            raise
+        self._is_torn = False
+        """A part of a line may be there that could not be taken back."""
+
+    def append(self, *lines: Line) -> None:
+        """Append `lines` in one write. Raise OSError when the disk does not take them: then none of them counts."""
+        data = _encoder.encode_lines(lines)
+        if self._is_torn:
+            data = b"\n" + data
+        self._is_torn = True  # a write may fail and leave a part of it all the same
+        written = os.write(self._descriptor, data)
+        if written < len(data):
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
+            self._is_torn = False
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # what a short write means
+        self._is_torn = False
+
+    def mend_tail(self) -> None:
+        """Cut off a line that a crash tore, so that the next line begins at the start of one."""
+        size = os.fstat(self._descriptor).st_size
+        start = max(0, size - _MAX_LINE_BYTES)
+        tail = os.pread(self._descriptor, size - start, start)
+        whole = start + tail.rfind(b"\n") + 1
+        if whole == start > 0:
+            self._is_torn = True  # no line of ours is so long: it stays, as one that cannot be read
+        elif whole < size:
+            os.ftruncate(self._descriptor, whole)
+
+    def close(self) -> None:
+        """Close and unlock."""
+        os.close(self._descriptor)
+
+
+class Ledger(msgspec.Struct):
+    """What a ledger says, read at one moment."""
+
+    started: Started | None = None
+    series: dict[str, Series] = {}
+    """By series hash, in the order of their first instances."""
+    committed: dict[str, int] = {}
+    """Number of committed instances by series hash."""
+    ended: Ended | None = None
+    damaged: int = 0
+    """Lines that cannot be read."""
+
+
+def read_ledger(path: str, wanted: Callable[[str], bool] | None = None) -> Ledger:
+    """Read the ledger at `path`; with `wanted` only the series of those hashes. Raise OSError when it is not there."""
+    ledger = Ledger()
+    for line in lines(path):
+        match line:
+            case Started():
+                ledger.started = line
+            case SeriesOpened() if wanted is None or wanted(line.series_hash):
+                ledger.series.setdefault(line.series_hash, line.series)
+            case Committed() if wanted is None or wanted(line.series_hash):
+                ledger.committed[line.series_hash] = ledger.committed.get(line.series_hash, 0) + 1
+            case Ended():
+                ledger.ended = line
+            case None:
+                ledger.damaged += 1
+    return ledger
+
+
+class Counts(msgspec.Struct):
+    """What a ledger says in the end, without the series themselves."""
+
+    calling_ae_title: str = ""
+    committed: dict[str, int] = {}
+    """Number of committed instances by series hash."""
+    opened: set[str] = set()
+    """Hashes of the series that are known; of one that is not, because its line is lost, nothing can be said."""
+    ended: Ended | None = None
+
+
+def read_counts(path: str) -> Counts:
+    """Read the counts of the ledger at `path`. Raise OSError when it is not there."""
+    counts = Counts()
+    for line in lines(path):
+        match line:
+            case Started():
+                counts.calling_ae_title = line.calling_ae_title
+            case SeriesOpened():
+                counts.opened.add(line.series_hash)
+            case Committed():
+                counts.committed[line.series_hash] = counts.committed.get(line.series_hash, 0) + 1
+            case Ended():
+                counts.ended = line
+    return counts
+
+
+def read_started(path: str) -> Started | None:
+    """Return the first line of the ledger at `path`. Raise OSError."""
+    line = next(lines(path), None)
+    return line if isinstance(line, Started) else None
+
+
+def committed_numbers(path: str) -> NumberSet:
+    """Return the numbers of all instances that the ledger at `path` has as committed. Raise OSError."""
+    numbers = NumberSet()
+    for line in committed_lines(path):
+        numbers.add(line.number)
+    return numbers
+
+
+def committed_lines(path: str) -> Iterator[Committed]:
+    """Yield what the ledger at `path` says of each committed instance. Raise OSError."""
+    return (line for line in lines(path) if isinstance(line, Committed))
+
+
+def lines(path: str) -> Iterator[Line | None]:
+    """Yield line by line, for there may be a million; None for one that cannot be read. The torn end is no line."""
+    with open(path, "rb", opener=open_regular) as file:
+        while data := file.readline(_MAX_LINE_BYTES):
+            if data.endswith(b"\n"):
+                yield _decode(data)
+
+
+def _decode(data: bytes) -> Line | None:
+    try:
+        line = _decoder.decode(data)
+    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: bytes that are no UTF-8
+        return None
+    return None if isinstance(line, Committed) and line.number < 0 else line

@@ -1,0 +1,178 @@
+"""Putting back what was set aside: from `rejected/{association}` to a spool, where a gateway takes it up.
+
+The association gets a directory again, under its own ULID, in the spool of a gateway directory that is released
+afterwards: so a running gateway adopts it within a minute, and a stopped one at its start. From there on everything
+goes the way that it goes after a crash; there is no second one.
+
+What is set up before the first file moves makes sure that nothing is decided twice:
+
+    ledger.jsonl                              started, the series, ended; no committed instance: those are counted
+    {series hash}-{KEY}=unknown.registered    a placeholder for each metadata value of each series: it is registered, or
+                                              set aside itself and put back as `.due`
+
+Instances go back as `.received`, to be stored, synced and registered; a crash at any moment leaves each file in
+`rejected/` or in the spool.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pwd
+from collections.abc import Iterator
+
+from oxidicom.errors import DatasetError, OperationError
+from oxidicom.files.directories import sync_directory
+from oxidicom.files.locks import take_lock
+from oxidicom.files.regular_file import NotRegularFileError
+from oxidicom.paths.private_root import moment_of
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
+from oxidicom.spool.entries import describe_entry
+from oxidicom.spool.gateway_directory import gateway_paths, spool_of
+from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
+from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, EntryName, NoteName
+from oxidicom.spool.series_metadata import UNKNOWN
+from oxidicom.spool.set_aside import Rejected, rejected_of
+from oxidicom.tree.group_sync import sync_file
+
+ENDED = "put back by retry"
+"""How the ledger of an association says that it ended, the second time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What can be put back of one association."""
+
+    association: str
+    series: dict[str, Series] = dataclasses.field(default_factory=dict)
+    """By series hash."""
+    files: list[Rejected] = dataclasses.field(default_factory=list)
+    left: list[tuple[Rejected, str]] = dataclasses.field(default_factory=list)
+    """What would be refused again for sure, each with the reason."""
+
+
+@contextlib.contextmanager
+def sole_use_of(rejected: str) -> Iterator[None]:
+    """Keep everybody else from putting back while it lasts. Raise OperationError, or OSError when there is none.
+
+    Workers may set aside meanwhile: they do so only for associations that stand in a spool, which are left alone.
+    """
+    owner = os.stat(rejected).st_uid
+    if owner != os.geteuid():
+        raise OperationError(
+            f"{rejected} belongs to {_name_of(owner)}, whose gateway could not read what another user puts back: "
+            "run this as that user"
+        )
+    try:
+        lock = take_lock(os.path.join(os.path.dirname(rejected), "retry"))
+    except BlockingIOError:
+        raise OperationError("another `oxidicom retry` is at work: try again when it has ended") from None
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"the user with the id {uid}"
+
+
+def is_in_a_spool(files_root: str, association: str) -> bool:
+    """Tell whether an association is not finished in some gateway. Ask before `plan_for`, not after. Raise OSError."""
+    return any(os.path.exists(os.path.join(spool_of(path), association)) for path in gateway_paths(files_root))
+
+
+def plan_for(rejected: str, association: str) -> Plan:
+    """Look through what was set aside of one association. Raise OSError."""
+    plan = Plan(association)
+    if moment_of(association) is None:
+        plan.left.extend(
+            (one, "its directory is not that of an association") for one in rejected_of(rejected, association)
+        )
+        return plan
+    notes: list[Rejected] = []
+    for one in sorted(rejected_of(rejected, association), key=lambda one: one.file_name):
+        match one.name:
+            case EntryName():
+                _plan_instance(plan, one, one.name, os.path.join(rejected, association, one.file_name))
+            case NoteName():
+                notes.append(one)
+            case None if one.file_name != LEDGER_NAME:  # a ledger is made anew, from the instances
+                plan.left.append((one, "it is no file of the gateway"))
+    for one in notes:  # after the instances, which know their series
+        _plan_note(plan, one)
+    return plan
+
+
+def _plan_instance(plan: Plan, one: Rejected, name: EntryName, path: str) -> None:
+    if one.size_bytes != name.size_bytes:
+        plan.left.append((one, f"it has {one.size_bytes} bytes instead of {name.size_bytes}: it was cut off"))
+        return
+    try:
+        series = describe_entry(path).series
+    except DatasetError as error:
+        plan.left.append((one, f"it cannot be read: {error}"))
+        return
+    except NotRegularFileError:
+        plan.left.append((one, "it is no regular file"))
+        return
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 (a bug of ours costs this one)
+        plan.left.append((one, f"it meets a bug of the gateway ({type(error).__name__}): please report it"))
+        return
+    plan.series.setdefault(name.series_hash, series)
+    plan.files.append(one)
+
+
+def _plan_note(plan: Plan, one: Rejected) -> None:
+    assert isinstance(one.name, NoteName)
+    if one.series:
+        plan.series.setdefault(one.name.series_hash, one.series)
+    if one.name.series_hash in plan.series:
+        plan.files.append(one)
+    else:
+        plan.left.append(
+            (one, "its JSON file does not tell its series; `oxidicom reconcile --register` may find it out")
+        )
+
+
+def put_back(plan: Plan, spool: str, rejected: str) -> None:
+    """Move the files of `plan` to `spool`, inside `sole_use_of`. Raise OSError: what was moved by then stays moved."""
+    directory = _set_up(plan, spool)
+    source = os.path.join(rejected, plan.association)
+    for one in plan.files:
+        assert one.name is not None
+        state = RECEIVED if isinstance(one.name, EntryName) else DUE
+        os.rename(os.path.join(source, one.file_name), os.path.join(directory, one.name.at(state)))
+    with contextlib.suppress(FileNotFoundError):  # of an association that was set aside as a whole
+        os.unlink(os.path.join(source, LEDGER_NAME))
+    sync_directory(directory)
+    sync_directory(source)
+
+
+def _set_up(plan: Plan, spool: str) -> str:
+    """Make the directory of the association, with all that must be in it before the first file. Return it."""
+    directory = os.path.join(spool, plan.association)
+    hidden = os.path.join(spool, f".{plan.association}")
+    os.mkdir(hidden, 0o700)
+    ledger = LedgerWriter(os.path.join(hidden, LEDGER_NAME), create=True)
+    try:
+        calling_ae_title = next(iter(plan.series.values())).calling_ae_title
+        ledger.append(Started(plan.association, calling_ae_title, "", ""))
+        for series_hash, series in plan.series.items():
+            ledger.append(SeriesOpened(series_hash, series))
+        ledger.append(Ended(ENDED, 0))
+    finally:
+        ledger.close()
+    sync_file(os.path.join(hidden, LEDGER_NAME))
+    for series_hash in plan.series:
+        for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY):
+            placeholder = NoteName(series_hash, key, UNKNOWN).at(REGISTERED)
+            os.close(os.open(os.path.join(hidden, placeholder), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    sync_directory(hidden)
+    os.rename(hidden, directory)
+    sync_directory(spool)
+    return directory

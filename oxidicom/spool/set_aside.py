@@ -1,0 +1,179 @@
+"""What was set aside: `.oxidicom/rejected/{association}/`, each file beside a JSON file that says why.
+
+    000001-{series hash}-{bytes}.received          could not be stored, or not be read
+    000001-{series hash}-{bytes}.stored            its row was refused
+    {series hash}-{KEY}={VALUE}.stored             the row of a metadata value was refused
+    ….json                                         reason, moment, and what it takes to put the file back
+
+The names are those that the files had in the spool (see `names`). Nothing here is ever removed by the gateway: it is
+put back by an operator (`put_back`). The directories have mode 0700, for the JSON files may hold patient data.
+"""
+
+import contextlib
+import datetime
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from oxidicom.files.regular_file import open_regular
+from oxidicom.records import Series
+from oxidicom.spool.association_directory import remove_finished
+from oxidicom.spool.entries import contents
+from oxidicom.spool.ledger import LEDGER_NAME
+from oxidicom.spool.names import REGISTERED, EntryName, NoteName, parse_name
+
+_JSON = ".json"
+_MAX_REASON_BYTES = 1 << 20
+_NO_REASON = "not known: its JSON file is missing or cannot be read"
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The JSON file beside a file that was set aside."""
+
+    reason: str
+    """Without patient data: it is shown and logged."""
+    at: datetime.datetime
+    path: str = ""
+    """The final path, where it is known."""
+    series: Series | None = None
+    """Of a metadata value, whose file is empty. An instance says itself which series it belongs to."""
+    traceback: str = ""
+    """Where a bug of ours was met."""
+
+
+class Rejected(NamedTuple):
+    """One file that was set aside."""
+
+    association: str
+    file_name: str
+    name: EntryName | NoteName | None
+    """None: no name of the spool; somebody else put the file there."""
+    size_bytes: int
+    since: datetime.datetime
+    reason: str
+    series: Series | None
+
+    @property
+    def kind(self) -> str:
+        """What it is, in a word or two."""
+        if isinstance(self.name, NoteName):
+            return self.name.key
+        if self.file_name == LEDGER_NAME:
+            return "ledger"
+        return "instance" if self.name else "unknown file"
+
+
+def set_aside(
+    directory: str,
+    file_name: str,
+    rejected: str,
+    reason: str,
+    *,
+    path: str = "",
+    series: Series | None = None,
+    traceback: str = "",
+) -> bool:
+    """Move one file of the association in `directory` to `rejected`, beside a JSON file that says why.
+
+    A metadata value wants its `series`, a bug of ours its `traceback`. The JSON file comes first, so that nothing is
+    there without its reason. Return False when the file is gone already. Raise OSError, with the file where it was.
+    """
+    source = os.path.join(directory, file_name)
+    if not os.path.exists(source):
+        return False  # it was set aside already: a message and a rescan may both tell of it
+    target = os.path.join(rejected, os.path.basename(directory))
+    for missing in (rejected, target):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(missing, 0o700)
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    _write_reason(os.path.join(target, file_name + _JSON), Reason(reason, now, path, series, traceback))
+    os.rename(source, os.path.join(target, file_name))
+    return True
+
+
+def set_aside_all(directory: str, rejected: str, reason: str, traceback: str) -> int:
+    """Move everything in the directory of an association to `rejected`. Return the number of instances.
+
+    The ledger goes last: until then the association is taken up again by whoever finds it. What is no file of ours
+    stays, and the directory with it. Raise OSError.
+    """
+    instances = 0
+    names = [name.at(state) for name, state in contents(directory) if state != REGISTERED]
+    for file_name in (*names, LEDGER_NAME):
+        moved = set_aside(directory, file_name, rejected, reason, traceback=traceback)
+        instances += moved and file_name != LEDGER_NAME
+    remove_finished(directory)
+    return instances
+
+
+def _write_reason(path: str, reason: Reason) -> None:
+    try:
+        with open(path, "wb", opener=open_regular) as file:
+            file.write(msgspec.json.encode(reason))
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
+
+
+def rejected_associations(rejected: str) -> list[str]:
+    """Return the ULIDs of all associations of which something may be set aside, oldest first."""
+    try:
+        with os.scandir(rejected) as scan:
+            return sorted(entry.name for entry in scan if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+
+
+def rejected_of(rejected: str, association: str) -> Iterator[Rejected]:
+    """Yield what was set aside of one association, in no order; nothing when there is nothing. Raise OSError."""
+    directory = os.path.join(rejected, association)
+    try:
+        scan = os.scandir(directory)
+    except FileNotFoundError:
+        return
+    with scan:
+        for entry in scan:
+            if not entry.name.endswith(_JSON):
+                with contextlib.suppress(FileNotFoundError):  # put back while we looked
+                    yield _rejected(association, directory, entry)
+
+
+def _rejected(association: str, directory: str, entry: "os.DirEntry[str]") -> Rejected:
+    status = entry.stat(follow_symlinks=False)
+    parsed = parse_name(entry.name)
+    reason = read_reason(os.path.join(directory, entry.name + _JSON))
+    return Rejected(
+        association,
+        entry.name,
+        parsed[0] if parsed else None,
+        status.st_size,
+        reason.at if reason else datetime.datetime.fromtimestamp(status.st_ctime, datetime.UTC),
+        reason.reason if reason else _NO_REASON,
+        reason.series if reason else None,
+    )
+
+
+def read_reason(path: str) -> Reason | None:
+    """Return what a JSON file says, or None when it is missing or cannot be read."""
+    try:
+        with open(path, "rb", opener=open_regular) as file:
+            return msgspec.json.decode(file.read(_MAX_REASON_BYTES), type=Reason)
+    except (OSError, msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def forget_reasons(rejected: str, association: str) -> None:
+    """Remove the JSON files of files that are gone from there, and the directory when nothing is left in it.
+
+    Only for an association that stands in no spool: else its files may be on their way here. Raise OSError.
+    """
+    directory = os.path.join(rejected, association)
+    names = set(os.listdir(directory))
+    for name in names:
+        if name.endswith(_JSON) and name.removesuffix(_JSON) not in names:
+            os.unlink(os.path.join(directory, name))
+    with contextlib.suppress(OSError):  # not empty
+        os.rmdir(directory)

@@ -1,0 +1,134 @@
+"""The directories of the final tree, held open: reached without following links, and synced when they were changed.
+
+Each is opened by its name in the one above, so that nothing planted below SERVICES leads out of the tree. The laws of
+this file: a descriptor of a directory that was changed is not closed before its entries are durable; and
+`SERVICES/PACS` itself is never made here, for without it the storage is not there.
+"""
+
+import contextlib
+import errno
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+
+from oxidicom.files.descriptors import keepable, stands_at
+from oxidicom.paths.final_path import PACS_ROOT
+
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_OPEN = 256
+
+
+class TreeDirectories:
+    """Descriptors by path, relative to the files root; those that were used last stay open."""
+
+    def __init__(self, files_root: str, known_tree: Callable[[], tuple[int, int] | None] = lambda: None) -> None:
+        """`known_tree` tells device and inode of SERVICES/PACS, as whoever looks after the storage has found it."""
+        self._files_root = files_root
+        self._known_tree = known_tree
+        self._most_open = keepable(_MOST_OPEN)
+        self._open: OrderedDict[str, int] = OrderedDict()
+        self._changed: set[str] = set()
+        self._verified: set[str] = set()
+        """Those that were found at their paths since `doubt`."""
+
+    def open(self, path: str) -> int:
+        """Return a descriptor of the directory `path`, made if it is missing below SERVICES/PACS. Raise OSError.
+
+        It is good until the next call.
+        """
+        descriptor = self._open.get(path)
+        if descriptor is not None and self._is_at(path, descriptor):
+            self._open.move_to_end(path)
+            return descriptor
+        descriptor = self._open_or_make(path)
+        if path == PACS_ROOT:
+            self._require_same_tree(descriptor)
+        self._open[path] = descriptor
+        self._verified.add(path)
+        while len(self._open) > self._most_open:
+            self._close(next(iter(self._open)))
+        return descriptor
+
+    def doubt(self) -> None:
+        """From now on look once at each directory whether it is still at its path: it may have been moved away."""
+        self._verified.clear()
+
+    def close(self) -> None:
+        """Close all directories as they are."""
+        for path in list(self._open):
+            self._let_go(path)
+
+    def _is_at(self, path: str, descriptor: int) -> bool:
+        if path in self._verified:
+            return True
+        is_there = stands_at(os.path.join(self._files_root, path), descriptor)
+        if is_there:
+            self._verified.add(path)
+        else:
+            self.forget(path)
+        return is_there
+
+    def changed(self, path: str) -> None:
+        """Note that an entry was made in the open directory `path`."""
+        self._changed.add(path)
+
+    def sync(self) -> None:
+        """Make all entries durable that were noted. Raise OSError: then they are made anew, and noted again."""
+        for path in list(self._changed):
+            self._sync(path)
+
+    def forget(self, path: str) -> None:
+        """Close a directory and all above it, which may have been deleted: what is opened anew is there."""
+        while path:
+            if path in self._open:
+                self._close(path)
+            path = path.rpartition("/")[0]
+
+    def _require_same_tree(self, descriptor: int) -> None:
+        """An empty directory in the place of a tree that was there is where it was mounted. Raise OSError (ESTALE)."""
+        found = os.fstat(descriptor)
+        if self._known_tree() not in (None, (found.st_dev, found.st_ino)) and not os.listdir(descriptor):
+            os.close(descriptor)
+            raise OSError(errno.ESTALE, "another, empty directory stands there; is it mounted?", PACS_ROOT)
+
+    def _open_or_make(self, path: str) -> int:
+        parent_path, _, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            raise OSError(errno.EINVAL, "no name of a directory", path)
+        if not parent_path:  # the administrator may have made SERVICES a link or a mount; what is below may not be
+            return os.open(os.path.join(self._files_root, name), _OPEN_DIRECTORY & ~os.O_NOFOLLOW)
+        parent = self.open(parent_path)
+        try:
+            return os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
+        except FileNotFoundError:
+            if path == PACS_ROOT:
+                raise
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o777, dir_fd=parent)
+            self.changed(parent_path)
+            return os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
+
+    def _close(self, path: str) -> None:
+        try:
+            if path in self._changed:
+                self._sync(path)
+        finally:
+            self._let_go(path)
+
+    def _let_go(self, path: str) -> bool:
+        """Close a directory as it is. Return whether it was open."""
+        descriptor = self._open.pop(path, None)
+        if descriptor is not None:
+            os.close(descriptor)
+        return descriptor is not None
+
+    def _sync(self, path: str) -> None:
+        """Sync a directory that was changed. After an error it is opened anew the next time: it may be another one."""
+        try:
+            # As it is, also if it was moved or deleted: to open it anew would close it first, and that syncs it.
+            os.fsync(self._open[path] if path in self._open else self.open(path))
+        except OSError:
+            if not self._let_go(path):
+                self._changed.discard(path)  # it cannot even be opened: nobody is to wait for it for ever
+            raise
+        self._changed.discard(path)

@@ -1,0 +1,389 @@
+"""The journal: what is committed is found again, whatever moment a crash chose."""
+
+import errno
+import multiprocessing
+import os
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from oxidicom.dataset.part10 import build_file_meta
+from oxidicom.spool.association_directory import associations, end_for_the_dead, ledger_of, remove_finished
+from oxidicom.spool.entries import contents, is_stranger
+from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, NumberSet, Started, read_counts, read_ledger
+from oxidicom.spool.names import RECEIVED, REGISTERED, STORED, EntryName
+from oxidicom.spool.series_metadata import expected_count_note
+from oxidicom.spool.spool_writer import Reception
+from tests.dicom import dataset_bytes, make_instance
+from tests.fixtures.storage import begin_part, commit, describe_file, entry_file
+
+STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+@pytest.fixture
+def reception(tmp_path):
+    return Reception(str(tmp_path), STARTED)
+
+
+def receive(reception, number=1, data=b"data", series_uid="1.2.3"):
+    return commit(reception, describe_file(number, series_uid=series_uid), data)
+
+
+def strangers(directory):
+    with os.scandir(directory) as scan:
+        return [entry.name for entry in scan if is_stranger(entry)]
+
+
+def die(reception):
+    """What the kernel does to the files of a process that is killed."""
+    reception._ledger.close()
+
+
+def test_a_committed_entry_has_its_size_and_series_in_its_name(reception):
+    name = receive(reception)
+    assert list(contents(reception.directory)) == [(name, RECEIVED)]
+    assert name.size_bytes == 4
+    assert os.path.getsize(os.path.join(reception.directory, name.at(RECEIVED))) == 4
+
+
+def test_the_ledger_counts_by_series(reception):
+    for number in (1, 2):
+        receive(reception, number)
+    other = receive(reception, 3, series_uid="1.2.4")
+    reception.end("released", 0)
+    ledger = ledger_of(reception.directory)
+    assert ledger.started == STARTED
+    assert sorted(ledger.committed.values()) == [1, 2]
+    assert ledger.series[other.series_hash].series_instance_uid == "1.2.4"
+    assert ledger.ended == Ended("released", 0)
+
+
+def test_an_association_without_an_instance_leaves_nothing(reception, tmp_path):
+    reception.remove(begin_part(reception))
+    reception.end("released", 0)
+    assert associations(str(tmp_path)) == []
+
+
+def test_a_living_listener_is_left_alone(reception):
+    receive(reception)
+    assert end_for_the_dead(reception.directory) is False
+    assert ledger_of(reception.directory).ended is None
+
+
+def test_a_dead_listener_is_ended_and_its_unfinished_part_removed(reception):
+    receive(reception)
+    begin_part(reception)
+    die(reception)
+    assert end_for_the_dead(reception.directory) is True
+    assert ledger_of(reception.directory).ended == Ended("listener died")
+    assert not [name for name in os.listdir(reception.directory) if name.endswith(".part")]
+    assert end_for_the_dead(reception.directory) is True
+    assert (Path(reception.directory) / LEDGER_NAME).read_text().count("ended") == 1
+
+
+@pytest.mark.parametrize("missing_bytes", [1, 10_000])
+def test_an_entry_that_was_not_written_whole_before_the_crash_is_no_instance(reception, missing_bytes):
+    noted = receive(reception)
+    cut = EntryName(2, noted.series_hash, missing_bytes)
+    with open(os.path.join(reception.directory, cut.at(RECEIVED)), "wb"):
+        pass
+    assert end_for_the_dead(reception.directory) is False
+    assert cut in dict(contents(reception.directory)), "its listener may be about to write it"
+    die(reception)
+    end_for_the_dead(reception.directory)
+    assert dict(contents(reception.directory)) == {noted: RECEIVED}
+    assert ledger_of(reception.directory).committed == {noted.series_hash: 1}
+
+
+def test_a_crash_between_file_and_ledger_is_counted(reception, tmp_path):
+    receive(reception)
+    source = make_instance(tmp_path / "a.dcm", 7)
+    meta = build_file_meta(
+        sop_class_uid=CT,
+        sop_instance_uid="1.2.3.7",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        calling_ae_title="TEST",
+        our_ae_title="ChRIS",
+    )
+    data = meta + dataset_bytes(source)
+    name = EntryName(2, "0123456789abcdef0123", len(data))
+    with open(os.path.join(reception.directory, name.at(RECEIVED)), "wb") as file:
+        file.write(data)
+    die(reception)
+    end_for_the_dead(reception.directory)
+    ledger = ledger_of(reception.directory)
+    assert ledger.committed["0123456789abcdef0123"] == 1
+    assert ledger.series["0123456789abcdef0123"].patient_id == "1CT1"
+
+
+@pytest.mark.parametrize("cut", [1, 10])
+def test_a_torn_line_is_passed_over_and_mended(reception, cut):
+    receive(reception)
+    die(reception)
+    path = os.path.join(reception.directory, LEDGER_NAME)
+    os.truncate(path, os.path.getsize(path) - cut)
+    assert read_ledger(path).committed == {}
+    writer = LedgerWriter(path)
+    writer.mend_tail()
+    writer.append(Ended("x"))
+    writer.close()
+    assert read_ledger(path).ended == Ended("x")
+
+
+def spoil(path, old, new):
+    """Change bytes of a ledger, as a bad block may."""
+    data = Path(path).read_bytes()
+    assert old in data
+    Path(path).write_bytes(data.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("new", [b"\xff", b"[" * 3000, b"\0"])
+def test_a_line_that_cannot_be_read_costs_that_line_and_is_counted(reception, new):
+    receive(reception)
+    kept = receive(reception, 2)
+    die(reception)
+    path = os.path.join(reception.directory, LEDGER_NAME)
+    spoil(path, b'"number":1', b'"number":' + new)
+    ledger = read_ledger(path)
+    assert (ledger.committed, ledger.damaged) == ({kept.series_hash: 1}, 1)
+    assert read_counts(path).committed == {kept.series_hash: 1}
+
+
+def test_a_line_without_an_end_is_not_read_into_memory(reception):
+    path = os.path.join(reception.directory, LEDGER_NAME)
+    with open(path, "ab") as file:
+        file.truncate(1 << 30)
+    tracemalloc.start()
+    read_ledger(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def receive_whole(reception, tmp_path, number):
+    """Commit an instance that can be read."""
+    description = entry_file(tmp_path / "entry", number)
+    name = commit(reception, description, (tmp_path / "entry").read_bytes())
+    (tmp_path / "entry").unlink()
+    return name, description
+
+
+LINES = [b'"started"', b'"series"', b'"number":2']
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "ended"), [*((line, False) for line in LINES), *((line, True) for line in (*LINES, b'"ended"'))]
+)
+def test_what_a_bad_byte_costs_is_completed_from_the_entries(reception, tmp_path, spoilt, ended):
+    (first, description), (second, _) = (receive_whole(reception, tmp_path, number) for number in (1, 2))
+    if ended:
+        reception.end("released", 0)
+    else:
+        die(reception)
+    path = os.path.join(reception.directory, LEDGER_NAME)
+    spoil(path, spoilt, b"\xff" + spoilt[1:])
+    assert end_for_the_dead(reception.directory) is True
+    ledger = read_ledger(path)
+    assert ledger.committed == {first.series_hash: 2}
+    assert ledger.series == {first.series_hash: description.series}
+    assert ledger.started and ledger.ended
+    assert sorted(dict(contents(reception.directory))) == [first, second]
+
+
+def test_a_series_whose_line_is_lost_is_told_by_an_instance_at_its_final_path(reception, tmp_path):
+    name, description = receive_whole(reception, tmp_path, 1)
+    reception.end("released", 0)
+    final = tmp_path / description.file.fname
+    final.parent.mkdir(parents=True)
+    os.rename(os.path.join(reception.directory, name.at(RECEIVED)), final)
+    path = os.path.join(reception.directory, LEDGER_NAME)
+    spoil(path, b'"series"', b'"\xffries"')
+    end_for_the_dead(reception.directory, files_root=str(tmp_path))
+    assert read_ledger(path).series == {name.series_hash: description.series}
+
+
+@pytest.mark.parametrize("state", [RECEIVED, STORED])
+def test_a_directory_without_its_ledger_is_completed_from_its_entries(reception, tmp_path, state):
+    name, description = receive_whole(reception, tmp_path, 1)
+    os.rename(os.path.join(reception.directory, name.at(RECEIVED)), os.path.join(reception.directory, name.at(state)))
+    die(reception)
+    os.unlink(os.path.join(reception.directory, LEDGER_NAME))
+    assert end_for_the_dead(reception.directory) is True
+    ledger = ledger_of(reception.directory)
+    assert ledger.started.calling_ae_title == "TEST"
+    assert ledger.series == {name.series_hash: description.series}
+    assert ledger.committed == {name.series_hash: 1}
+    assert ledger.ended
+
+
+def test_without_a_whole_ledger_a_short_entry_is_kept(reception, tmp_path):
+    """It may have been acknowledged, and cut off by a power failure: the storage worker sets it aside."""
+    receive_whole(reception, tmp_path, 1)
+    short = EntryName(2, "0" * 20, 100)
+    Path(reception.directory, short.at(RECEIVED)).touch()
+    die(reception)
+    spoil(os.path.join(reception.directory, LEDGER_NAME), b'"number":1', b'"number":x')
+    end_for_the_dead(reception.directory)
+    assert short in dict(contents(reception.directory))
+
+
+def plant_fifo(path):
+    os.mkfifo(path)
+
+
+def plant_link(path):
+    os.symlink("/etc/hostname", path)
+
+
+def plant_directory(path):
+    os.mkdir(path)
+
+
+STRANGE = [plant_fifo, plant_link, plant_directory]
+
+
+@pytest.mark.parametrize("plant", STRANGE)
+def test_something_strange_instead_of_a_ledger_makes_nobody_wait(reception, plant):
+    path = os.path.join(reception.directory, LEDGER_NAME)
+    die(reception)
+    os.unlink(path)
+    plant(path)
+    with pytest.raises(OSError):
+        read_ledger(path)
+    with pytest.raises(OSError):
+        LedgerWriter(path)
+
+
+@pytest.mark.parametrize("plant", STRANGE)
+def test_something_strange_with_the_name_of_an_entry_is_none(reception, plant):
+    plant(os.path.join(reception.directory, EntryName(7, "0" * 20, 0).at(RECEIVED)))
+    assert list(contents(reception.directory)) == []
+    assert strangers(reception.directory)
+
+
+def plant_file(path):
+    Path(path).touch()
+
+
+@pytest.mark.parametrize(
+    ("plant", "name"),
+    [
+        *((plant, "core") for plant in (*STRANGE, plant_file)),
+        *((plant, "01HZ7TF03EZD364005NP332RBQ.new") for plant in (*STRANGE, plant_file)),
+        *((plant, "01HZ7TF03EZD364005NP332RBR") for plant in (plant_fifo, plant_link, plant_file)),
+    ],
+)
+def test_something_strange_among_the_associations_is_none(reception, tmp_path, plant, name):
+    plant(os.path.join(tmp_path, name))
+    assert associations(str(tmp_path)) == [reception.directory]
+
+
+def test_numbers_of_instances_cost_a_bit_each():
+    numbers = NumberSet()
+    for number in (1, 2, 32767, 32768, 10**15):
+        numbers.add(number)
+    assert [number for number in (*range(4), 32766, 32767, 32768, 32769, 10**15) if number in numbers] == [
+        1, 2, 32767, 32768, 10**15,
+    ]  # fmt: skip
+
+
+def test_a_write_that_fails_in_the_middle_costs_the_next_line_nothing(reception, monkeypatch):
+    """The disk takes a part of a line and then says EIO: what it took must not be glued to the next."""
+    write = os.write
+
+    def fail(descriptor, data):
+        if b'"event"' not in data:
+            return write(descriptor, data)
+        write(descriptor, data[:10])
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken, pytest.raises(OSError):
+        broken.setattr(os, "write", fail)
+        receive(reception)
+    kept = receive(reception, 2)
+    ledger = ledger_of(reception.directory)
+    assert ledger.committed == {kept.series_hash: 1}
+    assert ledger.damaged == 1
+
+
+def test_a_long_completion_gives_signs_of_life(reception, tmp_path):
+    for number in range(1, 4):
+        receive_whole(reception, tmp_path, number)
+    die(reception)
+    os.unlink(os.path.join(reception.directory, LEDGER_NAME))
+    beats = []
+    end_for_the_dead(reception.directory, beat=lambda: beats.append(1))
+    assert len(beats) == 3
+
+
+@pytest.mark.parametrize(("gateway", "how"), [("00000000", "listener died"), ("7ZZZZZZZ", "gateway died")])
+def test_an_association_that_is_older_than_the_gateway_was_left_by_another_one(reception, gateway, how):
+    receive(reception)
+    die(reception)
+    end_for_the_dead(reception.directory, gateway)
+    assert ledger_of(reception.directory).ended.how == how
+
+
+def test_a_ledger_that_several_make_at_the_same_time_stays(tmp_path):
+    """All workers of a gateway look at the spool after a start, and each may find that the ledger is lost."""
+    context = multiprocessing.get_context("fork")
+    for number in range(50):
+        reception = Reception(str(tmp_path), Started(f"01HZ7TF03EZD364005NP33{number:04}", "TEST", "ChRIS", ""))
+        receive_whole(reception, tmp_path, 1)
+        die(reception)
+        os.unlink(os.path.join(reception.directory, LEDGER_NAME))
+        barrier = context.Barrier(3)
+
+        def end(barrier=barrier, directory=reception.directory):
+            barrier.wait(60)
+            while not end_for_the_dead(directory):
+                pass
+
+        workers = [context.Process(target=end) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(60)
+            assert worker.exitcode == 0
+        assert strangers(reception.directory) == []
+        assert list(ledger_of(reception.directory).committed.values()) == [1]
+
+
+def test_a_ledger_has_one_writer(reception):
+    with pytest.raises(BlockingIOError):
+        LedgerWriter(os.path.join(reception.directory, LEDGER_NAME))
+
+
+@pytest.mark.parametrize("left", [RECEIVED, STORED])
+def test_a_directory_with_an_instance_in_it_is_never_removed(reception, left):
+    name = receive(reception)
+    os.rename(os.path.join(reception.directory, name.at(RECEIVED)), os.path.join(reception.directory, name.at(left)))
+    reception.end("released", 0)
+    os.unlink(os.path.join(reception.directory, LEDGER_NAME))
+    assert remove_finished(reception.directory) is False
+    assert dict(contents(reception.directory)) == {name: left}
+
+
+def test_what_is_not_ours_keeps_its_directory(reception):
+    os.unlink(os.path.join(reception.directory, receive(reception).at(RECEIVED)))
+    reception.end("released", 0)
+    strange = Path(reception.directory) / "core"
+    strange.write_bytes(b"x")
+    assert remove_finished(reception.directory) is False
+    assert os.listdir(reception.directory) == ["core"]
+    assert strangers(reception.directory) == ["core"]
+
+
+def test_a_finished_directory_is_removed_ledger_first(reception, monkeypatch):
+    name = receive(reception)
+    reception.end("released", 0)
+    os.unlink(os.path.join(reception.directory, name.at(RECEIVED)))
+    note = expected_count_note(name.series_hash, 1)
+    Path(reception.directory, note.at(REGISTERED)).touch()
+    removed = []
+    unlink = os.unlink
+    monkeypatch.setattr(os, "unlink", lambda path: (removed.append(os.path.basename(path)), unlink(path)))
+    remove_finished(reception.directory)
+    assert removed[0] == LEDGER_NAME
+    assert not os.path.exists(reception.directory)

@@ -1,0 +1,24 @@
+"""Names in the directory of an association."""
+
+import pytest
+
+from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, NoteName, parse_name, part_name
+
+HASH = "0123456789abcdef0123"
+
+
+@pytest.mark.parametrize("state", [RECEIVED, STORED])
+def test_an_entry_is_read_as_it_was_written(state):
+    name = EntryName(17, HASH, 4096)
+    assert parse_name(name.at(state)) == (name, state)
+
+
+@pytest.mark.parametrize("state", [DUE, STORED, REGISTERED])
+def test_a_note_is_read_as_it_was_written(state):
+    name = NoteName(HASH, "OxidicomAttemptedPushCount", "17")
+    assert parse_name(name.at(state)) == (name, state)
+
+
+@pytest.mark.parametrize("other", [part_name(1), "ledger.jsonl", "1-x-2.received", "", "000001-0-1.stored", "a=b.due"])
+def test_every_other_name_is_passed_over(other):
+    assert parse_name(other) is None

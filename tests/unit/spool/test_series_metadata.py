@@ -1,0 +1,44 @@
+"""The metadata rows, and what their two numbers say together."""
+
+import pytest
+
+from oxidicom.spool.series_metadata import (
+    Verdict,
+    committed_count_note,
+    expected_count_note,
+    metadata_row,
+    verdict_of,
+)
+from tests.fixtures.storage import DIRECTORY, describe_file
+
+SERIES = describe_file().series
+
+
+def test_a_row_identifies_its_series_and_has_key_and_value():
+    row = metadata_row("01HZ7TF03EZD364005NP332RBQ", SERIES, committed_count_note("h" * 20, 192))
+    assert row.fname == (
+        f"SERVICES/PACS/org.fnndsc.oxidicom/{DIRECTORY}/01HZ7TF03EZD364005NP332RBQ/OxidicomAttemptedPushCount=192"
+    )
+    columns = row.columns
+    assert (columns.pacs_identifier, columns.protocol_name) == ("org.fnndsc.oxidicom", "OxidicomAttemptedPushCount")
+    assert (columns.series_description, columns.patient_id, columns.patient_name) == ("192", "1", "")
+    assert columns.modality == ""
+
+
+def test_no_number_is_unknown():
+    assert expected_count_note("h", None).value == "unknown"
+    assert expected_count_note("h", 0).value == "0"
+
+
+@pytest.mark.parametrize(
+    ("expected", "committed", "verdict"),
+    [
+        ("5", 5, Verdict.COMPLETE),
+        ("5", 4, Verdict.INCOMPLETE),
+        ("5", 6, Verdict.MORE_THAN_EXPECTED),
+        ("unknown", 5, Verdict.UNKNOWN),
+        (None, 5, Verdict.UNKNOWN),
+    ],
+)
+def test_the_verdict(expected, committed, verdict):
+    assert verdict_of(expected, committed) is verdict

@@ -1,0 +1,120 @@
+"""What is set aside keeps its name, its reason, and what it takes to put it back."""
+
+import datetime
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from oxidicom.spool.names import EntryName, NoteName
+from oxidicom.spool.set_aside import (
+    Reason,
+    forget_reasons,
+    read_reason,
+    rejected_associations,
+    rejected_of,
+    set_aside,
+)
+from tests.fixtures.storage import describe_file
+
+ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
+ENTRY = EntryName(1, "0123456789abcdef0123", 4)
+NOTE = NoteName("0123456789abcdef0123", "OxidicomAttemptedPushCount", "3")
+
+
+@pytest.fixture
+def directory(tmp_path):
+    path = tmp_path / "spool" / ASSOCIATION
+    path.mkdir(parents=True)
+    (path / ENTRY.at("stored")).write_bytes(b"data")
+    (path / NOTE.at("stored")).touch()
+    return path
+
+
+@pytest.fixture
+def rejected(tmp_path):
+    return tmp_path / "rejected"
+
+
+def test_an_instance_is_moved_beside_its_reason(directory, rejected):
+    set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because", path="SERVICES/PACS/x")
+    (one,) = rejected_of(str(rejected), ASSOCIATION)
+    assert (one.name, one.kind, one.size_bytes, one.reason) == (ENTRY, "instance", 4, "because")
+    assert abs(one.since - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(minutes=1)
+    assert not (directory / ENTRY.at("stored")).exists()
+    assert read_reason(str(rejected / ASSOCIATION / f"{one.file_name}.json")).path == "SERVICES/PACS/x"
+
+
+def test_a_metadata_value_keeps_its_series(directory, rejected):
+    series = describe_file().series
+    set_aside(str(directory), NOTE.at("stored"), str(rejected), "because", series=series)
+    (one,) = rejected_of(str(rejected), ASSOCIATION)
+    assert (one.name, one.kind, one.series) == (NOTE, "OxidicomAttemptedPushCount", series)
+
+
+def test_only_its_owner_can_look_into_it(directory, rejected):
+    set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because")
+    assert [path.stat().st_mode & 0o077 for path in (rejected, rejected / ASSOCIATION)] == [0, 0]
+
+
+def test_what_is_gone_already_leaves_no_reason(directory, rejected):
+    assert not set_aside(str(directory), "000009-0123456789abcdef0123-4.stored", str(rejected), "because")
+    assert rejected_associations(str(rejected)) == []
+
+
+def test_what_cannot_be_moved_stays_where_it_was(directory, rejected):
+    rejected.touch()
+    with pytest.raises(OSError, match="Not a directory"):
+        set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because")
+    assert (directory / ENTRY.at("stored")).exists()
+
+
+def test_without_room_for_the_reason_nothing_is_moved(directory, rejected, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(msgspec.json, "encode", full)  # the write of a real full disk fails in the same place
+    with pytest.raises(OSError, match="No space"):
+        set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because")
+    assert (directory / ENTRY.at("stored")).exists()
+    assert not list((rejected / ASSOCIATION).iterdir())
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b'{"reas')])
+def test_a_file_without_a_readable_reason_is_listed_all_the_same(damage, directory, rejected):
+    set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because")
+    damage(rejected / ASSOCIATION / f"{ENTRY.at('stored')}.json")
+    (one,) = rejected_of(str(rejected), ASSOCIATION)
+    assert (one.name, one.size_bytes) == (ENTRY, 4)
+    assert "JSON file" in one.reason
+
+
+def test_a_file_of_somebody_else_is_listed_as_unknown(directory, rejected):
+    set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because")
+    (rejected / ASSOCIATION / "README").touch()
+    assert {one.kind for one in rejected_of(str(rejected), ASSOCIATION)} == {"instance", "unknown file"}
+
+
+def test_nothing_rejected_is_no_error(rejected):
+    assert rejected_associations(str(rejected)) == []
+    assert list(rejected_of(str(rejected), ASSOCIATION)) == []
+
+
+def test_reasons_of_files_that_are_gone_are_forgotten_and_others_kept(directory, rejected):
+    set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because")
+    set_aside(str(directory), NOTE.at("stored"), str(rejected), "because", series=describe_file().series)
+    os.unlink(rejected / ASSOCIATION / ENTRY.at("stored"))
+    forget_reasons(str(rejected), ASSOCIATION)
+    assert {path.name for path in (rejected / ASSOCIATION).iterdir()} == {
+        NOTE.at("stored"),
+        f"{NOTE.at('stored')}.json",
+    }
+    os.unlink(rejected / ASSOCIATION / NOTE.at("stored"))
+    forget_reasons(str(rejected), ASSOCIATION)
+    assert rejected_associations(str(rejected)) == []
+
+
+def test_a_reason_is_plain_json(tmp_path):
+    now = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+    assert msgspec.json.encode(Reason("because", now)) == b'{"reason":"because","at":"2026-01-02T03:04:05Z"}'

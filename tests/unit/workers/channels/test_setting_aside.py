@@ -1,0 +1,84 @@
+"""What cannot even be set aside stays in the spool, and is left alone for a while."""
+
+import os
+
+import pytest
+
+from oxidicom.spool.ledger import Started
+from oxidicom.spool.names import RECEIVED, STORED
+from oxidicom.spool.series_metadata import committed_count_note
+from oxidicom.spool.set_aside import rejected_of
+from oxidicom.spool.spool_writer import Reception
+from tests.fixtures.storage import commit, describe_file
+from workers.channels import setting_aside as asides
+from workers.channels.scoreboard import Counter, Scoreboard
+from workers.channels.setting_aside import Asides
+
+ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
+
+
+@pytest.fixture
+def entry(gateway_directory):
+    reception = Reception(gateway_directory.spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
+    name = commit(reception, describe_file())
+    reception.end("released", 0)
+    return name
+
+
+@pytest.fixture
+def slot():
+    return Scoreboard(1).slots[0]
+
+
+@pytest.fixture
+def aside(gateway_directory, slot):
+    return Asides(gateway_directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
+
+
+def test_what_is_remembered_is_bounded(aside, entry, monkeypatch):
+    monkeypatch.setattr(asides, "_MAX_KNOWN", 10)
+    for number in range(100):
+        aside.leave_alone(ASSOCIATION, entry._replace(number=number), STORED)
+        aside._is_last_try(number, ASSOCIATION, "It", ValueError())
+    assert len(aside._left_alone) == len(aside._tries) == 10
+    assert aside.leaves_alone(ASSOCIATION, entry._replace(number=99), STORED)
+
+
+def test_what_is_set_aside_is_counted(aside, gateway_directory, slot, entry):
+    aside.set_aside(ASSOCIATION, entry, RECEIVED, "because", "SERVICES/PACS/x")
+    assert slot[Counter.INSTANCES_REJECTED] == 1
+    assert [one.reason for one in rejected_of(gateway_directory.rejected, ASSOCIATION)] == ["because"]
+
+
+def test_what_is_told_twice_is_set_aside_and_counted_once(aside, slot, entry):
+    for _ in range(2):
+        aside.set_aside(ASSOCIATION, entry, RECEIVED, "because")
+    assert slot[Counter.INSTANCES_REJECTED] == 1
+
+
+def test_a_metadata_value_takes_its_series_from_the_ledger(aside, gateway_directory, slot, entry):
+    note = committed_count_note(entry.series_hash, 1)
+    with open(os.path.join(gateway_directory.spool, ASSOCIATION, note.at(STORED)), "wb"):
+        pass
+    aside.set_aside(ASSOCIATION, note, STORED, "because")
+    (one,) = rejected_of(gateway_directory.rejected, ASSOCIATION)
+    assert one.series == describe_file().series
+
+
+def test_what_cannot_be_set_aside_stays_and_is_left_alone_until_it_is_time_again(
+    aside, gateway_directory, slot, entry, monkeypatch
+):
+    os.rmdir(gateway_directory.rejected)
+    with open(gateway_directory.rejected, "wb"):
+        pass
+    aside.set_aside(ASSOCIATION, entry, RECEIVED, "because")
+    assert os.path.exists(os.path.join(gateway_directory.spool, ASSOCIATION, entry.at(RECEIVED)))
+    assert slot[Counter.INSTANCES_REJECTED] == 0
+    assert aside.leaves_alone(ASSOCIATION, entry, RECEIVED)
+    later = asides.time.monotonic() + 61
+    monkeypatch.setattr(asides.time, "monotonic", lambda: later)
+    assert not aside.leaves_alone(ASSOCIATION, entry, RECEIVED)
+    os.unlink(gateway_directory.rejected)
+    aside.set_aside(ASSOCIATION, entry, RECEIVED, "because")
+    assert not aside.leaves_alone(ASSOCIATION, entry, RECEIVED)
+    assert list(rejected_of(gateway_directory.rejected, ASSOCIATION))

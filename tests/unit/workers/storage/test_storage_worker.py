@@ -1,0 +1,319 @@
+"""What the storage worker remembers of an association does not keep it from one that is put back."""
+
+import errno
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from oxidicom.paths.final_path import series_hash
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
+from oxidicom.spool.association_directory import remove_finished
+from oxidicom.spool.entries import contents
+from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
+from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, NoteName
+from oxidicom.spool.set_aside import rejected_of
+from oxidicom.spool.spool_writer import Reception
+from oxidicom.storage.clock import boot_time_ns
+from tests.fixtures.storage import entry_file
+from workers.channels.messages import Instance
+from workers.channels.scoreboard import Counter, Role
+from workers.storage import retries as retries_module
+from workers.storage import storage_rescan as rescan_module
+from workers.storage.storage_worker import StorageWorker
+
+OLDER, ASSOCIATION = "01HZ7TF03EZD364005NP332RBP", "01HZ7TF03EZD364005NP332RBQ"
+
+
+@pytest.fixture
+def worker(shared, monkeypatch):
+    monkeypatch.setattr(rescan_module, "_TICK_NS", -1)  # a directory that was changed just now may be settled
+    worker = StorageWorker(shared, shared.scoreboard.of_role(Role.STORAGE)[0], 0)
+    worker.boot()
+    yield worker
+    worker._sync.close()
+
+
+@pytest.fixture
+def spool(gateway_directory):
+    return gateway_directory.spool
+
+
+def make_association(spool, tmp_path, notes_at=REGISTERED, received=0, ulid=ASSOCIATION):
+    """Make the directory of an association that has ended, with both notes, and so many instances to be stored."""
+    directory = os.path.join(spool, ulid)
+    os.mkdir(directory)
+    description = entry_file(tmp_path / "entry")
+    name = EntryName(1, series_hash(description.series), (tmp_path / "entry").stat().st_size)
+    ledger = LedgerWriter(os.path.join(directory, LEDGER_NAME), create=True)
+    ledger.append(Started(ASSOCIATION, "TEST", "", ""), SeriesOpened(name.series_hash, description.series), Ended("x"))
+    ledger.close()
+    notes = [NoteName(name.series_hash, key, "1") for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)]
+    for note in notes:
+        with open(os.path.join(directory, note.at(notes_at)), "wb"):
+            pass
+    if received:
+        os.rename(tmp_path / "entry", os.path.join(directory, name.at(RECEIVED)))
+    return directory, name, notes
+
+
+def rescan(worker):
+    worker._rescan.somebody_died()
+    worker._rescan.run_if_due(worker._store)
+
+
+def test_an_association_is_taken_up_again_although_it_was_settled_a_moment_ago(worker, spool, tmp_path):
+    directory, _, _ = make_association(spool, tmp_path)
+    rescan(worker)
+    assert directory in worker._rescan._settled
+    remove_finished(directory)
+    _, name, notes = make_association(spool, tmp_path, notes_at=DUE, received=1)
+    rescan(worker)
+    worker._notes.write_due()
+    assert set(contents(directory)) == {(one, STORED) for one in (name, *notes)}
+
+
+def test_what_has_its_notes_is_not_asked_again_because_of_an_instance(worker, spool, tmp_path):
+    directory, name, notes = make_association(spool, tmp_path, received=1)
+    rescan(worker)
+    worker._notes.take_answers()
+    assert worker._shared.inquiry_queue.get() is None
+    assert set(contents(directory)) == {(name, STORED), *((note, REGISTERED) for note in notes)}
+    assert directory in worker._rescan._settled
+
+
+def test_what_cannot_be_set_aside_is_left_alone_and_the_rest_goes_on(worker, spool, tmp_path):
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    damaged = EntryName(2, name.series_hash, 1000)
+    with open(os.path.join(directory, damaged.at(RECEIVED)), "wb"):
+        pass
+    rejected = worker._shared.directory.rejected
+    os.rmdir(rejected)
+    with open(rejected, "wb"):
+        pass
+    rescan(worker)
+    there = set(contents(directory))
+    assert {(name, STORED), (damaged, RECEIVED)} <= there
+    assert list(worker._rescan._received_in(directory, None)) == []
+
+
+@pytest.fixture
+def living(worker, spool):
+    """The reception of an association whose listener lives."""
+    reception = Reception(spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
+    worker._shared.scoreboard.of_role(Role.LISTENER)[0].hold(ASSOCIATION, "TEST")
+    yield reception
+    reception.end("released", 0)
+
+
+def write_entry(reception, tmp_path):
+    """Write an instance under its committed name, as a listener does before it enters it in the ledger."""
+    description = entry_file(tmp_path / "entry")
+    data = (tmp_path / "entry").read_bytes()
+    name = reception.name_of(reception.next_number(), len(data), description)
+    descriptor = reception.create(name.at(RECEIVED))
+    os.write(descriptor, data)
+    os.close(descriptor)
+    return name, description
+
+
+def test_what_a_living_listener_has_not_entered_in_the_ledger_is_left_alone(worker, living, tmp_path):
+    """It may still refuse it: what was registered by then would be counted by nobody."""
+    counted, description = write_entry(living, tmp_path)
+    living.enter_in_ledger(counted, description)
+    uncounted, _ = write_entry(living, tmp_path)
+    rescan(worker)
+    assert dict(contents(living.directory)) == {counted: STORED, uncounted: RECEIVED}
+    assert os.listdir(worker._shared.directory.rejected) == []
+
+
+def test_what_the_ledger_counts_but_was_cut_off_is_set_aside(worker, living, tmp_path):
+    name, description = write_entry(living, tmp_path)
+    living.enter_in_ledger(name, description)
+    os.truncate(os.path.join(living.directory, name.at(RECEIVED)), 10)
+    rescan(worker)
+    assert dict(contents(living.directory)) == {}
+    assert os.listdir(os.path.join(worker._shared.directory.rejected, ASSOCIATION))
+
+
+def test_a_bug_at_one_entry_sets_it_aside_and_the_rest_goes_on(worker, spool, tmp_path, monkeypatch):
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    monkeypatch.setattr(rescan_module, "describe_entry", lambda path: {}[path])
+    for _ in range(3):
+        assert (name, RECEIVED) in set(contents(directory)), "tried three times"
+        worker._asides._left_alone.clear()
+        rescan(worker)
+    assert (name, RECEIVED) not in set(contents(directory))
+    (aside,) = rejected_of(worker._shared.directory.rejected, ASSOCIATION)
+    assert aside.reason.startswith("unexpected KeyError in test_storage_worker.py")
+    reason = Path(worker._shared.directory.rejected, ASSOCIATION, f"{aside.file_name}.json").read_text()
+    assert "Traceback" in json.loads(reason)["traceback"]
+    rescan(worker)
+    assert directory in worker._rescan._settled
+
+
+def test_a_bug_at_one_association_costs_its_neighbours_nothing(worker, spool, tmp_path, monkeypatch):
+    directory, _, _ = make_association(spool, tmp_path, received=1)
+    os.rename(directory, os.path.join(spool, OLDER))
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    read = rescan_module.ledger_of
+    monkeypatch.setattr(
+        rescan_module, "ledger_of", lambda path, wanted: {}[path] if OLDER in path else read(path, wanted)
+    )
+    for _ in range(3):
+        worker._asides._left_alone.clear()
+        rescan(worker)
+        assert (name, STORED) in set(contents(directory))
+    assert not os.path.exists(os.path.join(spool, OLDER)), "it was set aside as a whole"
+    there = {one.file_name for one in rejected_of(worker._shared.directory.rejected, OLDER)}
+    assert there == {LEDGER_NAME, name.at(RECEIVED)}
+
+
+def test_a_value_whose_ledger_is_lost_is_set_aside(worker, spool, tmp_path):
+    directory, _, _ = make_association(spool, tmp_path, notes_at=DUE)
+    os.unlink(os.path.join(directory, LEDGER_NAME))
+    rescan(worker)
+    assert list(contents(directory)) == []
+    reasons = {one.reason for one in rejected_of(worker._shared.directory.rejected, ASSOCIATION)}
+    assert reasons == {"the ledger does not tell its series any more"}
+
+
+def test_a_lost_ledger_of_a_living_association_costs_no_neighbour(worker, living, tmp_path, spool):
+    name, description = write_entry(living, tmp_path)
+    living.enter_in_ledger(name, description)
+    other, other_name, _ = make_association(spool, tmp_path, received=1, ulid=OLDER)
+    os.unlink(os.path.join(living.directory, LEDGER_NAME))
+    messages = [Instance(ASSOCIATION, *name, 1, description.file), instance_of(other, other_name, tmp_path)]
+    worker._store(messages)
+    assert (other_name, STORED) in set(contents(other))
+    assert worker._distrusted_ns == 0
+
+
+def test_while_the_tree_takes_nothing_the_worker_rests(worker, spool, tmp_path, monkeypatch):
+    """An entry that is due again is no reason to look at it again and again."""
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    worker._retries.failed(instance_of(directory, name, tmp_path), OSError(errno.EIO, "x"))
+    monkeypatch.setattr(retries_module.time, "monotonic", lambda: 1e12)
+    assert worker._pause_seconds == 0
+    worker._watch.takes_files = False
+    assert worker._pause_seconds > 0
+
+
+def test_an_entry_that_came_back_is_found_although_the_association_was_settled(worker, spool, tmp_path):
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    rescan(worker)
+    assert directory in worker._rescan._settled
+    os.rename(os.path.join(directory, name.at(STORED)), os.path.join(directory, name.at(RECEIVED)))
+    rescan(worker)
+    assert (name, STORED) in set(contents(directory))
+
+
+def instance_of(directory, name, tmp_path):
+    description = entry_file(tmp_path / "other")
+    return Instance(os.path.basename(directory), *name, 0, description.file)
+
+
+def test_a_failed_instance_whose_entry_is_gone_is_forgotten(worker, spool, tmp_path):
+    """A message and a rescan may tell of the same one; what waits for its next try must not wait for ever."""
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    message = instance_of(directory, name, tmp_path)
+    worker._fail(message, OSError(errno.EIO, "x"))
+    os.unlink(os.path.join(directory, name.at(RECEIVED)))
+    worker._store([message])
+    assert not worker._retries.knows(message)
+
+
+def test_ledger_and_directory_are_synced_with_a_lone_instance(worker, spool, tmp_path, monkeypatch):
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    synced = []
+    monkeypatch.setattr(worker._sync, "sync", synced.extend)
+    worker._store([instance_of(directory, name, tmp_path)])
+    assert set(synced) == {
+        os.path.join(directory, name.at(RECEIVED)),
+        os.path.join(directory, LEDGER_NAME),
+        directory,
+    }
+
+
+def test_after_a_failed_sync_the_entry_is_written_anew(worker, spool, tmp_path, monkeypatch):
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    path = os.path.join(directory, name.at(RECEIVED))
+    before = os.stat(path).st_ino
+
+    def fail(_):
+        raise OSError(errno.EIO, "x")
+
+    monkeypatch.setattr(worker._sync, "sync", fail)
+    message = instance_of(directory, name, tmp_path)
+    worker._store([message])
+    monkeypatch.undo()
+    worker._store([message])
+    assert os.stat(os.path.join(directory, name.at(STORED))).st_ino != before
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_after_a_failed_sync_all_that_was_committed_before_is_written_anew(
+    worker, living, tmp_path, monkeypatch, order
+):
+    """The error is told once, whoever's pages were lost: also those of the group that comes next."""
+    worker._shared.scoreboard.steward.set(Counter.CLOCK_OFFSET_NS, time.time_ns() - boot_time_ns())
+    messages, before = [], {}
+    for _ in range(3):
+        name, description = write_entry(living, tmp_path)
+        living.enter_in_ledger(name, description)
+        moment = worker._shared.storage_time_ns()
+        messages.append(Instance(ASSOCIATION, *name, moment, description.file))
+        before[name] = os.stat(os.path.join(living.directory, name.at(RECEIVED))).st_ino
+
+    def fail(_):
+        raise OSError(errno.EIO, "x")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(worker._sync, "sync", fail)
+        worker._store(messages[:1])
+    worker._store(messages[1:][::order])
+    for name in (message.name for message in messages[1:]):
+        assert os.stat(os.path.join(living.directory, name.at(STORED))).st_ino != before[name]
+
+
+def test_when_memory_is_full_of_failures_the_rest_waits_in_the_spool(worker, living, tmp_path, monkeypatch):
+    """The tree takes nothing: what is not remembered is found again, although its association goes on."""
+    monkeypatch.setattr(retries_module, "_MOST_WAITING", 1)
+
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    names = []
+    for _ in range(3):
+        name, description = write_entry(living, tmp_path)
+        living.enter_in_ledger(name, description)
+        names.append(name)
+    with monkeypatch.context() as broken:
+        broken.setattr(worker._tree, "place", refuse)
+        rescan(worker)
+    assert dict(contents(living.directory)) == dict.fromkeys(names, RECEIVED)
+    monkeypatch.setattr(retries_module.time, "monotonic", lambda: 1e12)
+    worker._store_again()
+    worker._rescan.run_if_due(worker._store)
+    assert dict(contents(living.directory)) == dict.fromkeys(names, STORED)
+
+
+def test_an_entry_that_cannot_be_read_is_left_alone_and_the_rest_goes_on(worker, living, tmp_path, monkeypatch):
+    names = []
+    for _ in range(2):
+        name, description = write_entry(living, tmp_path)
+        living.enter_in_ledger(name, description)
+        names.append(name)
+    describe_entry = rescan_module.describe_entry
+
+    def fail_at_first(path):
+        if path.endswith(names[0].at(RECEIVED)):
+            raise OSError(errno.EIO, "Input/output error")
+        return describe_entry(path)
+
+    monkeypatch.setattr(rescan_module, "describe_entry", fail_at_first)
+    rescan(worker)
+    assert dict(contents(living.directory)) == {names[0]: RECEIVED, names[1]: STORED}
+    assert worker._asides.leaves_alone(ASSOCIATION, names[0], RECEIVED)

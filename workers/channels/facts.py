@@ -1,0 +1,100 @@
+"""Facts: what the processes tell the observer. It may be dead or slow: then facts are dropped, and counted.
+
+No fact holds patient data. Times are nanoseconds since the epoch.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+from workers.channels.queues import Queue
+from workers.channels.scoreboard import Counter, Slot
+
+
+class Moment(msgspec.Struct, frozen=True, array_like=True):
+    """Something about one instance that is worth an event: it was refused, or stored with a warning."""
+
+    time_ns: int
+    name: str
+    instance: int
+    """Counts the instances of the association from 1."""
+    status: str
+    reason: str
+
+
+class AssociationFinished(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """A listener served an association, or rejected one, to its end."""
+
+    association: str
+    began_ns: int
+    ended_ns: int
+    peer_address: str
+    peer_port: int
+    calling_ae_title: str
+    called_ae_title: str
+    how: str
+    rejection: str = ""
+    """Why it was rejected; empty when it was accepted."""
+    contexts_accepted: int = 0
+    contexts_rejected: int = 0
+    received: int = 0
+    committed: int = 0
+    bytes: int = 0
+    series: int = 0
+    refused: dict[str, int] = {}
+    """Number of refused instances by status, such as C000."""
+    moments: list[Moment] = []
+
+
+class SeriesAsked(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Inquiry asked a PACS for the size of a series."""
+
+    association: str
+    ae_title: str
+    began_ns: int
+    ended_ns: int
+    count: int | None
+    reason: str
+    """Why there is no count."""
+
+
+class BatchRegistered(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """A transaction was committed. `shares`: association, its new rows, its rows that were there already."""
+
+    began_ns: int
+    ended_ns: int
+    rows: int
+    shares: list[tuple[str, int, int]]
+
+
+class LineLogged(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """A process wrote a log line."""
+
+    time_ns: int
+    level: str
+    message: str
+    fields: dict[str, str]
+    association: str
+
+
+Fact: TypeAlias = AssociationFinished | SeriesAsked | BatchRegistered | LineLogged
+
+
+class FactChannel:
+    """The way to the observer. Made before the fork."""
+
+    def __init__(self, *, is_wanted: bool) -> None:
+        """When nobody wants facts (nothing is exported), none is sent."""
+        self.queue: Queue[Fact] = Queue(Fact)
+        self.is_wanted = is_wanted
+
+    def tell(self, slot: Slot, fact: Fact) -> None:
+        """Tell the observer, without ever waiting. `slot` is that of the process that tells."""
+        if not self.is_wanted:
+            return
+        try:
+            told = self.queue.put(fact)
+        except ValueError:
+            told = False  # larger than a message may be
+        if not told:
+            slot.add(Counter.FACTS_DROPPED)

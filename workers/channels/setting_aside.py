@@ -1,0 +1,208 @@
+"""Setting aside what cannot be stored or registered: moved, counted, and logged once.
+
+What the disk does not let go stays in the spool and is left alone for a while. So is what meets a bug of ours: one
+thing that we cannot handle must not cost its neighbours anything, so it is tried three times and then set aside too.
+"""
+
+import os
+import time
+import traceback
+from collections.abc import Hashable
+from typing import TypeVar
+
+from loguru import logger
+
+from oxidicom.records import Series
+from oxidicom.spool.association_directory import ledger_of
+from oxidicom.spool.gateway_directory import GatewayDirectory
+from oxidicom.spool.names import EntryName, NoteName
+from oxidicom.spool.set_aside import set_aside, set_aside_all
+from workers.channels.bugs import place_of
+from workers.channels.scoreboard import Counter, Slot
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_LEFT_ALONE_SECONDS = 60.0
+_TRY_AGAIN_SECONDS = 1.0
+_TRIES = 3
+_MAX_KNOWN = 10_000
+"""So many things are remembered. One that is forgotten is tried sooner, or once more: no harm."""
+
+
+class Asides:
+    """What one worker sets aside."""
+
+    def __init__(self, directory: GatewayDirectory, slot: Slot, counter: Counter, action: str) -> None:
+        """`counter` counts what is set aside, `action` marks its log line."""
+        self._spool = directory.spool
+        self._rejected = directory.rejected
+        self._slot = slot
+        self._counter = counter
+        self._action = action
+        self._known_until: dict[int | None, float] = {}
+        self._left_alone: dict[tuple[str, str], float] = {}
+        """By association and file name: what could not be set aside, cleared or read, until when."""
+        self._tries: dict[Hashable, int] = {}
+        """How often a thing has met a bug of ours."""
+
+    def set_aside(
+        self,
+        association: str,
+        name: EntryName | NoteName,
+        state: str,
+        reason: str,
+        path: str = "",
+        error: BaseException | None = None,
+    ) -> None:
+        """Set aside `name` of an association, for a `reason` without patient data.
+
+        The traceback of an `error` goes into the JSON file, and nowhere else.
+        """
+        directory, file_name = os.path.join(self._spool, association), name.at(state)
+        log = logger.bind(association=association)
+        try:
+            series = _series_of(directory, name) if isinstance(name, NoteName) else None
+            if not set_aside(
+                directory, file_name, self._rejected, reason, path=path, series=series, traceback=_trace_of(error)
+            ):
+                return
+        except OSError as trouble:
+            self.leave_alone(association, name, state)
+            log.error(
+                "{what} cannot be set aside in .oxidicom/rejected ({trouble}) and stays in the spool: {reason}",
+                what=_called(name),
+                trouble=trouble.strerror,
+                reason=reason,
+                action="set_aside_failed",
+            )
+            return
+        self._slot.add(self._counter)
+        log.error(
+            "{what} was set aside in .oxidicom/rejected: {reason}",
+            what=_called(name),
+            reason=reason,
+            action=self._action,
+        )
+
+    # -- bugs of ours --------------------------------------------------------------------------------------------
+
+    def unexpected(
+        self, association: str, name: EntryName | NoteName, state: str, error: Exception, path: str = ""
+    ) -> bool:
+        """A bug of ours met one thing: it is tried again, and set aside at the third time. Return whether it was."""
+        if not self._is_last_try((association, name.at(state)), association, _called(name), error):
+            self._leave_alone(association, name.at(state), _TRY_AGAIN_SECONDS)
+            return False
+        self.set_aside(association, name, state, _reason_of(error), path, error)
+        return True
+
+    def unexpected_association(self, association: str, error: Exception) -> None:
+        """A bug of ours met an association: at the third time all that is in its directory is set aside."""
+        if not self._is_last_try(association, association, "An association", error):
+            self._leave_alone(association, "", _TRY_AGAIN_SECONDS)
+            return
+        try:
+            count = set_aside_all(
+                os.path.join(self._spool, association), self._rejected, _reason_of(error), _trace_of(error)
+            )
+        except OSError as trouble:
+            self._leave_alone(association, "", _LEFT_ALONE_SECONDS)
+            waits_for_next_rescan(association, trouble)
+            return
+        self._slot.add(self._counter, count)
+        logger.bind(association=association).error(
+            "An association was set aside in .oxidicom/rejected with {count} instances: {reason}",
+            count=count,
+            reason=_reason_of(error),
+            action=self._action,
+        )
+
+    def _is_last_try(self, key: Hashable, association: str, what: str, error: Exception) -> bool:
+        tries = self._tries.pop(key, 0) + 1
+        if tries < _TRIES:
+            _bound(self._tries)
+            self._tries[key] = tries
+        logger.bind(association=association).opt(exception=error).error(
+            "Unexpected {kind} in {place} at {what}; {outcome}. Please report this line",
+            kind=type(error).__name__,
+            place=place_of(error),
+            what=what[0].lower() + what[1:],
+            outcome="it is tried again" if tries < _TRIES else "it is set aside, everything else goes on",
+            action="unexpected",
+        )
+        return tries >= _TRIES
+
+    # -- left alone ----------------------------------------------------------------------------------------------
+
+    def leave_alone(self, association: str, name: EntryName | NoteName, state: str) -> None:
+        """Let nobody try `name` for a while: the disk does not let go of it."""
+        self._leave_alone(association, name.at(state), _LEFT_ALONE_SECONDS)
+
+    def _leave_alone(self, association: str, file_name: str, seconds: float) -> None:
+        _bound(self._left_alone)
+        self._left_alone[association, file_name] = time.monotonic() + seconds
+
+    def cannot_read(self, association: str, name: EntryName, state: str, error: OSError) -> None:
+        """Leave an instance alone that the disk does not give, and say so."""
+        self.leave_alone(association, name, state)
+        logger.bind(association=association).warning(
+            "Instance {number} cannot be read: {reason}; it stays in the spool and is tried again",
+            number=name.number,
+            reason=error.strerror,
+            action="take_up_failed",
+        )
+
+    def is_known_trouble(self, error: OSError) -> bool:
+        """Tell whether the same error was asked about within the last minute: it need not be logged for each thing."""
+        now = time.monotonic()
+        known = self._known_until.get(error.errno, 0.0) > now
+        if not known:
+            self._known_until[error.errno] = now + _LEFT_ALONE_SECONDS
+        return known
+
+    def leaves_alone(self, association: str, name: EntryName | NoteName, state: str) -> bool:
+        """Tell whether it is too early to try `name` again."""
+        return self._is_left_alone(association, name.at(state)) if self._left_alone else False
+
+    def leaves_association_alone(self, association: str) -> bool:
+        """Tell whether it is too early to look into the directory of an association again."""
+        return self._is_left_alone(association, "") if self._left_alone else False
+
+    def _is_left_alone(self, association: str, file_name: str) -> bool:
+        key = (association, file_name)
+        due = self._left_alone.get(key)
+        if due is not None and due <= time.monotonic():
+            del self._left_alone[key]
+            return False
+        return due is not None
+
+
+def waits_for_next_rescan(association: str, error: OSError) -> None:
+    """Say that an association cannot be taken up: a full or failing disk. The others need not wait for it."""
+    logger.bind(association=association).warning(
+        "An association cannot be taken up: {reason}", reason=error.strerror, action="take_up_failed"
+    )
+
+
+def _bound(known: dict[K, V]) -> None:
+    """Make room for one more, if need be by forgetting what has been known for longest."""
+    if len(known) >= _MAX_KNOWN:
+        del known[next(iter(known))]
+
+
+def _series_of(directory: str, name: NoteName) -> Series | None:
+    ledger = ledger_of(directory, lambda series_hash: series_hash == name.series_hash)
+    return ledger.series.get(name.series_hash) if ledger else None
+
+
+def _called(name: EntryName | NoteName) -> str:
+    return f"Instance {name.number}" if isinstance(name, EntryName) else f"The row of {name.key}"
+
+
+def _reason_of(error: Exception) -> str:
+    return f"unexpected {type(error).__name__} in {place_of(error)}"
+
+
+def _trace_of(error: BaseException | None) -> str:
+    return "".join(traceback.format_exception(error)) if error else ""

@@ -1,0 +1,331 @@
+"""One association, from the accepted connection to its closing line: the shell around the sans-I/O acceptor.
+
+The socket is blocking, with waits of at most a second, so that the heartbeat goes on and every deadline is kept.
+"""
+
+import contextlib
+import socket
+import time
+
+from loguru import logger
+from ulid import ULID
+
+from oxidicom.association.acceptor import Acceptor, State
+from oxidicom.association.access import is_welcome
+from oxidicom.association.associate import AssociationRequest
+from oxidicom.association.events import (
+    Aborted,
+    AssociationAccepted,
+    AssociationRejected,
+    AssociationRequested,
+    ConnectionLost,
+    DataEnded,
+    DataReceived,
+    Echoed,
+    Event,
+    ProtocolViolated,
+    ReleaseRequested,
+    RequestUnrecognized,
+    StoreRefused,
+    StoreRequested,
+)
+from oxidicom.association.negotiation import NO_ROOM, AcceptancePolicy
+from oxidicom.errors import ProtocolError
+from oxidicom.settings import Settings
+from oxidicom.spool.ledger import Started
+from workers.channels.bugs import place_of
+from workers.channels.encryption import handshake_failure, say_no_more
+from workers.channels.scoreboard import Counter, Phase, Slot
+from workers.channels.scoreboard import State as WorkerState
+from workers.channels.shared import Shared
+from workers.listener.association_account import AssociationAccount
+from workers.listener.connections import READ_SECONDS, Peer, learn_peer, wait_in_kernel
+from workers.listener.deadlines import Patience
+from workers.listener.store_service import MOST_LOGGED, Intake
+
+_LOOK_SECONDS = 0.5
+"""How often a listener with much to do gives a sign of life and sees whether it is to stop."""
+_CLOSE_SECONDS = 1.0
+"""How long the peer has to close the connection after the release (ARTIM, PS3.8, 9.1.5): it only costs a listener."""
+_CLOSE_SOON_SECONDS = 0.1
+"""The same for what was no association: a scanner or a monitor that holds on must not keep listeners from others."""
+
+
+def _how_it_ended(event: ReleaseRequested | Aborted | ConnectionLost | ProtocolViolated) -> str:
+    match event:
+        case ReleaseRequested():
+            return "released"
+        case Aborted():
+            return f"aborted by the peer (source {event.source}, reason {event.reason})"
+        case ConnectionLost():
+            return "connection lost"
+        case ProtocolViolated():
+            return f"protocol violated: {event.error}"
+
+
+def policy_of(settings: Settings) -> AcceptancePolicy:
+    """Return what the settings say about associations."""
+    return AcceptancePolicy(
+        ae_title=settings.ae_title,
+        check_called_ae_title=settings.check_called_ae_title,
+        allowed_peers=settings.allowed_peers,
+        max_pdu_length=settings.max_pdu_length_bytes,
+        strict=settings.strict,
+        uncompressed_only=settings.uncompressed_only,
+        max_request_bytes=settings.max_request_bytes,
+        max_pdu_bytes=settings.max_pdu_bytes,
+        max_command_bytes=settings.max_command_bytes,
+    )
+
+
+UNWELCOME = "turned away, since CHRIS_SCP_ALLOWED_AETS has nobody on its network"
+
+
+class _Over(Exception):  # noqa: N818 (no error: the normal way out of the receiving loop)
+    """The association is over; the argument says how."""
+
+
+class Association:
+    """Serves one connection."""
+
+    def __init__(self, shared: Shared, slot: Slot, connection: socket.socket, peer: Peer) -> None:
+        self._shared = shared
+        self._slot = slot
+        self._connection = connection
+        self._ulid = str(ULID())
+        self._account = AssociationAccount(self._ulid, peer)
+        self._acceptor = Acceptor(policy_of(shared.settings), peer.address)
+        self._patience = Patience(shared.settings, self._acceptor)
+        self._intake: Intake | None = None
+        self._keep_pieces = False
+        self._is_unwelcome = False
+        self._look_due = 0.0
+        self._unserved = 0
+        self._log = logger.bind(association=self._ulid)
+
+    @property
+    def was_accepted(self) -> bool:
+        """Whether there was an association at all."""
+        return self._intake is not None
+
+    def serve(self) -> None:
+        """Serve the association to its end. A bug of ours costs this one, not the listener and its next ones."""
+        how = "listener failed"
+        try:
+            how = self._converse()
+        except Exception as error:  # noqa: BLE001 (what a peer can make of a bug is not foreseeable)
+            self._log.opt(exception=error).error(
+                "Unexpected {kind} in {place}; the association is aborted",
+                kind=type(error).__name__,
+                place=place_of(error),
+                action="association_failed",
+            )
+            self._acceptor.abort()
+            self._send_last()
+        finally:
+            self._close()
+            self._end(how)
+
+    # -- the conversation ------------------------------------------------------------------------------------
+
+    def _converse(self) -> str:
+        try:
+            self._learn_peer()
+            self._shake_hands()
+            while True:
+                count = self._receive()
+                for event in self._acceptor.received(count):
+                    self._handle(event)
+                    self._look_around()
+                if self._intake:  # its pieces lie in the buffer that is filled next
+                    self._keep_pieces = self._intake.settle(self._acceptor.has_room)
+                self._send(self._acceptor.bytes_to_send())
+        except _Over as over:
+            # Its place is free before the peer can know: it may come again at once.
+            self._slot.hold(self._ulid, "")
+            self._send_last()
+            return str(over)
+        except OSError as error:
+            return f"connection lost ({error.strerror or error})"
+
+    def _send_last(self) -> None:
+        with contextlib.suppress(OSError, _Over):
+            self._send(self._acceptor.bytes_to_send())
+
+    def _learn_peer(self) -> None:
+        """Learn from the balancer, if there is one, whose connection it is, and whether it may be here."""
+        self._connection.settimeout(READ_SECONDS)
+        limit_seconds = self._shared.settings.association_request_seconds
+
+        def may_wait() -> bool:
+            return not self._is_told_to_stop() and time.monotonic() - self._account.began < limit_seconds
+
+        try:
+            peer = learn_peer(self._connection, self._account.peer, self._shared.settings, may_wait)
+        except ProtocolError as error:
+            raise _Over(f"PROXY protocol: {error}") from None
+        self._account.peer = peer
+        self._acceptor.peer_address = peer.address
+        if not is_welcome(self._shared.settings.allowed_peers, peer.address):
+            self._is_unwelcome = True
+            self._account.is_news = self._shared.once_a_minute.is_due(peer.network)
+            raise _Over(UNWELCOME)
+
+    def _shake_hands(self) -> None:
+        """Begin TLS, if the port speaks it."""
+        encryption, limit_seconds = self._shared.encryption, self._shared.settings.tls_handshake_seconds
+        if encryption is None:
+            wait_in_kernel(self._connection)
+            return
+        try:
+            secured = encryption.wrap(self._connection, self._shared.scoreboard.tls_generation)
+            self._connection = secured
+            while True:
+                if self._is_told_to_stop():
+                    raise _Over("gateway stopped")
+                with contextlib.suppress(TimeoutError):
+                    secured.do_handshake()
+                    self._account.tls = secured.version()
+                    return
+                if time.monotonic() - self._account.began > limit_seconds:
+                    raise _Over(f"deadline: no TLS handshake within {limit_seconds:g} s")
+        except OSError as error:
+            raise _Over(handshake_failure(error)) from None
+
+    def _receive(self) -> int:
+        """Put the next bytes into the acceptor's buffer; return how many, 0 at the end of file."""
+        while True:
+            began = self._look_around()
+            count = None
+            try:
+                count = self._connection.recv_into(self._acceptor.writable(keep_pieces=self._keep_pieces))
+            except (TimeoutError, BlockingIOError):
+                pass
+            except ConnectionError:
+                return 0
+            overrun = self._patience.waited(time.monotonic() - began, count or 0)
+            if overrun:
+                self._give_up_waiting(overrun)
+            if count is not None:
+                return count
+
+    def _look_around(self) -> float:
+        """Give a sign of life now and then, and stop if that is wanted. Return the time."""
+        now = time.monotonic()
+        if now >= self._look_due:
+            self._look_due = now + _LOOK_SECONDS
+            if self._is_told_to_stop():
+                self._acceptor.abort()
+                raise _Over("gateway stopped")
+        return now
+
+    def _is_told_to_stop(self) -> bool:
+        self._slot.beat(WorkerState.WORKING)
+        return self._shared.scoreboard.phase >= Phase.ABORTING_ASSOCIATIONS
+
+    def _give_up_waiting(self, overrun: str) -> None:
+        if self._acceptor.state is not State.AWAITING_REQUEST:  # there ARTIM closes without a word (AA-2)
+            self._acceptor.abort()
+        raise _Over(f"deadline: {overrun}")
+
+    def _send(self, data: bytes) -> None:
+        """Send all of `data`. `sendall` with a timeout loses count of what went out, so the offset is kept here."""
+        deadline = 0.0
+        while data:
+            try:
+                data = data[self._connection.send(data) :]
+            except (TimeoutError, BlockingIOError):
+                self._slot.beat(WorkerState.WORKING)
+            if data:  # rare: the answer is short, and the peer waits for it
+                deadline = deadline or time.monotonic() + self._shared.settings.stall_seconds
+                if time.monotonic() > deadline:
+                    raise _Over("deadline: the peer takes no answer")
+
+    # -- events ----------------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case DataReceived():
+                self._instances.take(event.piece)
+            case StoreRequested():
+                self._instances.begin(event.request)
+            case DataEnded():
+                self._instances.finish(event.request)
+            case StoreRefused():
+                self._instances.received += 1
+                self._instances.refuse(event.status, event.comment)
+            case AssociationRequested():
+                self._requested(event.request)
+            case AssociationAccepted():
+                self._accepted(event)
+            case AssociationRejected():
+                self._slot.add(Counter.ASSOCIATIONS_REJECTED)
+                self._account.ask(event.request)
+                self._account.rejection = event.reason.name.lower().replace("_", " ")
+                raise _Over(f"rejected: {self._account.rejection}")
+            case Echoed():
+                self._log.debug("C-ECHO answered", action="echoed")
+            case RequestUnrecognized():
+                self._unserved += 1
+                self._log.log(
+                    "WARNING" if self._unserved <= MOST_LOGGED else "DEBUG",
+                    "A request came that this gateway does not serve",
+                    command_field=f"{event.command_field:04X}H",
+                    action="request_unrecognized",
+                )
+            case ReleaseRequested() | Aborted() | ConnectionLost() | ProtocolViolated():
+                raise _Over(_how_it_ended(event))
+
+    def _requested(self, request: AssociationRequest) -> None:
+        """Claim a place for the AE title, then see whether there are too many: of two at once none may slip through."""
+        self._account.ask(request)
+        self._slot.hold(self._ulid, request.calling_ae_title)
+        most = self._shared.settings.max_associations_per_ae
+        if most and self._shared.scoreboard.associations_of(request.calling_ae_title) > most:
+            self._acceptor.reject(NO_ROOM)
+
+    def _accepted(self, event: AssociationAccepted) -> None:
+        self._account.contexts = event.contexts
+        titles = event.request.calling_ae_title, event.request.called_ae_title
+        started = Started(self._ulid, *titles, peer=str(self._account.peer))
+        self._intake = Intake(self._shared, self._slot, self._acceptor, started)
+        self._slot.add(Counter.ASSOCIATIONS_ACCEPTED)
+        self._log.debug(
+            "Association with {ae_title} accepted",
+            ae_title=titles[0],
+            peer=str(self._account.peer),
+            action="association_accepted",
+        )
+
+    @property
+    def _instances(self) -> Intake:
+        if self._intake is None:
+            raise AssertionError("the acceptor yields no message before the association is accepted")
+        return self._intake
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        if not self._is_unwelcome:
+            self._linger()
+        self._connection.close()
+
+    def _linger(self) -> None:
+        """Half-close and let the peer read what was sent: to close at once could reset its last answer away."""
+        with contextlib.suppress(OSError):
+            seconds = _CLOSE_SECONDS if self.was_accepted else _CLOSE_SOON_SECONDS
+            self._connection.settimeout(seconds)
+            say_no_more(self._connection)
+            deadline = time.monotonic() + seconds
+            while self._connection.recv(65536) and time.monotonic() < deadline:
+                pass
+
+    def _end(self, how: str) -> None:
+        if self._intake:
+            self._intake.end(how)
+        self._slot.hold("", "")
+        if how != "released" and self._intake:
+            self._slot.add(Counter.ASSOCIATIONS_ABORTED)
+        self._account.write_line(how, self._intake)
+        if fact := self._account.fact(how, self._intake):
+            self._shared.facts.tell(self._slot, fact)

@@ -1,0 +1,103 @@
+"""The account of an association: the one line of the log that says what became of it, and what the observer is told."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+from loguru import logger
+
+from oxidicom.association.associate import AnsweredContext, AssociationRequest
+from workers.channels.facts import AssociationFinished
+from workers.listener.connections import Peer
+from workers.listener.store_service import Intake
+
+
+@dataclasses.dataclass
+class AssociationAccount:
+    """What is known of a connection, filled in as it is learnt."""
+
+    ulid: str
+    peer: Peer
+    titles: tuple[str, str] | None = None
+    """Calling and called AE title. None: a connection without a request, such as a probe, is no association."""
+    contexts: Sequence[AnsweredContext] = ()
+    rejection: str = ""
+    """Why it was rejected, if it was."""
+    tls: str | None = None
+    """The version of TLS, if there is TLS."""
+    is_news: bool = True
+    """Whether one more connection without an association is worth a line at INFO."""
+    began: float = dataclasses.field(default_factory=time.monotonic)
+    began_ns: int = dataclasses.field(default_factory=time.time_ns)
+
+    def ask(self, request: AssociationRequest) -> None:
+        """Note who asks. The request itself, which may have a megabyte of proposals, is not kept."""
+        self.titles = request.calling_ae_title, request.called_ae_title
+
+    def fact(self, how: str, intake: Intake | None) -> AssociationFinished | None:
+        """Return what the observer is told of its end, if it was asked for; without an `intake` it was not accepted."""
+        titles = self.titles
+        if titles is None:
+            return None
+        accepted = sum(context.is_accepted for context in self.contexts)
+        return AssociationFinished(
+            association=self.ulid,
+            began_ns=self.began_ns,
+            ended_ns=time.time_ns(),
+            peer_address=self.peer.address,
+            peer_port=self.peer.port,
+            calling_ae_title=titles[0],
+            called_ae_title=titles[1],
+            contexts_accepted=accepted,
+            contexts_rejected=len(self.contexts) - accepted,
+            received=intake.received if intake else 0,
+            committed=intake.committed if intake else 0,
+            bytes=intake.committed_bytes if intake else 0,
+            series=intake.series if intake else 0,
+            refused=_by_code(intake) if intake else {},
+            how=how,
+            rejection=self.rejection,
+            moments=intake.moments if intake else [],
+        )
+
+    def write_line(self, how: str, intake: Intake | None) -> None:
+        """Write the one line that accounts for it."""
+        titles = self.titles
+        if titles is None or intake is None:
+            # A port scan, a browser, a rejected request; or a load balancer, whose probes come by the second.
+            is_news = self.is_news and not how.startswith("connection lost")
+            write_connection_line(self.peer, how, is_news=is_news, association=self.ulid)
+            return
+        seconds = time.monotonic() - self.began
+        logger.bind(association=self.ulid).info(
+            "Association with {calling_ae_title} ended ({how}): {received} instances received, {committed} committed, "
+            "{refused_total} refused",
+            calling_ae_title=titles[0],
+            peer=str(self.peer),
+            how=how,
+            received=intake.received,
+            committed=intake.committed,
+            refused_total=intake.refused.total(),
+            refused=_by_code(intake),
+            bytes=intake.committed_bytes,
+            seconds=round(seconds, 3),
+            megabytes_per_second=round(intake.committed_bytes / 1e6 / max(seconds, 1e-6), 1),
+            series=intake.series,
+            tls=self.tls or "no",
+            action="association_ended",
+        )
+
+
+def write_connection_line(peer: Peer, how: str, *, is_news: bool = True, association: str = "") -> None:
+    """Write the line about a connection that ended without an association."""
+    logger.bind(**({"association": association} if association else {})).log(
+        "INFO" if is_news else "DEBUG",
+        "Connection from {peer} ended without an association: {how}",
+        peer=str(peer),
+        how=how,
+        action="no_association",
+    )
+
+
+def _by_code(intake: Intake) -> dict[str, int]:
+    return {f"{status:04X}": count for status, count in intake.refused.items()}

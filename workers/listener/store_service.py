@@ -1,0 +1,306 @@
+"""The intake of one association: its instances, from the first byte to the committed entry and the answer.
+
+Here is contract 1: Success means safe.
+"""
+
+import collections
+import os
+import sys
+import time
+
+from loguru import logger
+
+from oxidicom.association.acceptor import Acceptor
+from oxidicom.association.commands import StoreRequest
+from oxidicom.dataset.describer import Describer
+from oxidicom.dataset.part10 import build_file_meta
+from oxidicom.errors import DatasetError
+from oxidicom.paths.final_path import sanitize
+from oxidicom.records import Description
+from oxidicom.spool.incoming import IncomingInstance
+from oxidicom.spool.ledger import Started
+from oxidicom.spool.names import EntryName
+from oxidicom.spool.spool_writer import Reception
+from oxidicom.statuses import Status
+from oxidicom.storage.reserve import Reserve
+from workers.channels.facts import Moment
+from workers.channels.messages import AssociationEnded, Instance, ToStorage
+from workers.channels.queues import Queue
+from workers.channels.scoreboard import Counter, Histogram, Phase, Slot, State
+from workers.channels.shared import Shared
+from workers.channels.storage_condition import StorageCondition, sentence_of
+
+_WAIT_SECONDS = 1.0
+_LEAST_INSTANCE_BYTES = 64 * 1024
+"""What the smallest instance is counted as in the account of the free space: its inode is scarce too."""
+_MOST_MOMENTS = 50
+"""So many refusals and warnings are told to the observer."""
+MOST_LOGGED = 10
+"""Refusals of each association, and warnings of each kind; the line that accounts for it has the total of refusals."""
+_MOST_WARNINGS = 100
+"""Of all kinds: what is cut off where is the peer's to say."""
+
+_REFUSED: dict[int, Counter] = {
+    Status.OUT_OF_RESOURCES: Counter.REFUSED_OUT_OF_RESOURCES,
+    Status.DATA_SET_MISMATCH: Counter.REFUSED_MISMATCH,
+    Status.CANNOT_UNDERSTAND: Counter.REFUSED_CANNOT_UNDERSTAND,
+}
+
+
+class Intake:
+    """Takes the instances of one association, and counts them."""
+
+    def __init__(self, shared: Shared, slot: Slot, acceptor: Acceptor, started: Started) -> None:
+        self._shared = shared
+        self._slot = slot
+        self._acceptor = acceptor
+        self._started = started
+        self._reception: Reception | None = None
+        self._condition = StorageCondition(shared.scoreboard)
+        self._told: dict[int, Queue[ToStorage]] = {}
+        """The queues of the storage workers that got one of its series."""
+        self._reserve = Reserve(shared.directory.spool, shared.settings.storage_reserve_bytes)
+        self._describer = Describer(started.calling_ae_title)
+        self._most_dataset_bytes = shared.settings.max_instance_bytes or sys.maxsize
+        self._incoming: IncomingInstance | None = None
+        self._refusal: DatasetError | None = None
+        self._log = logger.bind(association=started.association)
+        self.received = 0
+        self.committed = 0
+        self.committed_bytes = 0
+        self.refused: collections.Counter[int] = collections.Counter()
+        """Number of refused instances by status."""
+        self.moments: list[Moment] = []
+        """Refused instances and warnings, for the trace."""
+        self._warnings: collections.Counter[str] = collections.Counter()
+        self._has_other_class = False
+        self._began_ns = 0
+
+    @property
+    def series(self) -> int:
+        """Number of series that have a committed instance."""
+        return self._reception.series if self._reception else 0
+
+    # -- one instance --------------------------------------------------------------------------------------------
+
+    def begin(self, request: StoreRequest) -> None:
+        """A C-STORE-RQ has come: get ready for its dataset."""
+        self.received += 1
+        self._began_ns = time.monotonic_ns()
+        self._refusal = None
+        if request.affected_sop_class_uid != request.abstract_syntax_uid and not self._has_other_class:
+            self._tell_of_other_class(request)
+        try:
+            self._require_storage()
+            self._reserve.use(_LEAST_INSTANCE_BYTES)
+            file_meta = build_file_meta(
+                sop_class_uid=request.affected_sop_class_uid,
+                sop_instance_uid=request.affected_sop_instance_uid,
+                transfer_syntax_uid=request.transfer_syntax_uid,
+                calling_ae_title=self._started.calling_ae_title,
+                our_ae_title=self._shared.settings.ae_title,
+            )
+            reception = self._reception or self._open_reception()
+            reception.require_place()
+            self._incoming = IncomingInstance(reception, self._describer, file_meta, request.transfer_syntax_uid)
+        except Exception as error:  # noqa: BLE001 (see `_fail`)
+            self._fail(error)
+
+    def _require_storage(self) -> None:
+        """Refuse before anything is written where it would be no storage. Raise DatasetError."""
+        if not self._condition.is_good:
+            trouble = sentence_of(self._condition.trouble)
+            raise DatasetError(trouble.capitalize(), Status.OUT_OF_RESOURCES)
+
+    def _open_reception(self) -> Reception:
+        self._reception = Reception(
+            self._shared.directory.spool,
+            self._started,
+            durable=self._shared.settings.sync_before_success,
+            now_ns=self._shared.storage_time_ns,
+        )
+        self._tell_of_shared_directory()
+        return self._reception
+
+    def _tell_of_other_class(self, request: StoreRequest) -> None:
+        """Say once that the peer sends what it has not proposed: nothing is wrong with the instance."""
+        self._has_other_class = True
+        reason = f"SOP class {request.affected_sop_class_uid} in a context of {request.abstract_syntax_uid}"
+        self._log.warning(
+            "{ae_title} sends {reason}; it is stored, but the sender should propose a context for each class",
+            ae_title=self._started.calling_ae_title,
+            reason=reason,
+            action="class_not_of_context",
+        )
+        self._remember("class not of context", Status.SUCCESS, reason)
+
+    def _tell_of_shared_directory(self) -> None:
+        """Say once that the title of the peer is not the name of its directory, which it may share with another."""
+        title = self._started.calling_ae_title
+        if (directory := sanitize(title)) != title:
+            self._log.warning(
+                "Files of AE title {ae_title} stand in the directory {directory}. If another title has that too, what "
+                "both send is registered under the title that sent it first; rename one of them",
+                ae_title=title,
+                directory=directory,
+                action="directory_not_of_title",
+            )
+
+    def take(self, piece: memoryview) -> None:
+        """Bytes of the dataset have come. They must stay as they are until `settle` says that they need not.
+
+        Without room on the disk the instance is given up at once; what still comes of it is read and dropped.
+        """
+        incoming = self._incoming
+        if incoming is None:
+            return
+        try:
+            incoming.write(piece)
+            self._reserve.use(len(piece))
+            if incoming.dataset_bytes > self._most_dataset_bytes:
+                # No A700: senders come again after that, and this one would be too long each time.
+                raise DatasetError("Dataset is longer than is accepted here", Status.CANNOT_UNDERSTAND)
+        except Exception as error:  # noqa: BLE001 (see `_fail`)
+            self._fail(error)
+
+    def settle(self, has_room: bool) -> bool:
+        """Write out what was taken, unless it is little and there is room for more. Return whether it is kept."""
+        incoming = self._incoming
+        if incoming is None or not incoming.dataset_bytes:
+            return False
+        if has_room and incoming.may_wait:
+            return True
+        try:
+            incoming.flush()
+        except Exception as error:  # noqa: BLE001 (see `_fail`)
+            self._fail(error)
+        return False
+
+    def finish(self, request: StoreRequest) -> None:
+        """The dataset is complete. Commit → queue → respond: the order that makes Success mean safe.
+
+        1. Commit: the complete file has its committed name in the spool, and the ledger counts it. From here on
+           nothing that happens to any process loses it: every restart finds it by its name.
+        2. Queue: its storage worker is told. This wait for room is the one place where a slow disk slows the peer.
+           To die between 1 and 2 is safe: the dead listener's entries are taken up from the directory.
+        3. Respond. To die between 2 and 3 makes the peer send the instance again, which replaces the file by an
+           identical one and adds no row.
+
+        No other order will do: to respond before 1 could lose an instance that the PACS then deletes, and to queue
+        before 1 would announce an entry that is not there.
+        """
+        committed = self._commit(request)
+        if committed:
+            self._queue(*committed)
+            self._acceptor.respond(request, Status.SUCCESS)
+            self._slot.observe(Histogram.STORE_SECONDS, (time.monotonic_ns() - self._began_ns) / 1e9)
+        else:
+            refusal = self._refusal or DatasetError("Processing failure", Status.PROCESSING_FAILURE)
+            self.refuse(refusal.status, str(refusal))
+            self._acceptor.respond(request, refusal.status, str(refusal)[:64], refusal.offending_tags)
+
+    def _commit(self, request: StoreRequest) -> tuple[EntryName, int, Description] | None:
+        """Commit the instance that has come, or remember why not and give its space back."""
+        incoming = self._incoming
+        if incoming is None:
+            return None
+        if self._shared.settings.sync_before_success:
+            self._slot.beat(State.SYNCING)
+        try:
+            name, description = incoming.commit(request.affected_sop_class_uid, request.affected_sop_instance_uid)
+        except Exception as error:  # noqa: BLE001 (see `_fail`)
+            self._fail(error)
+            return None
+        self._incoming = None
+        self._count(name, description)
+        return name, incoming.committed_ns, description
+
+    def _count(self, name: EntryName, description: Description) -> None:
+        self.committed += 1
+        self.committed_bytes += name.size_bytes
+        self._slot.add(Counter.INSTANCES_COMMITTED)
+        self._slot.add(Counter.BYTES_COMMITTED, name.size_bytes)
+        if description.warnings:
+            self._slot.add(Counter.INSTANCES_WITH_WARNING)
+        for warning in description.warnings:
+            self._warn(name.number, warning)
+
+    def _warn(self, number: int, warning: str) -> None:
+        """Say what is odd about an instance that was stored."""
+        is_news = self._warnings[warning] < MOST_LOGGED and self._warnings.total() < _MOST_WARNINGS
+        if is_news:
+            self._warnings[warning] += 1
+            self._remember("instance stored with a warning", Status.SUCCESS, warning)
+        self._log.log(
+            "WARNING" if is_news else "DEBUG",
+            "Instance {number} was stored with a warning: {warning}",
+            number=number,
+            warning=warning,
+            action="instance_warned",
+        )
+
+    def _remember(self, name: str, status: int, reason: str) -> None:
+        if len(self.moments) < _MOST_MOMENTS:
+            self.moments.append(Moment(time.time_ns(), name, self.received, f"{status:04X}", reason))
+
+    def _queue(self, name: EntryName, committed_ns: int, description: Description) -> None:
+        message = Instance(self._started.association, *name, committed_ns, description.file)
+        queue = self._shared.storage_queue_of(name.series_hash)
+        self._told[id(queue)] = queue
+        self._put(queue, message)
+
+    def refuse(self, status: int, reason: str) -> None:
+        """Count an instance that is answered with a failure status."""
+        self.refused[status] += 1
+        self._slot.add(Counter.INSTANCES_REFUSED)
+        self._slot.add(_REFUSED.get(status, Counter.REFUSED_OTHERWISE))
+        self._remember("instance refused", status, reason)
+        self._log.log(
+            "WARNING" if self.refused.total() <= MOST_LOGGED else "DEBUG",
+            "An instance of {ae_title} was refused: {reason}",
+            ae_title=self._started.calling_ae_title,
+            reason=reason,
+            status=f"{status:04X}",
+            action="instance_refused",
+        )
+
+    def _fail(self, error: Exception) -> None:
+        """Give the instance up: for what it holds, for the disk, or for a bug of ours, which costs this one only."""
+        match error:
+            case DatasetError():
+                self._give_up(error)
+            case OSError():
+                self._give_up(_refusal_by_spool(error))
+            case _:
+                kind = type(error).__name__
+                self._log.error("Unexpected {kind}; the instance is refused", kind=kind, action="instance_failed")
+                self._give_up(None)
+
+    def _give_up(self, refusal: DatasetError | None) -> None:
+        self._refusal = refusal
+        if self._incoming:
+            incoming, self._incoming = self._incoming, None
+            incoming.discard()
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def end(self, how: str) -> None:
+        """The association is over, `how` says how: drop what is unfinished, end the ledger, tell storage."""
+        self._give_up(None)
+        if self._reception is None:
+            return
+        self._reception.end(how, self.refused.total())
+        for queue in self._told.values():
+            self._put(queue, AssociationEnded(self._started.association))
+
+    def _put(self, queue: Queue[ToStorage], message: ToStorage) -> None:
+        while not queue.put(message, _WAIT_SECONDS):
+            self._slot.beat(State.WORKING)
+            if self._shared.scoreboard.phase >= Phase.STOPPING:
+                return  # it is in the spool: the next start takes it up
+
+
+def _refusal_by_spool(error: OSError) -> DatasetError:
+    """The disk does not take the instance. The status is transient: the sender may come again (PS3.4, B.2.3)."""
+    reason = os.strerror(error.errno) if error.errno else "write error"
+    return DatasetError(f"Spool: {reason}"[:64], Status.OUT_OF_RESOURCES)

@@ -1,0 +1,165 @@
+"""When a series and an association are finished: the directory in the spool alone decides, so it holds after any crash.
+
+OxidicomAttemptedPushCount is the last row of its series. A series is finished when both of its metadata values are
+registered or set aside; when all are, the directory goes.
+"""
+
+import itertools
+import os
+import time
+
+from loguru import logger
+
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
+from oxidicom.spool.association_directory import remove_finished
+from oxidicom.spool.entries import contents
+from oxidicom.spool.ledger import LEDGER_NAME, Counts, read_counts
+from oxidicom.spool.names import REGISTERED, STORED, EntryName, NoteName
+from workers.channels.messages import NoteStored
+from workers.channels.shared import Shared
+from workers.registration.batching import MOST_IN_BATCH, Batch, Pending
+from workers.registration.verdicts import ClosingAccounts
+
+_SHARE = 20
+"""Looks into a directory that find more to be registered may take a twentieth of the time: it may be a large one."""
+_MAX_LOOKED = 10_000
+
+
+class Finishing:
+    """Tells what is finished, as the registration worker wants to know it."""
+
+    def __init__(self, shared: Shared, pending: Pending, accounts: ClosingAccounts) -> None:
+        self._shared = shared
+        self._pending = pending
+        self._spool = shared.directory.spool
+        self._rejected = shared.directory.rejected
+        self._accounts = accounts
+        self._look_due: dict[str, float] = {}
+        """When an association may be looked into again, after something was found that is not registered."""
+        self.incomplete = ""
+        """The association whose directory a rescan is reading at the moment: there is more in it."""
+
+    def ready(self, ends: list[NoteStored], batch: Batch) -> list[NoteStored]:
+        """Return those counts whose series have nothing left but what is in `batch`; MOST_IN_BATCH at most.
+
+        The other metadata value of the series has to be registered, in the batch, or set aside.
+        """
+        ready: list[NoteStored] = []
+        if not ends:
+            return ready
+        in_batch = {(message.association, message.name.at(STORED)) for message in batch.entries}
+        by_association = itertools.groupby(
+            sorted(ends, key=lambda end: end.association), key=lambda end: end.association
+        )
+        for association, its_ends in by_association:
+            if self._is_early(association, batch):
+                continue
+            # Looked at twice: what storage renames to `.stored` during the one look can be missed by it (readdir(3)),
+            # but not by the next, for only this process takes it from there.
+            try:
+                without = self._without_rest(association, list(its_ends), in_batch)
+                ready += self._without_rest(association, without, in_batch)
+            except OSError as error:
+                _warn(association, error)
+            if len(ready) >= MOST_IN_BATCH:
+                break
+        return ready[:MOST_IN_BATCH]
+
+    def _is_early(self, association: str, batch: Batch) -> bool:
+        """Tell without a look into its directory that an association has more to be registered than is in `batch`."""
+        return (
+            association == self.incomplete
+            or self._pending.has_more_of(association, batch)
+            or time.monotonic() < self._look_due.get(association, 0.0)
+        )
+
+    def _without_rest(
+        self, association: str, ends: list[NoteStored], in_batch: set[tuple[str, str]]
+    ) -> list[NoteStored]:
+        if not ends:
+            return []
+        began = time.monotonic()
+        left: set[str] = set()
+        expected: set[str] = set()
+        for name, state in contents(os.path.join(self._spool, association)):
+            if state != REGISTERED and not _is_end(name) and (association, name.at(state)) not in in_batch:
+                left.add(name.series_hash)
+            elif isinstance(name, NoteName) and name.key == EXPECTED_COUNT_KEY:
+                expected.add(name.series_hash)
+        ready = [end for end in ends if end.series_hash not in left]
+        if any(end.series_hash not in expected for end in ready):
+            expected |= {one for one, key in self._values_set_aside(association) if key == EXPECTED_COUNT_KEY}
+            ready = [end for end in ready if end.series_hash in expected]
+        if len(ready) < len(ends):
+            self._look_later(association, began)
+        return ready
+
+    def _look_later(self, association: str, began: float) -> None:
+        if len(self._look_due) >= _MAX_LOOKED:
+            self._look_due.clear()
+        now = time.monotonic()
+        self._look_due[association] = now + _SHARE * (now - began)
+
+    def remove_if_finished(self, association: str) -> None:
+        """Remove the directory of an association, and account for it, if everything that came is registered."""
+        if self._shared.scoreboard.has_listener(association):
+            return  # it goes on: its ledger, which may be long, need not be read
+        try:
+            self._remove_if_finished(os.path.join(self._spool, association), association)
+        except OSError as error:
+            _warn(association, error)
+
+    def _remove_if_finished(self, directory: str, association: str) -> None:
+        for _ in range(2):  # two looks, as in `ready`
+            values: dict[tuple[str, str], str] = {}
+            for name, state in contents(directory):
+                if state != REGISTERED:
+                    return
+                if isinstance(name, NoteName):
+                    values[name.series_hash, name.key] = name.value
+        try:
+            counts = read_counts(os.path.join(directory, LEDGER_NAME))
+        except FileNotFoundError:
+            remove_finished(directory)  # a crash ended in the middle of that
+            return
+        if counts.ended and self._is_finished(directory, values, counts):
+            remove_finished(directory)  # but for what is not ours: that keeps it
+            self._look_due.pop(association, None)
+            self._accounts.close(association, values, counts, self._set_aside_of(directory))
+
+    def _is_finished(self, directory: str, values: dict[tuple[str, str], str], counts: Counts) -> bool:
+        """Tell whether both values of each series are registered, or were refused and set aside."""
+        open_values = {
+            (series_hash, key)
+            for series_hash in counts.committed.keys() & counts.opened
+            for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)
+            if (series_hash, key) not in values
+        }
+        if not open_values:
+            return True
+        return open_values <= self._values_set_aside(os.path.basename(directory))
+
+    def _values_set_aside(self, association: str) -> set[tuple[str, str]]:
+        """Return the metadata values of an association that were refused, by series hash and key."""
+        names = (name for name, _ in contents(os.path.join(self._rejected, association)))
+        return {(name.series_hash, name.key) for name in names if isinstance(name, NoteName)}
+
+    def _set_aside_of(self, directory: str) -> dict[str, int]:
+        """Return how many instances of an association are set aside, by series hash."""
+        aside: dict[str, int] = {}
+        for name, _ in contents(os.path.join(self._rejected, os.path.basename(directory))):
+            if isinstance(name, EntryName):
+                aside[name.series_hash] = aside.get(name.series_hash, 0) + 1
+        return aside
+
+
+def _warn(association: str, error: OSError) -> None:
+    logger.bind(association=association).warning(
+        "The spool of an association cannot be read or cleared: {reason}; it is looked at again",
+        reason=error.strerror,
+        action="finish_failed",
+    )
+
+
+def _is_end(name: EntryName | NoteName) -> bool:
+    return isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY

@@ -1,0 +1,184 @@
+"""What the registration worker finds in the spool by itself: what is stored, and no message told.
+
+It is *behind* when something may wait of which no message is to come: a hint found no room, or a process died. Then it
+goes once through the whole spool, oldest association first, and until it is through it listens to no message: else
+those that never stop coming would be served before those that wait. It pauses where memory is full and goes on there,
+so that a million entries are looked at once, and not once for each time that memory was full.
+"""
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+
+from oxidicom.errors import DatasetError
+from oxidicom.spool.association_directory import associations, end_for_the_dead, ledger_of
+from oxidicom.spool.entries import contents, describe_entry, entries
+from oxidicom.spool.names import STORED, EntryName, NoteName
+from oxidicom.spool.series_metadata import metadata_row
+from workers.channels.messages import Instance, NoteStored
+from workers.channels.scoreboard import Counter, Role, Slot, State
+from workers.channels.setting_aside import Asides, waits_for_next_rescan
+from workers.channels.shared import Shared
+from workers.registration.batching import MOST_IN_BATCH, Pending
+from workers.registration.completion import Finishing
+
+_RESCAN_SECONDS = 10.0
+_SOON_SECONDS = 1.0
+"""After so long counts are looked for of which there are more than are kept; they may wait for long themselves."""
+_SORTED = 10_000
+"""So many names of a directory are held and put in the order of their commits."""
+
+
+class RegistrationRescan:
+    """The rescans of the registration worker, which fill `pending`."""
+
+    def __init__(self, shared: Shared, slot: Slot, pending: Pending, finishing: Finishing, asides: Asides) -> None:
+        self._slot = slot
+        self._pending = pending
+        self._finishing = finishing
+        self._asides = asides
+        self._spool = shared.directory.spool
+        self._gateway = shared.directory.ulid
+        self._queue = shared.registration_queue
+        self._scoreboard = shared.scoreboard
+        self._files_root = shared.settings.files_root
+        self._droppers = [
+            shared.scoreboard.slots[0],
+            *shared.scoreboard.of_role(Role.STORAGE),
+            *shared.scoreboard.of_role(Role.STEWARD),
+        ]
+        self._dropped_seen = 0
+        self._is_behind = False
+        self._due = 0.0
+        self._walk: Iterator[None] | None = None
+        """The walk through the spool that is under way."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something older may wait in the spool than the messages tell of."""
+        return self._walk is not None or self._is_behind or self._dropped != self._dropped_seen
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether a walk is under way and there is room for a batch more."""
+        return self._walk is not None and self._pending.room >= MOST_IN_BATCH
+
+    @property
+    def _dropped(self) -> int:
+        return sum(slot[Counter.HINTS_DROPPED] for slot in self._droppers)
+
+    def somebody_died(self) -> None:
+        """What the dead had to tell is found by the next rescan."""
+        self._is_behind = True
+
+    def run_if_due(self) -> None:
+        """Look through the spool when it is behind, and now and then. Call it when nothing else is to be registered."""
+        if self._walk is None:
+            if not self.is_behind and time.monotonic() < self._due:
+                return
+            self._begin()
+        self.go_on()
+
+    def _begin(self) -> None:
+        self._due = time.monotonic() + _RESCAN_SECONDS
+        self._dropped_seen = self._dropped
+        if self._is_behind:
+            while self._queue.get():
+                pass  # what these tell is found as well, and what comes after them is queued behind
+        self._is_behind = False
+        self._walk = self._through_spool()
+
+    def go_on(self) -> None:
+        """Go on with the walk that is under way, until memory is full or it is through."""
+        if self._walk is not None and next(self._walk, self) is self:
+            self._walk = None
+            self._finishing.incomplete = ""
+            if self._pending.ends_left_out:
+                self._due = time.monotonic() + _SOON_SECONDS
+
+    def _through_spool(self) -> Iterator[None]:
+        """Take up what is stored, oldest association first. Yield while memory is full."""
+        try:
+            directories = associations(self._spool)
+        except FileNotFoundError:
+            return  # the spool is gone: the steward has it made again
+        for directory in directories:
+            self._slot.beat(State.WORKING)
+            association = os.path.basename(directory)
+            if self._asides.leaves_association_alone(association):
+                continue
+            self._finishing.incomplete = association
+            try:
+                yield from self._take_up(directory, association)
+            except OSError as error:
+                waits_for_next_rescan(association, error)
+            except Exception as error:  # noqa: BLE001 (a bug of ours costs this association)
+                self._asides.unexpected_association(association, error)
+                self._due = time.monotonic() + _SOON_SECONDS
+            self._finishing.incomplete = ""
+            self._finishing.remove_if_finished(association)
+
+    def _take_up(self, directory: str, association: str) -> Iterator[None]:
+        """Take up what is stored in one directory. Yield while memory is full. Raise OSError."""
+        if not self._is_counted(directory, association):
+            self._is_behind = True  # somebody is at it at this moment
+            return
+        stored = self._stored_in(directory, association)
+        while names := sorted(itertools.islice(stored, _SORTED)):
+            for name in names:
+                while self._pending.full:
+                    yield
+                self._slot.beat(State.WORKING)
+                self._take_up_instance(directory, association, name)
+        notes = self._notes_in(directory, association)
+        while group := list(itertools.islice(notes, _SORTED)):
+            for message in self._messages_of(directory, association, group):
+                while self._pending.full:
+                    yield
+                self._pending.add(message)
+
+    def _is_counted(self, directory: str, association: str) -> bool:
+        """See that the ledger counts every entry, before one is registered and gone. Raise OSError."""
+        if self._scoreboard.has_listener(association):
+            return True
+        beat = partial(self._slot.beat, State.WORKING)
+        return end_for_the_dead(directory, self._gateway, files_root=self._files_root, beat=beat)
+
+    def _stored_in(self, directory: str, association: str) -> Iterator[EntryName]:
+        for name, state in entries(directory):
+            if state == STORED and not self._asides.leaves_alone(association, name, state):
+                yield name
+
+    def _notes_in(self, directory: str, association: str) -> Iterator[NoteName]:
+        for name, state in contents(directory):
+            if not isinstance(name, NoteName) or state != STORED:
+                continue
+            if not self._asides.leaves_alone(association, name, state):
+                yield name
+
+    def _messages_of(self, directory: str, association: str, notes: list[NoteName]) -> Iterator[NoteStored]:
+        """Yield what the messages of notes would have said; set those aside whose series nothing tells."""
+        ledger = ledger_of(directory, {note.series_hash for note in notes}.__contains__)
+        for note in notes:
+            series = ledger.series.get(note.series_hash) if ledger else None
+            if series is not None:
+                yield NoteStored(association, *note, metadata_row(association, series, note))
+            elif os.path.exists(os.path.join(directory, note.at(STORED))):
+                self._asides.set_aside(association, note, STORED, "the ledger does not tell its series any more")
+
+    def _take_up_instance(self, directory: str, association: str, name: EntryName) -> None:
+        path = os.path.join(directory, name.at(STORED))
+        try:
+            file = describe_entry(path).file
+            self._pending.add(Instance(association, *name, os.stat(path).st_mtime_ns, file))
+        except FileNotFoundError:
+            pass  # it went on while we looked
+        except OSError as error:
+            self._asides.cannot_read(association, name, STORED, error)
+        except DatasetError as error:
+            self._asides.set_aside(association, name, STORED, f"not readable: {error}")
+        except Exception as error:  # noqa: BLE001 (a bug of ours costs this entry)
+            self._asides.unexpected(association, name, STORED, error)
+            self._due = time.monotonic() + _SOON_SECONDS

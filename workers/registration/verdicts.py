@@ -1,0 +1,65 @@
+"""The closing account of a series: what was expected, what came, and what to make of it."""
+
+import collections
+
+from loguru import logger
+
+from oxidicom.records import EXPECTED_COUNT_KEY
+from oxidicom.spool.ledger import Counts
+from oxidicom.spool.series_metadata import UNKNOWN, Verdict, verdict_of
+from workers.channels.messages import Instance
+from workers.channels.scoreboard import Counter, Slot
+
+_COUNTERS = {
+    Verdict.COMPLETE: Counter.SERIES_COMPLETE,
+    Verdict.INCOMPLETE: Counter.SERIES_INCOMPLETE,
+    Verdict.MORE_THAN_EXPECTED: Counter.SERIES_MORE_THAN_EXPECTED,
+    Verdict.UNKNOWN: Counter.SERIES_UNKNOWN,
+    Verdict.SET_ASIDE: Counter.SERIES_SET_ASIDE,
+}
+_TROUBLE = (Verdict.INCOMPLETE, Verdict.MORE_THAN_EXPECTED, Verdict.SET_ASIDE)
+_MAX_KNOWN = 10_000
+"""So many associations have a count of what was registered before; that of one beyond begins at 0 again."""
+
+
+class ClosingAccounts:
+    """Counts while associations are registered, and writes one line for each series at the end."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+        self._known: dict[str, collections.Counter[str]] = {}
+        """By association and series hash: instances whose rows were there before. A restart begins at 0."""
+
+    def known(self, message: Instance) -> None:
+        """The row of an instance was there already."""
+        if message.association not in self._known and len(self._known) >= _MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known.setdefault(message.association, collections.Counter())[message.series_hash] += 1
+
+    def close(
+        self, association: str, values: dict[tuple[str, str], str], counts: Counts, set_aside: dict[str, int]
+    ) -> None:
+        """An association is wholly registered or set aside: account for its series.
+
+        `values` are the metadata values that are registered, by series hash and key.
+        """
+        known = self._known.pop(association, collections.Counter())
+        for series_hash, committed in counts.committed.items():
+            expected = values.get((series_hash, EXPECTED_COUNT_KEY), UNKNOWN)
+            verdict = verdict_of(expected, committed, set_aside.get(series_hash, 0))
+            self._slot.add(_COUNTERS[verdict])
+            logger.bind(association=association).log(
+                "WARNING" if verdict in _TROUBLE else "INFO",
+                "Series of {calling_ae_title} {verdict}: {committed} of {expected} instances came{aside}, "
+                "association {how}",
+                calling_ae_title=counts.calling_ae_title,
+                verdict=verdict.value,
+                committed=committed,
+                expected=expected,
+                aside=f", {set_aside[series_hash]} of them set aside" if series_hash in set_aside else "",
+                how=counts.ended.how if counts.ended else "",
+                registered_before=known[series_hash],
+                refused_in_association=counts.ended.refused if counts.ended else None,
+                series=series_hash,
+                action="series_ended",
+            )

@@ -1,0 +1,84 @@
+"""The census of the spool: what waits in it, since when, and what stands there that is not ours.
+
+One process counts, all others read the scoreboard: a walk of the spool costs a second for a million entries.
+"""
+
+import os
+import time
+
+from loguru import logger
+
+from oxidicom.paths.private_root import is_ulid, moment_of
+from oxidicom.spool.association_directory import associations
+from oxidicom.spool.entries import is_stranger
+from oxidicom.spool.gateway_directory import GatewayDirectory, is_probe
+from oxidicom.spool.ledger import LEDGER_NAME
+from workers.channels.scoreboard import Counter, Slot, State
+
+_LEAST_SECONDS = 2.0
+_SHARE = 20
+"""A count may take a twentieth of the time."""
+_MAX_TOLD = 1000
+
+
+class Census:
+    """Counts what stands in the spool of a gateway, now and then."""
+
+    def __init__(self, directory: GatewayDirectory, slot: Slot) -> None:
+        self._directory = directory
+        self._slot = slot
+        self._due = 0.0
+        self._told: set[str] = set()
+
+    def take_if_due(self) -> None:
+        """Count, unless it was done a moment ago. Raise OSError."""
+        began = time.monotonic()
+        if began < self._due:
+            return
+        try:
+            self._take()
+        finally:
+            now = time.monotonic()
+            self._due = now + max(_LEAST_SECONDS, _SHARE * (now - began))
+
+    def _take(self) -> None:
+        directories = associations(self._directory.spool)
+        self._look_for_strangers()
+        entries = sum(map(self._count, directories))
+        began = moment_of(os.path.basename(directories[0])) if directories else None
+        self._slot.set(Counter.SPOOL_ENTRIES, entries)
+        self._slot.set(Counter.SPOOL_OLDEST_SECONDS, int(began.timestamp()) if began else 0)
+
+    def _count(self, directory: str) -> int:
+        self._slot.beat(State.SYNCING)
+        try:
+            with os.scandir(directory) as scan:
+                count = sum(self._is_waiting(entry) for entry in scan)
+        except OSError:
+            return 0  # it is finished, or cannot be read: those who work on it say so
+        return count
+
+    def _is_waiting(self, entry: "os.DirEntry[str]") -> bool:
+        """Tell whether it is an instance or a value, or a part of one; what is not ours is told."""
+        if is_stranger(entry):
+            self._tell(entry.path)
+            return False
+        return entry.name != LEDGER_NAME
+
+    def _look_for_strangers(self) -> None:
+        with os.scandir(self._directory.spool) as scan:
+            for entry in scan:
+                is_ours = is_ulid(entry.name.removeprefix(".")) and entry.is_dir(follow_symlinks=False)
+                if not is_ours and not is_probe(entry.name):
+                    self._tell(entry.path)
+
+    def _tell(self, path: str) -> None:
+        """Say once that something stands in the spool that the gateway did not put there."""
+        if path in self._told or len(self._told) >= _MAX_TOLD:
+            return
+        self._told.add(path)
+        logger.warning(
+            "{path} is nothing of this version of the gateway and is left alone; look what it is, and remove it",
+            path=ascii(os.path.relpath(path, self._directory.files_root))[1:-1],
+            action="stranger_left",
+        )

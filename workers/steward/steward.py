@@ -1,0 +1,253 @@
+"""The steward: keeps the storage. Is it there, what time is it by its clock, what did others leave, what waits?
+
+It is the one process that looks at the storage as a whole; all others read on the scoreboard what it finds. When the
+storage does not answer, it is this process that waits for it. It never changes what instances are in, but moves the
+associations of gateways that are gone to this one.
+"""
+
+import os
+import select
+import time
+
+from loguru import logger
+
+from oxidicom.cube.database import Database
+from oxidicom.cube.session import TimeLimits
+from oxidicom.errors import DatabaseUnavailableError
+from oxidicom.spool.adoption import adopt_orphans
+from oxidicom.spool.gateway_directory import Storage
+from oxidicom.storage.clock import StorageClock
+from oxidicom.storage.root import (
+    Root,
+    has_files,
+    has_tree,
+    is_mount_point,
+    look_at_root,
+    make_tree,
+    place_of_tree,
+    tree_is_writable,
+)
+from workers.channels.scoreboard import Counter, Phase, Slot, State
+from workers.channels.shared import Shared
+from workers.channels.storage_condition import StorageCondition, StorageTrouble, remedy_of, sentence_of, tell_of_tree
+from workers.steward.census import Census
+
+_LOOK_SECONDS = 1.0
+_LOOK_SOON_SECONDS = 0.1
+"""While the storage is not there."""
+_TRY_SECONDS = 5.0
+"""So often the spool is tried, and the clock kept in step: an idle gateway costs next to nothing."""
+_ADOPT_SECONDS = 60.0
+_ASK_SECONDS = 5.0
+"""The database that knows files is not asked more often whether it does."""
+_PATIENCE = TimeLimits(lock_seconds=3.0, statement_seconds=5.0, reading_seconds=5.0)
+"""With the database: it is only asked whether there is a row."""
+_MAX_TOLD = 1000
+"""So much that is not taken over is remembered as told."""
+
+
+class Steward:
+    """Looks at the storage once a second."""
+
+    def __init__(self, shared: Shared, slot: Slot) -> None:
+        self._shared = shared
+        self._slot = slot
+        self._root = shared.settings.files_root
+        self._directory = shared.directory
+        self._clock = StorageClock(self._root, slot[Counter.CLOCK_OFFSET_NS])
+        self._census = Census(shared.directory, slot)
+        self._made = 0
+        self._has_files: bool | None = None
+        """What the database said of PACS files; None: it cannot be asked."""
+        self._ask_due = 0.0
+        self._try_due = 0.0
+        self._time_due = 0.0
+        self._adopt_due = 0.0
+        self._told: set[tuple[str, str]] = set()
+        self._told_of_storage = self._told_of_tree = StorageTrouble.NOT_LOOKED_AT
+
+    def boot(self) -> None:
+        """Nothing to get ready."""
+
+    def run(self) -> None:
+        """Look until everybody else has ended."""
+        pause = select.poll()
+        while self._shared.scoreboard.phase < Phase.STOPPING:
+            self._slot.beat(State.SYNCING)  # a storage that does not answer is no fault of this process
+            trouble = self._look()
+            if trouble is StorageTrouble.NONE:
+                self._keep()
+            self._slot.beat(State.WAITING)
+            pause.poll((_LOOK_SOON_SECONDS if trouble else _LOOK_SECONDS) * 1000)
+
+    # -- is it there? --------------------------------------------------------------------------------------------
+
+    def _look(self) -> StorageTrouble:
+        try:
+            trouble = self._judge_storage()
+        except OSError as error:
+            trouble = StorageTrouble.ROOT_REFUSES
+            self._tell_of_storage(trouble, error.strerror or "")
+        else:
+            self._tell_of_storage(trouble)
+        return trouble
+
+    def _judge_storage(self) -> StorageTrouble:
+        """Tell what is wrong with the storage. Raise OSError."""
+        found = look_at_root(self._root)
+        if found is Root.MISSING:
+            return StorageTrouble.ROOT_MISSING
+        if not self._shared.scoreboard.slots[0][Counter.DIRECTORY_MADE]:
+            return self._judge_root_at_start(found)
+        self._learn()
+        match self._directory.storage():
+            case Storage.OTHER:
+                return StorageTrouble.ROOT_BARE if found is Root.BARE else StorageTrouble.ROOT_CHANGED
+            case Storage.REMOUNTED:
+                return StorageTrouble.SPOOL_MISSING  # all that is open leads to the old mount: to be made anew
+        if not self._directory.is_there():
+            return StorageTrouble.SPOOL_MISSING
+        return self._judge_spool()
+
+    def _judge_spool(self) -> StorageTrouble:
+        """Tell whether the spool takes files; while it does, not at each look."""
+        if time.monotonic() < self._try_due:
+            return StorageTrouble.NONE
+        if not self._directory.takes_files():
+            return StorageTrouble.SPOOL_REFUSES
+        self._try_due = time.monotonic() + _TRY_SECONDS
+        return StorageTrouble.NONE
+
+    def _learn(self) -> None:
+        """The supervisor has made the directory, the first time or again: note where."""
+        made = self._shared.scoreboard.slots[0][Counter.DIRECTORY_MADE]
+        if made != self._made and self._directory.is_there():
+            self._directory.learn()
+            self._made = made
+
+    def _judge_root_at_start(self, found: Root) -> StorageTrouble:
+        if found is Root.BARE:
+            if trouble := self._judge_bare_root():
+                return trouble
+            make_tree(self._root)
+        return StorageTrouble.SPOOL_MISSING  # the supervisor makes it
+
+    def _judge_bare_root(self) -> StorageTrouble:
+        """A new installation has no files in the database; a fresh volume may be taken before that can be asked."""
+        has_files = self._ask_for_files()
+        if has_files is None:
+            is_fresh_volume = is_mount_point(self._root)
+            return StorageTrouble.NONE if is_fresh_volume else StorageTrouble.ROOT_UNCERTAIN
+        return StorageTrouble.ROOT_BARE if has_files else StorageTrouble.NONE
+
+    def _judge_tree(self) -> StorageTrouble:
+        """Tell what is wrong with the tree; make it where it never was."""
+        try:
+            if not has_tree(self._root) or not has_files(self._root):
+                if self._ask_for_files() is not False:
+                    return StorageTrouble.TREE_MISSING
+                make_tree(self._root)
+            for counter, value in zip(
+                (Counter.TREE_DEVICE, Counter.TREE_INODE), place_of_tree(self._root), strict=True
+            ):
+                self._slot.set(counter, value)
+            return StorageTrouble.NONE if tree_is_writable(self._root) else StorageTrouble.TREE_REFUSES
+        except OSError:  # stale, or a failing disk
+            return StorageTrouble.TREE_REFUSES
+
+    def _ask_for_files(self) -> bool | None:
+        """Return whether the database knows PACS files; None when it cannot be asked."""
+        if time.monotonic() < self._ask_due:
+            return self._has_files
+        self._slot.beat(State.WORKING)  # it is not the storage that does not answer
+        database = Database(self._shared.db_connection, _PATIENCE)
+        try:
+            self._has_files = database.has_files()
+        except DatabaseUnavailableError:
+            self._has_files = None
+        finally:
+            database.close()
+            self._slot.beat(State.SYNCING)
+        self._ask_due = time.monotonic() + (_ASK_SECONDS if self._has_files else _LOOK_SECONDS)
+        return self._has_files
+
+    def _tell_of_storage(self, trouble: StorageTrouble, reason: str = "") -> None:
+        """Show it on the scoreboard; what is new is a line of the log."""
+        self._slot.set(Counter.STORAGE_TROUBLE, trouble)
+        told = self._told_of_storage
+        if trouble is told or trouble is StorageTrouble.SPOOL_MISSING:
+            return
+        self._told_of_storage = trouble
+        if trouble is StorageTrouble.NONE and told is not StorageTrouble.NOT_LOOKED_AT:
+            logger.info("The storage {root} is there again", root=self._root, action="storage_available")
+        elif trouble:
+            logger.error(
+                "Degraded: {what}{reason}; no instance is taken (A700). To do: {remedy}",
+                what=sentence_of(trouble),
+                reason=f" ({reason})" if reason else "",
+                remedy=remedy_of(trouble),
+                root=self._root,
+                action="storage_unavailable",
+            )
+
+    def _tell_of_tree(self, trouble: StorageTrouble) -> None:
+        told, self._told_of_tree = self._told_of_tree, trouble
+        if trouble is not told:
+            tell_of_tree(StorageCondition(self._shared.scoreboard), self._slot, told, trouble)
+
+    # -- what is kept ---------------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        """Look after a storage that is there."""
+        self._tell_of_tree(self._judge_tree())
+        for duty in (self._keep_time, self._adopt_if_due, self._census.take_if_due):
+            try:
+                duty()
+            except OSError as error:
+                self._warn_once(error.filename or self._directory.path, error.strerror or "", "cannot be looked after")
+
+    def _keep_time(self) -> None:
+        if time.monotonic() >= self._time_due:
+            self._time_due = time.monotonic() + _TRY_SECONDS
+            self._slot.set(Counter.CLOCK_OFFSET_NS, self._clock.synchronise())
+
+    def _adopt_if_due(self) -> None:
+        if time.monotonic() >= self._adopt_due:
+            self._adopt()
+
+    def _adopt(self) -> None:
+        """Take over what gateways left that are gone; at the start of this one that is its own past."""
+        first = not self._adopt_due
+        self._adopt_due = time.monotonic() + _ADOPT_SECONDS
+        if not self._directory.locks_hold:
+            self._warn_once(
+                self._directory.private_root,
+                "locks do not hold on this storage: a second open of a locked file is not refused. What other gateways "
+                "left is taken over by nobody; mount it with locks, and let only one gateway use it until then",
+            )
+            return
+        adopted = adopt_orphans(self._directory, self._warn_once, lambda: self._slot.beat(State.SYNCING))
+        if not adopted:
+            return
+        if first:
+            logger.info("Took up {count} unfinished associations", count=adopted, action="spool_adopted")
+        else:
+            logger.warning(
+                "Took over {count} associations of a gateway that is gone", count=adopted, action="spool_adopted"
+            )
+        self._shared.hint_rescan(self._slot)
+
+    def _warn_once(self, path: str, reason: str, trouble: str = "is not taken over") -> None:
+        """Log trouble with what stands in the private directory: of this gateway, or left by another."""
+        if (path, reason) in self._told:
+            return
+        if len(self._told) >= _MAX_TOLD:
+            self._told.clear()
+        self._told.add((path, reason))
+        logger.warning(
+            "{path} {trouble}: {reason}",
+            path=os.path.relpath(path, self._root),
+            trouble=trouble,
+            reason=reason,
+            action="adoption_failed",
+        )

@@ -1,0 +1,4 @@
+"""Storing: from the spool to the final path, synced in groups, and the series metadata of what was stored.
+
+Open `storage_worker.py` first. Nothing here waits for registration or inquiry: a message is a hint, the spool the truth.
+"""

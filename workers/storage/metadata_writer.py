@@ -1,0 +1,146 @@
+"""Writing notes: `.due` → file at its final path, synced → `.stored` → hint to registration.
+
+The `.due` file in the spool comes first, so that a value that was decided once is never decided otherwise after a
+crash.
+"""
+
+import os
+from collections.abc import Callable
+
+from loguru import logger
+
+from oxidicom.records import Series
+from oxidicom.spool.names import DUE, STORED, NoteName
+from oxidicom.spool.series_metadata import metadata_row
+from oxidicom.tree.final_tree import FinalTree
+from workers.channels.messages import NoteStored
+from workers.channels.scoreboard import Counter, Slot, State
+from workers.channels.setting_aside import Asides
+from workers.channels.shared import Shared
+from workers.storage.retries import Retries
+from workers.storage.tree_watch import TreeWatch
+
+_MOST_IN_GROUP = 256
+_Due = tuple[str, Series, NoteName]  # association, series, note
+
+
+class NoteWriter:
+    """Writes the notes of one storage worker, a group at a time."""
+
+    def __init__(
+        self, shared: Shared, slot: Slot, tree: FinalTree, watch: TreeWatch, forget: Callable[[str, str], None]
+    ) -> None:
+        """`forget` is told association and series hash of a note that cannot even be decided: it is decided anew."""
+        self._shared = shared
+        self._slot = slot
+        self._tree = tree
+        self._watch = watch
+        self._forget = forget
+        self._due: dict[tuple[str, NoteName], _Due] = {}
+        self._retries: Retries[_Due] = Retries(lambda due: (due[0], due[2]))
+        self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
+
+    def add(self, association: str, series: Series, note: NoteName) -> None:
+        """Have a note written; what is due already, or waits for its next try, is taken once."""
+        due = (association, series, note)
+        if not self._retries.knows(due):
+            self._due.setdefault((association, note), due)
+
+    @property
+    def has_due(self) -> bool:
+        """Something is to be written now."""
+        return bool(self._due)
+
+    def has_due_of(self, association: str) -> bool:
+        """Tell whether something of an association is to be written now."""
+        return any(due[0] == association for due in self._due.values())
+
+    def write_due(self) -> None:
+        """Write the notes that are due: decide in the spool, file, sync, `.stored`, hint."""
+        if not self._watch.takes_files:
+            return
+        self._tree.doubt()
+        due = [*self._retries.due(), *self._due.values()]
+        self._due.clear()
+        for start in range(0, len(due), _MOST_IN_GROUP):
+            self._slot.beat(State.SYNCING)
+            self._write_group(due[start : start + _MOST_IN_GROUP])
+
+    def _write_group(self, due: list[_Due]) -> None:
+        written = [one for one in due if self._decide(one) and self._write(one)]
+        if not written:
+            return
+        try:
+            # The files are empty: their entries, made durable here, are all that there is of them.
+            self._tree.sync_directories()
+        except OSError as error:
+            for one in written:
+                self._fail(one, error)
+            return
+        for one in written:
+            self._mark_stored(one)
+
+    def _decide(self, due: _Due) -> bool:
+        """Make the file in the spool, unless it is there already."""
+        association, _, note = due
+        try:
+            with open(os.path.join(self._shared.directory.spool, association, note.at(DUE)), "wb"):
+                return True
+        except OSError as error:
+            # If its directory is gone the association is finished; if that was only away, a rescan decides anew.
+            if not isinstance(error, FileNotFoundError):
+                self._warn(due, error)
+            self._retries.forget(due)
+            self._forget(association, note.series_hash)
+        return False
+
+    def _write(self, due: _Due) -> bool:
+        association, _, note = due
+        try:
+            self._tree.place_empty(metadata_row(*due).fname)
+        except OSError as error:
+            self._fail(due, error)
+            return False
+        except Exception as error:  # noqa: BLE001 (a bug of ours costs this one)
+            self._retries.forget(due)
+            if not self._asides.unexpected(association, note, DUE, error, metadata_row(*due).fname):
+                self._forget(association, note.series_hash)
+            return False
+        return True
+
+    def _mark_stored(self, due: _Due) -> None:
+        association, _, note = due
+        directory = os.path.join(self._shared.directory.spool, association)
+        try:
+            os.rename(os.path.join(directory, note.at(DUE)), os.path.join(directory, note.at(STORED)))
+        except FileNotFoundError:
+            self._retries.forget(due)  # it is stored already, or the association is finished
+            return
+        except OSError as error:
+            self._fail(due, error)
+            return
+        self._retries.forget(due)
+        self._shared.hint_registration(self._slot, NoteStored(association, *note, metadata_row(*due)))
+
+    def _fail(self, due: _Due, error: OSError) -> None:
+        association, _, note = due
+        if not self._watch.look():
+            self._due.setdefault((association, note), due)  # it is the tree that takes nothing
+            return
+        if self._retries.failed(due, error):
+            self._warn(due, error)
+            if not self._retries.knows(due):
+                self._forget(association, note.series_hash)
+            return
+        self._asides.set_aside(association, note, DUE, f"cannot be written: {error.strerror}", metadata_row(*due).fname)
+        self._retries.forget(due)
+
+    def _warn(self, due: _Due, error: OSError) -> None:
+        association, _, note = due
+        logger.bind(association=association).log(
+            "DEBUG" if self._asides.is_known_trouble(error) else "WARNING",  # a full disk meets every series
+            "{key} of a series cannot be written: {reason}; it is tried again",
+            key=note.key,
+            reason=error.strerror,
+            action="note_failed",
+        )

@@ -1,0 +1,243 @@
+"""The storage worker: spool → final path, group sync, `.stored`; and the metadata files of its series.
+
+It learns of work by messages and, after any death or restart, from the spool itself: a rescan finds what no message
+told. It never waits for registration or inquiry; a hint that finds no room is dropped and counted, and the
+registration worker rescans in its turn.
+"""
+
+import contextlib
+import os
+import select
+import time
+
+from loguru import logger
+
+from oxidicom.files.open_directories import OpenDirectories
+from oxidicom.spool.ledger import LEDGER_NAME
+from oxidicom.spool.names import RECEIVED, STORED
+from oxidicom.tree.final_tree import FinalTree
+from oxidicom.tree.group_sync import GroupSync
+from workers.channels.messages import MOST_IN_MESSAGE, AssociationEnded, Instance, InstancesStored, ProcessDied
+from workers.channels.scoreboard import Counter, Phase, Slot, State
+from workers.channels.setting_aside import Asides
+from workers.channels.shared import Shared
+from workers.channels.storage_condition import StorageCondition
+from workers.storage.retries import Retries
+from workers.storage.series_metadata import SeriesNotes
+from workers.storage.storage_rescan import MOST_IN_GROUP, StorageRescan
+from workers.storage.tree_watch import TreeWatch
+
+_GATHER_SECONDS = 0.02
+"""Under load groups are synced no more often than this."""
+_WAIT_SECONDS = 1.0
+
+
+class StorageWorker:
+    """Stores the series whose hash leads to it, so that two versions of one file never race."""
+
+    def __init__(self, shared: Shared, slot: Slot, index: int) -> None:
+        self._shared = shared
+        self._slot = slot
+        self._index = index
+        self._queue = shared.storage_queues[index]
+        self._spool = shared.directory.spool
+        self._retries: Retries[Instance] = Retries(lambda message: message.identity)
+        self._distrusted_ns = 0
+        """What was committed up to this moment of the storage's clock is written anew: a sync after it failed, and the
+        pages of any of them may be marked clean without being on the disk."""
+        self._asides = Asides(shared.directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
+        self._synced = 0.0
+
+    def boot(self) -> None:
+        """Try to place a file in the final tree. Raise BootError when the spool cannot be opened."""
+        self._sync = GroupSync(self._spool)
+        condition = StorageCondition(self._shared.scoreboard)
+        self._tree = FinalTree(
+            self._shared.settings.files_root,
+            self._shared.directory.tmp,
+            self._shared.storage_time_ns,
+            lambda: condition.tree_place,
+        )
+        with contextlib.suppress(OSError):
+            self._tree.clear()
+        self._watch = TreeWatch(self._tree, self._spool, self._slot, condition)
+        self._notes = SeriesNotes(self._shared, self._slot, self._index, self._tree, self._watch)
+        self._rescan = StorageRescan(self._shared, self._slot, self._index, self._notes, self._asides, self._retries)
+        if self._watch.look() and not self._watch.has_links:
+            logger.warning(
+                "The storage has no hard links into SERVICES: every file is copied once more", action="no_hard_links"
+            )
+
+    def run(self) -> None:
+        """Store until the gateway flushes and nothing is left that can be done now."""
+        poll = select.poll()
+        poll.register(self._queue, select.POLLIN)
+        poll.register(self._notes.answers, select.POLLIN)
+        while True:
+            self._look_at_tree()
+            self._rescan.run_if_due(self._store)
+            self._slot.beat(State.WAITING)
+            poll.poll(self._pause_seconds * 1000)
+            self._slot.beat(State.WORKING)
+            self._gather()
+            self._notes.take_answers()
+            worked = self._take_messages()
+            self._store_again()
+            self._notes.write_due()
+            is_done = not self._notes.waiting or not self._watch.takes_files
+            if not worked and self._shared.scoreboard.phase >= Phase.FLUSHING_STORAGE and is_done:
+                return
+
+    @property
+    def _pause_seconds(self) -> float:
+        """How long messages are waited for."""
+        return 0.0 if self._watch.takes_files and self._retries.is_due else _WAIT_SECONDS
+
+    def _look_at_tree(self) -> None:
+        """While the tree takes nothing, nothing is tried; what waits in the spool is found when it does again."""
+        if not self._watch.takes_files and self._watch.look():
+            self._rescan.somebody_died()
+
+    # -- messages ----------------------------------------------------------------------------------------------
+
+    def _gather(self) -> None:
+        """Let messages gather for a moment after the last group: to be woken by each costs more than to store it."""
+        if self._queue.waiting_bytes:
+            time.sleep(max(0.0, self._synced + _GATHER_SECONDS - time.monotonic()))
+
+    def _take_messages(self) -> bool:
+        """Take what is queued, up to one group, and store it. Return whether there was anything."""
+        group: list[Instance] = []
+        ended: list[str] = []
+        while len(group) < MOST_IN_GROUP and (message := self._queue.get()):
+            match message:
+                case Instance():
+                    group.append(message)
+                case AssociationEnded():
+                    ended.append(message.association)
+                case ProcessDied():
+                    self._rescan.somebody_died()
+        self._store(group)
+        for association in ended:  # the queue keeps the order: their instances are in this group or came before
+            self._notes.end(association)
+        return bool(group or ended)
+
+    # -- storing -----------------------------------------------------------------------------------------------
+
+    def _store(self, group: list[Instance]) -> None:
+        """Place, sync, rename to `.stored`, tell registration: in this order, a group at a time."""
+        if not group:
+            return
+        if not self._watch.takes_files:
+            for message in group:
+                self._rescan.look_again(message.association)
+            return
+        self._slot.beat(State.SYNCING)  # a copy, where the storage has no links, may take its time too
+        self._tree.doubt()
+        with OpenDirectories(self._spool) as directories:
+            placed = [message for message in group if self._place(message, directories)]
+            if self._make_durable(placed):
+                self._tell_registration([message for message in placed if self._mark_stored(message, directories)])
+
+    def _make_durable(self, placed: list[Instance]) -> bool:
+        """Sync files and directories. Return whether they are safe: if not, none of them may be trusted.
+
+        With them the directories of their associations and the ledgers, which know how many there are.
+        """
+        if not placed:
+            return False
+        spooled = {os.path.join(self._spool, message.association) for message in placed}
+        ledgers = [ledger for one in spooled if os.path.exists(ledger := os.path.join(one, LEDGER_NAME))]
+        try:
+            self._sync.sync([*map(self._path, placed), *ledgers, *spooled])
+            self._tree.sync_directories()
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError):  # which is no fault of the disk
+                self._distrusted_ns = self._shared.storage_time_ns()
+            for message in placed:
+                self._fail(message, error)
+            return False
+        self._synced = time.monotonic()
+        return True
+
+    def _place(self, message: Instance, directories: OpenDirectories) -> bool:
+        try:
+            if message.committed_ns <= self._distrusted_ns:
+                self._tree.write_anew(self._path(message))
+            source_directory = directories[message.association]
+            self._tree.place(message.name.at(RECEIVED), message.file.fname, source_directory=source_directory)
+        except OSError as error:
+            if self._is_gone(message):
+                self._forget(message)
+            else:
+                self._fail(message, error)
+            return False
+        except Exception as error:  # noqa: BLE001 (a bug of ours costs this one)
+            self._meet_bug(message, error)
+            return False
+        self._notes.see(message)
+        return True
+
+    def _is_gone(self, message: Instance) -> bool:
+        try:
+            os.stat(self._path(message))
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False  # the disk does not say
+        return False
+
+    def _meet_bug(self, message: Instance, error: Exception) -> None:
+        if not self._asides.unexpected(message.association, message.name, RECEIVED, error, message.file.fname):
+            self._rescan.look_again(message.association)
+        self._forget(message)
+
+    def _mark_stored(self, message: Instance, directories: OpenDirectories) -> bool:
+        try:
+            directory = directories[message.association]
+            os.rename(message.name.at(RECEIVED), message.name.at(STORED), src_dir_fd=directory, dst_dir_fd=directory)
+        except FileNotFoundError:
+            self._forget(message)  # the same entry twice in one group
+            return False
+        except OSError as error:
+            self._fail(message, error)
+            return False
+        self._slot.add(Counter.INSTANCES_STORED)
+        self._retries.forget(message)
+        return True
+
+    def _forget(self, message: Instance) -> None:
+        """An entry has gone on, or was set aside: a message and a rescan may tell of the same one."""
+        self._retries.forget(message)
+
+    def _tell_registration(self, stored: list[Instance]) -> None:
+        """Hand over a group in few messages: each costs two system calls, and the queue holds only so many."""
+        for start in range(0, len(stored), MOST_IN_MESSAGE):
+            message = InstancesStored(stored[start : start + MOST_IN_MESSAGE])
+            self._shared.hint_registration(self._slot, message)
+
+    def _fail(self, message: Instance, error: OSError) -> None:
+        """After Success nothing is given up: the entry stays, is tried again, and at last is set aside."""
+        if not self._watch.look():
+            self._rescan.look_again(message.association)
+            return  # it is the tree that takes nothing
+        if self._retries.failed(message, error):
+            if not self._retries.knows(message):
+                self._rescan.look_again(message.association)
+            logger.bind(association=message.association).log(
+                "DEBUG" if self._asides.is_known_trouble(error) else "WARNING",  # a full disk meets every instance
+                "Instance {number} cannot be stored: {reason}; it stays in the spool and is tried again",
+                number=message.number,
+                reason=error.strerror,
+                action="store_failed",
+            )
+            return
+        reason = f"cannot be stored: {error.strerror}"
+        self._asides.set_aside(message.association, message.name, RECEIVED, reason, message.file.fname)
+        self._forget(message)
+
+    def _store_again(self) -> None:
+        self._store(self._retries.due())
+
+    def _path(self, message: Instance) -> str:
+        return os.path.join(self._spool, message.association, message.name.at(RECEIVED))

@@ -1,0 +1,61 @@
+"""The posts of the gateway: each is one process that there is to be, whoever holds it at the moment."""
+
+import dataclasses
+from collections.abc import Callable
+
+from workers.channels.backoff import Backoff
+from workers.channels.scoreboard import Role, Slot
+from workers.channels.shared import Shared
+from workers.inquiry.inquiry_worker import InquiryWorker
+from workers.listener.doorman import Doorman
+from workers.listener.listener import Listener
+from workers.observer.observer import Observer
+from workers.registration.registration_worker import RegistrationWorker
+from workers.steward.steward import Steward
+from workers.storage.storage_worker import StorageWorker
+from workers.supervisor.process import Worker
+from workers.supervisor.watchdog import Vigil
+
+STUCK_SECONDS = 30.0
+"""A process that gave no sign of life for so long is stuck. Each gives one every few seconds at least."""
+
+
+_WORKERS: dict[Role, Callable[[Shared, Slot], Worker]] = {
+    Role.LISTENER: Listener,
+    Role.DOORMAN: Doorman,
+    Role.INQUIRY: InquiryWorker,
+    Role.REGISTRATION: RegistrationWorker,
+    Role.STEWARD: Steward,
+    Role.OBSERVER: Observer,
+}
+
+
+@dataclasses.dataclass
+class Post:
+    """A post, as the supervisor keeps it."""
+
+    role: Role
+    index: int
+    slot: Slot
+    pid: int = 0
+    """Of the process that holds it; 0 while nobody does."""
+    born: float = 0.0
+    """When that process was started, on the monotonic clock."""
+    backoff: Backoff = dataclasses.field(default_factory=lambda: Backoff(0.1, 10.0))
+    vigil: Vigil = dataclasses.field(default_factory=lambda: Vigil(STUCK_SECONDS))
+    replaced: bool = False
+    """Its process was ended by the supervisor, for a fresh one to begin."""
+    finished: bool = False
+    """During the drain: its process has ended in order, and it has no successor."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the log."""
+        return f"{self.role.name.lower()} {self.index}"
+
+
+def worker_for(post: Post, shared: Shared) -> Worker:
+    """Return the work that is done at a post. Call it in the process that is to do it."""
+    if post.role is Role.STORAGE:
+        return StorageWorker(shared, post.slot, post.index)
+    return _WORKERS[post.role](shared, post.slot)
