@@ -14,7 +14,7 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
-from oxidicom.cube.embedded import EmbeddedPostgres
+from oxidicom.embedded.server import EmbeddedPostgres
 
 _ROWS_PER_SERIES = 500
 _EMPTY = "oxidicom"

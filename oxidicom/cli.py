@@ -12,7 +12,7 @@ from rich.console import Console
 
 from oxidicom import __version__
 from oxidicom.cube.conninfo import display
-from oxidicom.cube.embedded import EmbeddedPostgres
+from oxidicom.embedded.server import EmbeddedPostgres
 from oxidicom.errors import (
     BootError,
     CertificateError,

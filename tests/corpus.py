@@ -25,7 +25,7 @@ from pydicom.filewriter import write_dataset
 from rich.console import Console
 from rich.table import Table
 
-from oxidicom.cube.embedded import EmbeddedPostgres
+from oxidicom.embedded.server import EmbeddedPostgres
 from tests.dicom import dataset_bytes
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.postgres import read_rows

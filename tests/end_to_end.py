@@ -22,7 +22,7 @@ from pynetdicom import AE
 from rich.console import Console
 from rich.table import Table
 
-from oxidicom.cube.embedded import EmbeddedPostgres
+from oxidicom.embedded.server import EmbeddedPostgres
 from tests.dicom import dataset_bytes, make_series
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.orthanc import Orthanc

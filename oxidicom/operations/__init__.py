@@ -1,4 +1,4 @@
-"""What an operator does by hand: `check`, `status`, `retry`, `reconcile`. A file for each; they need no running gateway.
+"""What an operator does by hand: `check`, `status`, `retry`, `reconcile`. They need no running gateway.
 
-How the results are printed is here too; `oxidicom/cli.py` only reads the command line.
+A file for each. How the results are printed is here too; `oxidicom/cli.py` only reads the command line.
 """

@@ -7,7 +7,7 @@ import msgspec
 
 from oxidicom.cube.conninfo import display
 from oxidicom.cube.database import Database
-from oxidicom.cube.embedded import conninfo_of_running
+from oxidicom.embedded.server import conninfo_of_running
 from oxidicom.errors import DatabaseUnavailableError
 from oxidicom.settings import EMBEDDED, Settings
 

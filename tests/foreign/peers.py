@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from oxidicom.cube.embedded import EmbeddedPostgres
+from oxidicom.embedded.server import EmbeddedPostgres
 from tests.fixtures.certificates import Authority
 from tests.fixtures.gateway import Gateway, free_port
 from tests.fixtures.postgres import read_rows

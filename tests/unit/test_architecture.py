@@ -28,7 +28,7 @@ def users_of(*modules):
 
 
 def test_psycopg_belongs_to_cube():
-    assert all(user.startswith("oxidicom/cube/") for user in users_of("psycopg"))
+    assert all(user.startswith(("oxidicom/cube/", "oxidicom/embedded/")) for user in users_of("psycopg"))
 
 
 def test_only_the_command_line_knows_the_processes():

@@ -9,7 +9,9 @@ import sys
 import psycopg
 import pytest
 
-from oxidicom.cube.embedded import EmbeddedPostgres, conninfo_of_running
+from oxidicom.embedded import server as server_module
+from oxidicom.embedded.binaries import find_binaries
+from oxidicom.embedded.server import EmbeddedPostgres, conninfo_of_running
 from oxidicom.errors import BootError
 from tests.fixtures.gateway import is_alive
 from tests.waiting import wait_until
@@ -84,7 +86,7 @@ def test_an_interrupted_initdb_is_done_again(base):
 
 def test_the_server_ends_with_its_owner_and_starts_again(base):
     program = (
-        "import signal, sys, time; from oxidicom.cube.embedded import EmbeddedPostgres\n"
+        "import signal, sys, time; from oxidicom.embedded.server import EmbeddedPostgres\n"
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD])\n"
         f"s = EmbeddedPostgres({base!r}); s.start(); print(s.postmaster_pid, flush=True); signal.pause()"
     )
@@ -122,16 +124,14 @@ def test_as_root_the_server_runs_as_an_ordinary_user(server):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the server to another user: run the tests as root")
 def test_as_root_binaries_that_the_server_cannot_reach_are_copied_once(base, tmp_path, monkeypatch):
-    from oxidicom.cube import embedded
-
-    found = embedded._find_binaries()
+    found = find_binaries()
     package = os.path.dirname(found)
     hidden = tmp_path / "site-packages"
     hidden.mkdir(mode=0o700)
     for source in (package, f"{package}.libs"):
         shutil.copytree(source, hidden / os.path.basename(source), symlinks=True)
     monkeypatch.setattr(
-        embedded, "_find_binaries", lambda: str(hidden / os.path.basename(package) / os.path.basename(found))
+        server_module, "find_binaries", lambda: str(hidden / os.path.basename(package) / os.path.basename(found))
     )
     server = EmbeddedPostgres(base)
     server.start()
