@@ -14,7 +14,7 @@ from oxidicom.cube.database import Database
 from oxidicom.records import PacsFile, SharedColumns
 
 _SECONDS = 1.5
-_MOST_ROWS = 40_000
+_MAX_ROWS = 40_000
 _ROWS_PER_SERIES = 500
 
 
@@ -28,7 +28,7 @@ def measure_batches(round_number: int, workload: str, rows: int, server: Databas
         fresh.begin()
         began, cpu, database_cpu = time.monotonic(), _own_cpu_seconds(), cpu_seconds(server.pid)
         done = 0
-        while done < _MOST_ROWS and time.monotonic() - began < _SECONDS:
+        while done < _MAX_ROWS and time.monotonic() - began < _SECONDS:
             database.register(_files(done + 1, rows))
             done += rows
         seconds = time.monotonic() - began

@@ -7,7 +7,7 @@ import time
 from benchmarks.errors import BenchmarkError
 
 _QUIET_BYTES = 4 << 20
-_MOST_WAIT_SECONDS = 10.0
+_MAX_WAIT_SECONDS = 10.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -17,7 +17,7 @@ def settle() -> None:
     Else the next server would pay for the pages of the one before it.
     """
     os.sync()
-    deadline = time.monotonic() + _MOST_WAIT_SECONDS
+    deadline = time.monotonic() + _MAX_WAIT_SECONDS
     while _under_writeback_bytes() > _QUIET_BYTES and time.monotonic() < deadline:
         time.sleep(0.02)
 

@@ -9,7 +9,7 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PPID, _UTIME, _CSTIME = 1, 11, 14
 """Fields of /proc/{pid}/stat, counted from the state behind the command (proc(5))."""
 _SETTLE_SECONDS = 0.1
-_MOST_SETTLE_SECONDS = 3.0
+_MAX_SETTLE_SECONDS = 3.0
 
 
 def tree_of(root: int) -> list[int]:
@@ -43,7 +43,7 @@ def settled_cpu_seconds(root: int) -> float:
 
     So what a server does behind its last answer is counted, and a child between its death and its burial is not missed.
     """
-    deadline = time.monotonic() + _MOST_SETTLE_SECONDS
+    deadline = time.monotonic() + _MAX_SETTLE_SECONDS
     before = cpu_seconds(root)
     while time.monotonic() < deadline:
         time.sleep(_SETTLE_SECONDS)

@@ -12,7 +12,7 @@ from benchmarks.forked import settle_in
 from benchmarks.message import Message
 from benchmarks.requestor import Requestor
 
-_MOST_MESSAGE_ID = 0xFFFF
+_MAX_MESSAGE_ID = 0xFFFF
 _GOLDEN_RATIO = 0.618
 """Its multiples, modulo 1, spread the paced associations evenly over their interval, however many there are."""
 
@@ -78,7 +78,7 @@ def _send_all(assignment: Assignment, requestor: Requestor, messages: list[Messa
     cpu_before = _cpu_seconds()
     for number in range(assignment.instances):
         message = messages[number % len(messages)]
-        message_id = number % _MOST_MESSAGE_ID + 1
+        message_id = number % _MAX_MESSAGE_ID + 1
         message.address(Identity(assignment.round_number, assignment.association, number, per_series), message_id)
         if interval:
             time.sleep(max(first_due + number * interval - clock(), 0))

@@ -21,7 +21,7 @@ from benchmarks.workloads import Workload
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
 _LISTEN = "0A"
-_MOST_LOG_CHARACTERS = 2000
+_MAX_LOG_CHARACTERS = 2000
 
 
 class RunningServer:
@@ -71,7 +71,7 @@ class Server(ABC):
         """Start it with an empty `directory`, so that it suits `workload`; end it and all its processes at the end."""
 
 
-_MOST_HEAD_BYTES = 4096
+_MAX_HEAD_BYTES = 4096
 _LEAST_SHARE = 0.999
 """A server that parses and encodes anew may write sequences and groups a little shorter than they came."""
 
@@ -81,7 +81,7 @@ def require_sizes(stored: Sequence[int], sent: Sequence[int]) -> None:
     if len(stored) != len(sent):
         raise BenchmarkError(f"{len(sent)} instances were answered with Success, {len(stored)} files are there")
     for file_bytes, dataset_bytes in zip(sorted(stored), sorted(sent), strict=True):
-        if not dataset_bytes * _LEAST_SHARE <= file_bytes <= dataset_bytes + _MOST_HEAD_BYTES:
+        if not dataset_bytes * _LEAST_SHARE <= file_bytes <= dataset_bytes + _MAX_HEAD_BYTES:
             raise BenchmarkError(f"a dataset of {dataset_bytes} bytes is a file of {file_bytes} bytes")
 
 
@@ -132,7 +132,7 @@ def _await_ports(started: subprocess.Popen[bytes], ports: Sequence[int], log: st
 def end_of(log: str) -> str:
     """Return the last lines of a log."""
     with open(log, encoding="utf-8", errors="replace") as file:
-        return file.read()[-_MOST_LOG_CHARACTERS:]
+        return file.read()[-_MAX_LOG_CHARACTERS:]
 
 
 def listening_ports() -> set[int]:

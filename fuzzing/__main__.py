@@ -15,7 +15,7 @@ with atheris.instrument_imports(
 ):
     from fuzzing import conversations, datasets
 
-_MOST_INPUT_BYTES = 4096
+_MAX_INPUT_BYTES = 4096
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
         with open(os.path.join(corpus, f"seed-{number:03}"), "wb") as file:
             file.write(seed)
     logging.disable(logging.CRITICAL)  # pydicom's
-    fixed = [f"-max_len={_MOST_INPUT_BYTES}", "-timeout=20", f"-artifact_prefix={directory}/{target}-"]
+    fixed = [f"-max_len={_MAX_INPUT_BYTES}", "-timeout=20", f"-artifact_prefix={directory}/{target}-"]
     atheris.Setup([sys.argv[0], *fixed, *options, corpus], judge)
     atheris.Fuzz()
 

@@ -10,7 +10,7 @@ from importlib import resources
 
 from fuzzing.annotated import parse_annotated
 from fuzzing.datasets import judge_dataset
-from oxidicom.association.acceptor import Acceptor, State
+from oxidicom.association.acceptor import Acceptor, AssociationState
 from oxidicom.association.commands import StoreRequest
 from oxidicom.association.events import (
     Aborted,
@@ -46,7 +46,7 @@ _FOLLOWERS: dict[type | None, set[type]] = {
 """Which event may come after which; the first after None."""
 
 _C_CANCEL = 0x0FFF
-_MOST_DATASET_BYTES = 64 * 1024
+_MAX_DATASET_BYTES = 64 * 1024
 _CHUNKS = (1 << 20, 1, 7, 100)
 
 STRICT, UNCOMPRESSED_ONLY, ESTABLISHED, NO_ROOM_LEFT, CHUNKS, KEPT = 0x01, 0x02, 0x04, 0x08, 0x30, 0x40
@@ -124,7 +124,7 @@ class _Conversation:
     def end(self) -> None:
         """The peer closes the connection; look at all that it got."""
         self._take(0)
-        assert self._acceptor.state is State.CLOSED
+        assert self._acceptor.state is AssociationState.CLOSED
         self._judge_answers()
 
     def _take(self, count: int) -> None:
@@ -160,7 +160,7 @@ class _Conversation:
 
     def _copy_pieces(self) -> None:
         for piece in self._pieces:
-            self._dataset += piece[: _MOST_DATASET_BYTES - len(self._dataset)]
+            self._dataset += piece[: _MAX_DATASET_BYTES - len(self._dataset)]
         self._pieces.clear()
 
     def _respond(self, request: StoreRequest, status: int) -> None:

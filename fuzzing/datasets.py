@@ -32,7 +32,7 @@ deflated first, whether it is a Part 10 file, whether it is to become a series."
 _CHANGES = 3
 _CHANGE_BYTES = 3
 
-_MOST_SEED_BYTES = 4000
+_MAX_SEED_BYTES = 4000
 _IMPLICIT, _EXPLICIT, _BIG_ENDIAN, _DEFLATED = range(4)
 
 
@@ -49,7 +49,7 @@ def seeds() -> tuple[bytes, ...]:
 
 
 def _seeds_of(file: bytes) -> list[bytes]:
-    whole = bytes([FILE_META]) + file[:_MOST_SEED_BYTES]
+    whole = bytes([FILE_META]) + file[:_MAX_SEED_BYTES]
     try:
         meta = read_file_meta(file)
     except DatasetError:
@@ -57,12 +57,12 @@ def _seeds_of(file: bytes) -> list[bytes]:
     syntax = meta.transfer_syntax_uid
     first = TRANSFER_SYNTAXES.index(syntax) if syntax in TRANSFER_SYNTAXES else _EXPLICIT
     dataset = file[meta.dataset_offset :]
-    complete = COMPLETE if len(dataset) <= _MOST_SEED_BYTES else 0
-    inputs = [whole, bytes([first | complete]) + dataset[:_MOST_SEED_BYTES]]
+    complete = COMPLETE if len(dataset) <= _MAX_SEED_BYTES else 0
+    inputs = [whole, bytes([first | complete]) + dataset[:_MAX_SEED_BYTES]]
     if first in (_IMPLICIT, _EXPLICIT):
         # Changed are a byte of the SOPInstanceUID, one anywhere, and one of a header.
         changes = b"".join(at.to_bytes(2, "big") + b"1" for at in (dataset.find(b"\x08\0\x18\0") + 12, 700, 4))
-        inputs.append(bytes([first | SERIES]) + changes + dataset[:_MOST_SEED_BYTES])
+        inputs.append(bytes([first | SERIES]) + changes + dataset[:_MAX_SEED_BYTES])
     return inputs
 
 

@@ -65,7 +65,7 @@ _MAX_SHORT_PDU_BYTES = 1024
 """A-RELEASE-RQ and A-ABORT have 4 bytes (PS3.8, 9.3.6 and 9.3.8); what follows these is ignored."""
 
 
-class State(Enum):
+class AssociationState(Enum):
     """Where the association is; see the table above."""
 
     AWAITING_REQUEST = auto()
@@ -87,10 +87,10 @@ class Acceptor:
         self._reader = PduReader()
         self._dimse = DimseProvider({}, 0, policy.max_command_bytes)
         self._outgoing = self._dimse.outgoing
-        self._enter(State.AWAITING_REQUEST)
+        self._enter(AssociationState.AWAITING_REQUEST)
 
     @property
-    def state(self) -> State:
+    def state(self) -> AssociationState:
         return self._state
 
     @property
@@ -125,7 +125,7 @@ class Acceptor:
 
         Does nothing if the association is over: an instance can take longer than its peer's patience.
         """
-        if self._state is State.ESTABLISHED:
+        if self._state is AssociationState.ESTABLISHED:
             self._dimse.respond(request, status, comment, offending_tags)
 
     def abort(self, reason: int = AbortReason.NOT_SPECIFIED) -> None:
@@ -134,13 +134,13 @@ class Acceptor:
         In an association the source is the service provider (AA-8); before there is one, the service user, and
         then there is no reason (AA-1; PS3.8, 9.3.8).
         """
-        if self._state is State.ESTABLISHED:
+        if self._state is AssociationState.ESTABLISHED:
             self._outgoing.append(encode_abort(AbortSource.SERVICE_PROVIDER, reason))
-        elif self._state is State.AWAITING_REQUEST:
+        elif self._state is AssociationState.AWAITING_REQUEST:
             self._outgoing.append(encode_abort(AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED))
         else:
             return
-        self._enter(State.AWAITING_CLOSE)
+        self._enter(AssociationState.AWAITING_CLOSE)
 
     def bytes_to_send(self) -> bytes:
         """Take what is queued for the peer."""
@@ -148,7 +148,7 @@ class Acceptor:
         self._outgoing.clear()
         return queued
 
-    def _enter(self, state: State) -> None:
+    def _enter(self, state: AssociationState) -> None:
         self._state = state
         self._reader.expect(_limits(state, self._policy))
 
@@ -164,8 +164,8 @@ class Acceptor:
             yield ProtocolViolated(error)
 
     def _handle_end_of_file(self) -> Iterator[Event]:
-        was_expected = self._state in (State.AWAITING_CLOSE, State.CLOSED)
-        self._enter(State.CLOSED)
+        was_expected = self._state in (AssociationState.AWAITING_CLOSE, AssociationState.CLOSED)
+        self._enter(AssociationState.CLOSED)
         if not was_expected:
             yield ConnectionLost()
 
@@ -178,7 +178,7 @@ class Acceptor:
             answer = self._refusal or answer
         if isinstance(answer, Rejected):
             self._outgoing.append(encode_associate_rj(answer.result, answer.source, answer.reason))
-            self._enter(State.AWAITING_CLOSE)
+            self._enter(AssociationState.AWAITING_CLOSE)
             yield AssociationRejected(request, answer.reason)
             return
         accepted = {context.context_id: context for context in answer.contexts if context.is_accepted}
@@ -187,19 +187,19 @@ class Acceptor:
         self._outgoing.append(
             encode_associate_ac(request, answer.contexts, answer.role_selections, self._policy.max_pdu_length)
         )
-        self._enter(State.ESTABLISHED)
+        self._enter(AssociationState.ESTABLISHED)
         yield AssociationAccepted(request, answer.contexts)
 
     def _handle_release_rq(self, _: memoryview) -> Iterator[Event]:
         """Grant the release at once (AR-2, AR-4)."""
         self._outgoing.append(encode_release_rp())
-        self._enter(State.AWAITING_CLOSE)
+        self._enter(AssociationState.AWAITING_CLOSE)
         yield ReleaseRequested()
 
     def _handle_abort(self, body: memoryview) -> Iterator[Event]:
         """Take note (AA-2, AA-3). What is queued has no reader any more."""
         self._outgoing.clear()
-        self._enter(State.CLOSED)
+        self._enter(AssociationState.CLOSED)
         source, reason = body[2:4] if len(body) >= 4 else (AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED)
         yield Aborted(source, reason)
 
@@ -211,12 +211,12 @@ _HANDLERS: Mapping[PduType, Callable[[Acceptor, memoryview], Iterator[Event]]] =
 }
 
 
-def _limits(state: State, policy: AcceptancePolicy) -> Mapping[PduType, int]:
+def _limits(state: AssociationState, policy: AcceptancePolicy) -> Mapping[PduType, int]:
     """Return which PDUs may come in a state, and how long they may be, in bytes after the length field."""
-    if state is State.AWAITING_REQUEST:
+    if state is AssociationState.AWAITING_REQUEST:
         longest = policy.max_request_bytes - PDU_HEADER.size
         return {PduType.A_ASSOCIATE_RQ: longest, PduType.A_ABORT: _MAX_SHORT_PDU_BYTES}
-    if state is State.ESTABLISHED:
+    if state is AssociationState.ESTABLISHED:
         announced = policy.max_pdu_length
         return {
             PduType.P_DATA_TF: announced if announced and policy.strict else max(announced, policy.max_pdu_bytes),

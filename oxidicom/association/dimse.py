@@ -47,7 +47,7 @@ _NONE = -1
 """No presentation context id, nor any byte of a peer, has this value."""
 
 
-class Phase(Enum):
+class MessagePhase(Enum):
     """Which part of a message comes next; see the table above."""
 
     COMMAND = auto()
@@ -69,7 +69,7 @@ class DimseProvider:
         """That of the message which is being received."""
         self._command_set = bytearray()
         self._familiar = FamiliarRequests()
-        self._phase = Phase.COMMAND
+        self._phase = MessagePhase.COMMAND
         self._request: StoreRequest | None = None
         """The one whose dataset is being received."""
         self._conclusion: tuple[Event, bytes] | None = None
@@ -84,11 +84,11 @@ class DimseProvider:
         """Take the next fragment and return what it brings about. Raises ProtocolError."""
         if fragment.context_id != self._context_id:
             self._begin_message(fragment.context_id)
-        if fragment.is_command != (self._phase is Phase.COMMAND):
+        if fragment.is_command != (self._phase is MessagePhase.COMMAND):
             raise _unexpected(f"fragment of the wrong kind in phase {self._phase.name}")
-        if self._phase is Phase.DATASET:
+        if self._phase is MessagePhase.DATASET:
             return self._take_dataset(fragment)
-        if self._phase is Phase.COMMAND:
+        if self._phase is MessagePhase.COMMAND:
             return self._take_command(fragment)
         return self._conclude() if fragment.is_last else ()
 
@@ -108,7 +108,7 @@ class DimseProvider:
 
     def _end_message(self) -> None:
         self._context_id = _NONE
-        self._phase = Phase.COMMAND
+        self._phase = MessagePhase.COMMAND
 
     def _take_command(self, fragment: Fragment) -> Sequence[Event]:
         self._command_set += fragment.piece
@@ -158,7 +158,7 @@ class DimseProvider:
 
     def _begin_dataset(self, request: StoreRequest) -> Sequence[Event]:
         self._request = request
-        self._phase = Phase.DATASET
+        self._phase = MessagePhase.DATASET
         return (StoreRequested(request),)
 
     def _answer(self, command: Command, event: Event, response: bytes) -> Sequence[Event]:
@@ -166,7 +166,7 @@ class DimseProvider:
         self._conclusion = event, response
         if not command.has_dataset:
             return self._conclude()
-        self._phase = Phase.DROPPED_DATASET
+        self._phase = MessagePhase.DROPPED_DATASET
         return ()
 
     def _conclude(self) -> Sequence[Event]:

@@ -8,8 +8,8 @@ from oxidicom.association.commands import Command, Element, StoreRequest
 from oxidicom.association.uids import decode_uid, is_instance_uid
 from oxidicom.stencil import Span, Stencil
 
-_MOST_REQUESTS = 128
-_MOST_BYTES = 1024
+_MAX_REQUESTS = 128
+_MAX_BYTES = 1024
 
 
 class _Familiar:
@@ -52,9 +52,9 @@ class FamiliarRequests:
     def remember(self, command: Command, request: StoreRequest) -> None:
         """Remember a request that was decoded and can be served."""
         length = len(command.encoded)
-        if length > _MOST_BYTES:
+        if length > _MAX_BYTES:
             return
-        if len(self._familiar) >= _MOST_REQUESTS:
+        if len(self._familiar) >= _MAX_REQUESTS:
             self._familiar.clear()
         self._familiar[request.context_id, length] = _Familiar(command, request)
 

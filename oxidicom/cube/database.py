@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import psycopg
 
+from oxidicom.cube.connections import Connection
 from oxidicom.cube.faults import (
     UNSENDABLE,
     can_be_tried_again,
@@ -20,7 +21,7 @@ from oxidicom.cube.faults import (
     refuses_row,
     waited_for_lock,
 )
-from oxidicom.cube.registrar import Connection, Registrar, registrar_for
+from oxidicom.cube.registrar import Registrar, registrar_for
 from oxidicom.cube.session import USUAL_LIMITS, Session, TimeLimits
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError, RowRefusedError
 from oxidicom.records import PacsFile, SeriesIdentity

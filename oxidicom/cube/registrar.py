@@ -1,15 +1,12 @@
 """How rows are written and found: an interface, and its implementation for each generation of the schema."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import psycopg
-
+from oxidicom.cube.connections import Connection
 from oxidicom.cube.flat import FlatRegistrar
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError
 from oxidicom.records import PacsFile, SeriesIdentity
-
-Connection = psycopg.Connection[Any]
 
 
 class Registrar(Protocol):

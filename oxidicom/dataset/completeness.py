@@ -26,9 +26,9 @@ _SEQUENCE_DELIMITATION: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _PIXEL_DATA: Final = b"\xe0\x7f\x10\0"
 """The tag (7FE0,0010)."""
 
-_MOST_LENGTHS = 4096
+_MAX_LENGTHS = 4096
 _HEADER_BYTES = 32 * 1024
-_MOST_PIXEL_DATA = 3
+_MAX_PIXEL_DATA = 3
 """So far, and so often, pixel data is looked for."""
 
 
@@ -41,7 +41,7 @@ class WholeLengths(set[Length]):
 
     def learn(self, length: Length) -> None:
         """Note the length of a whole dataset."""
-        if len(self) >= _MOST_LENGTHS:
+        if len(self) >= _MAX_LENGTHS:
             self.clear()
         self.add(length)
 
@@ -69,7 +69,7 @@ def find_flaw(buffer: Buffer, start: int, transfer_syntax_uid: str) -> str:
 def _ends_with_pixel_data(buffer: Buffer, start: int, implicit: bool) -> bool:
     """Tell whether what looks like pixel data ends where the dataset does. The first may be that of an icon."""
     at = start
-    for _ in range(_MOST_PIXEL_DATA):
+    for _ in range(_MAX_PIXEL_DATA):
         at = buffer.find(_PIXEL_DATA, at, start + _HEADER_BYTES)
         if at < 0:
             return False

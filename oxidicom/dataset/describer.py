@@ -12,7 +12,7 @@ from oxidicom.dataset.header import Header
 from oxidicom.dataset.header_stencil import HeaderStencil, cut
 from oxidicom.records import Description
 
-_MOST_STENCILS = 6
+_MAX_STENCILS = 6
 """Each has up to 16 KiB, and each that does not fit costs its part of a microsecond."""
 
 
@@ -63,4 +63,4 @@ class Describer:
         if stencil:
             series = describe_series(header, self._calling_ae_title)
             self._known.insert(0, _Known(stencil, transfer_syntax_uid, series))
-            del self._known[_MOST_STENCILS:]
+            del self._known[_MAX_STENCILS:]

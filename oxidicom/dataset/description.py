@@ -39,10 +39,10 @@ from oxidicom.wanted_tags import (
 )
 
 _SERIES_TAGS = tuple(tag for tag in KEYWORDS if tag not in (SOP_INSTANCE_UID, INSTANCE_NUMBER))
-_MOST_SERIES = 32
+_MAX_SERIES = 32
 
-_MOST_PATIENT_ID_CHARACTERS = 100
-_MOST_CHARACTERS = {
+_MAX_PATIENT_ID_CHARACTERS = 100
+_MAX_CHARACTERS = {
     PATIENT_NAME: 150,
     STUDY_DESCRIPTION: 400,
     SERIES_DESCRIPTION: 400,
@@ -97,7 +97,7 @@ def describe_series(header: Header, calling_ae_title: str) -> SeriesDescription:
     return described._replace(warnings=header.warnings + described.warnings) if header.warnings else described
 
 
-@lru_cache(maxsize=_MOST_SERIES)
+@lru_cache(maxsize=_MAX_SERIES)
 def _describe_series(raw_values: tuple[bytes | None, ...], calling_ae_title: str) -> SeriesDescription:
     """Describe what the instances of a series share, from the raw values of _SERIES_TAGS."""
     values = _Values({tag: raw for tag, raw in zip(_SERIES_TAGS, raw_values, strict=True) if raw is not None})
@@ -106,7 +106,7 @@ def _describe_series(raw_values: tuple[bytes | None, ...], calling_ae_title: str
     series_instance_uid = values.required_uid(SERIES_INSTANCE_UID)
     patient_id = values.patient_id()
     study_date = values.study_date()
-    texts = {tag: values.text(tag) for tag in _MOST_CHARACTERS}
+    texts = {tag: values.text(tag) for tag in _MAX_CHARACTERS}
     directory = series_directory(
         SeriesValues(
             calling_ae_title=calling_ae_title,
@@ -173,7 +173,7 @@ class _Values:
 
     def cut(self, tag: int, text: str) -> str:
         """Return a text as its column has room for it."""
-        most = _MOST_CHARACTERS[tag]
+        most = _MAX_CHARACTERS[tag]
         if len(text) <= most:
             return text
         self.warnings.append(f"{KEYWORDS[tag]} was cut to {most} characters")
@@ -192,7 +192,7 @@ class _Values:
         patient_id = self.text(PATIENT_ID)
         if not patient_id:
             self.warnings.append(f"{KEYWORDS[PATIENT_ID]} is empty")
-        if len(patient_id) > _MOST_PATIENT_ID_CHARACTERS:
+        if len(patient_id) > _MAX_PATIENT_ID_CHARACTERS:
             raise _refused(PATIENT_ID, "too long")
         return patient_id
 

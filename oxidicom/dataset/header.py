@@ -24,11 +24,11 @@ from oxidicom.errors import DatasetError
 from oxidicom.files.regular_file import open_regular
 from oxidicom.wanted_tags import REQUIRED_TAGS
 
-MOST_INFLATED_BYTES = 16 * 1024 * 1024
+MAX_INFLATED_BYTES = 16 * 1024 * 1024
 """So far a deflated dataset is inflated in search of the wanted tags."""
 
 _FIRST_INFLATED_BYTES = 64 * 1024
-_MOST_AT_ONCE_BYTES = 1024 * 1024
+_MAX_AT_ONCE_BYTES = 1024 * 1024
 _FIRST_READ_BYTES = 128 * 1024
 
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -136,7 +136,7 @@ def _read_deflated(buffer: Buffer, start: int, *, complete: bool) -> Header | No
             return _cut_off(header) if ended and complete and not inflation.reached_end else header
         if ended:
             return None
-        if most >= MOST_INFLATED_BYTES:
+        if most >= MAX_INFLATED_BYTES:
             break
         most *= 2
     header = _read(inflation.inflated, 0, EXPLICIT_VR_LITTLE_ENDIAN, complete=True)
@@ -172,7 +172,7 @@ class _Inflation:
                 self._position += len(self._waiting)
             exhausted = not self._waiting
             try:
-                piece = self._inflater.decompress(self._waiting, min(missing, _MOST_AT_ONCE_BYTES))
+                piece = self._inflater.decompress(self._waiting, min(missing, _MAX_AT_ONCE_BYTES))
             except zlib.error:
                 raise DatasetError("deflated dataset cannot be inflated", offending_tags=REQUIRED_TAGS) from None
             self._waiting = self._inflater.unconsumed_tail

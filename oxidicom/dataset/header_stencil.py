@@ -9,11 +9,11 @@ series.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from oxidicom.dataset.scanner import BEYOND, MOST_PLACES, MOST_VALUE_BYTES, Place
+from oxidicom.dataset.scanner import BEYOND, MAX_PLACES, MAX_VALUE_BYTES, Place
 from oxidicom.stencil import Span, Stencil
 from oxidicom.wanted_tags import INSTANCE_NUMBER, SOP_INSTANCE_UID
 
-MOST_BYTES = 16 * 1024
+MAX_BYTES = 16 * 1024
 """A longer header is read each time: to compare it would cost as much."""
 
 _INSTANCE_TAGS = (SOP_INSTANCE_UID, INSTANCE_NUMBER)
@@ -72,11 +72,11 @@ class HeaderStencil:
 
 def cut(dataset: bytes, places: Places) -> HeaderStencil | None:
     """Cut a stencil from a dataset that has its elements in `places`; None if it would be of no use."""
-    if not places or len(places) == MOST_PLACES:
+    if not places or len(places) == MAX_PLACES:
         return None
     last, end, _ = places[-1]
     indices = [(tag, index) for index, (tag, _, _) in enumerate(places) if tag in _INSTANCE_TAGS]
-    if last != BEYOND or end > MOST_BYTES or len(dict(indices)) < len(indices):
+    if last != BEYOND or end > MAX_BYTES or len(dict(indices)) < len(indices):
         return None
     return HeaderStencil(bytes(dataset[:end]), places, dict(indices))
 
@@ -89,4 +89,4 @@ def _value(dataset: bytes | memoryview, span: Span | None) -> bytes | None:
     if span is None:
         return None
     start, end = span
-    return bytes(dataset[start : min(end, start + MOST_VALUE_BYTES)])
+    return bytes(dataset[start : min(end, start + MAX_VALUE_BYTES)])

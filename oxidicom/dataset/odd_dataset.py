@@ -13,14 +13,14 @@ from pydicom.dataelem import RawDataElement
 from pydicom.filereader import ENCODED_VR, data_element_generator
 from pydicom.tag import BaseTag
 
-from oxidicom.dataset.scanner import MOST_VALUE_BYTES, Buffer
+from oxidicom.dataset.scanner import MAX_VALUE_BYTES, Buffer
 from oxidicom.wanted_tags import KEYWORDS, LAST_TAG, REQUIRED_TAGS, SPECIFIC_CHARACTER_SET
 
-MOST_READS = 50_000
+MAX_READS = 50_000
 """So often pydicom may read: twice or thrice for an element or item, each of which costs it microseconds. Of items it
 makes datasets of half a kilobyte."""
 
-MOST_READ_BYTES = 16 * 1024 * 1024
+MAX_READ_BYTES = 16 * 1024 * 1024
 """So much it may read: values of private attributes inside sequences, which it keeps in memory, and delimiters that it
 has to search for. Other values that nobody wants are stepped over."""
 
@@ -29,7 +29,7 @@ _FIRST_DELIMITER = 0xFFFE0000
 """Items and delimiters, which have no value representation (PS3.5, 7.5)."""
 _HEAD_BYTES = 8
 """Of the shortest element, and what pydicom reads of each first."""
-_MOST_WARNINGS = 4
+_MAX_WARNINGS = 4
 _REQUIRED = frozenset(REQUIRED_TAGS)
 
 
@@ -37,7 +37,7 @@ class OddReading(NamedTuple):
     """What was found in a dataset."""
 
     values: dict[int, bytes]
-    """The raw values of the wanted tags, at most MOST_VALUE_BYTES of each."""
+    """The raw values of the wanted tags, at most MAX_VALUE_BYTES of each."""
     obstacle: str
     """Why it was not read as far as was wanted, such as `cut off in (7FE0,0010)`; '' if it was. At most 35 characters,
     for datasets of less than 10 GB."""
@@ -87,7 +87,7 @@ def _read_values(
         warnings.simplefilter("ignore")
         while reader.has_more and not is_enough:
             for element in data_element_generator(
-                cast(BinaryIO, reader), implicit, little_endian, stop_when, MOST_VALUE_BYTES, specific_tags=tags
+                cast(BinaryIO, reader), implicit, little_endian, stop_when, MAX_VALUE_BYTES, specific_tags=tags
             ):
                 if isinstance(element, RawDataElement) and element.length != _UNDEFINED:
                     values[int(element.tag)] = reader.value(element)
@@ -124,7 +124,7 @@ class _Reader:
 
     def warn(self, warning: str) -> None:
         """Note what is odd, but no flood of it."""
-        if len(self.warnings) < _MOST_WARNINGS:
+        if len(self.warnings) < _MAX_WARNINGS:
             self.warnings[warning] = None
 
     @property
@@ -140,7 +140,7 @@ class _Reader:
     def value(self, element: RawDataElement) -> bytes:
         """Return the raw value of an element: pydicom leaves out what is long, and has None for what is empty."""
         at = self._start + element.value_tell
-        return bytes(self._buffer[at : at + min(element.length, MOST_VALUE_BYTES)])
+        return bytes(self._buffer[at : at + min(element.length, MAX_VALUE_BYTES)])
 
     def obstacle(self, error: Exception) -> tuple[str, bool]:
         """Return why reading failed, and whether it is that the dataset ends inside an element."""
@@ -163,7 +163,7 @@ class _Reader:
 
     @property
     def _is_enough(self) -> bool:
-        return self._reads > MOST_READS or self._read_bytes > MOST_READ_BYTES
+        return self._reads > MAX_READS or self._read_bytes > MAX_READ_BYTES
 
     # -- what pydicom calls --------------------------------------------------------------------------------------
 

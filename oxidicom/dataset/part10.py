@@ -14,8 +14,8 @@ from oxidicom.errors import DatasetError
 
 _PREAMBLE = bytes(128) + b"DICM"
 
-_MOST_UID_CHARACTERS = 64
-_MOST_META_BYTES = 64 * 1024
+_MAX_UID_CHARACTERS = 64
+_MAX_META_BYTES = 64 * 1024
 _GROUP_LENGTH_BYTES = 12
 
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x0002
@@ -54,7 +54,7 @@ def build_file_meta(
     AE titles are written in Latin-1, in which they came; other characters become `?`. Raise DatasetError when
     a UID is longer than 64 characters.
     """
-    if max(len(sop_class_uid), len(sop_instance_uid)) > _MOST_UID_CHARACTERS:
+    if max(len(sop_class_uid), len(sop_instance_uid)) > _MAX_UID_CHARACTERS:
         raise DatasetError("a UID has more than 64 characters")
     instance = _encode_value(b"UI", sop_instance_uid)
     before, after = _around_instance(sop_class_uid, len(instance), transfer_syntax_uid, calling_ae_title, our_ae_title)
@@ -116,7 +116,7 @@ def read_file_meta(buffer: Buffer) -> FileMeta:
         (meta_bytes,) = struct.unpack_from("<I", buffer, offset + 8)
         offset += _GROUP_LENGTH_BYTES
         end = offset + meta_bytes
-        if meta_bytes > _MOST_META_BYTES or end > len(buffer):
+        if meta_bytes > _MAX_META_BYTES or end > len(buffer):
             raise _bad_file_meta()
         while offset < end:
             element, value_offset, length = _next_element(buffer, offset)

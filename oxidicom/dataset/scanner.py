@@ -2,8 +2,8 @@
 
 Theory of operation. An element is a tag, a length and a value (PS3.5, 7.1); whatever is not wanted is stepped
 over by its length. Only a sequence of undefined length has to be walked through, to find its end (PS3.5,
-7.5); MOST_DEPTH bounds that recursion. Each step moves at least 8 bytes ahead and no byte is looked at twice,
-so the work is linear; MOST_STEPS, counted over all depths, bounds it for datasets of nothing but tiny
+7.5); MAX_DEPTH bounds that recursion. Each step moves at least 8 bytes ahead and no byte is looked at twice,
+so the work is linear; MAX_STEPS, counted over all depths, bounds it for datasets of nothing but tiny
 elements. The instances of a series have nearly all of their header in common: `header_stencil` saves most of them
 the walk.
 
@@ -21,16 +21,16 @@ from typing import NamedTuple
 
 from oxidicom.wanted_tags import KEYWORDS, LAST_TAG, REQUIRED_TAGS
 
-MOST_STEPS = 250_000
+MAX_STEPS = 250_000
 """Elements, items and delimiters that are looked at in one dataset."""
 
-MOST_DEPTH = 64
+MAX_DEPTH = 64
 """Sequences of undefined length inside one another."""
 
-MOST_VALUE_BYTES = 4096
+MAX_VALUE_BYTES = 4096
 """What is kept of a value. No column and no path has room for as much."""
 
-MOST_PLACES = 512
+MAX_PLACES = 512
 """Of so many elements a scan says where they are; no header of good will has more."""
 
 BEYOND = -1
@@ -89,9 +89,9 @@ class Scan(NamedTuple):
     """What was found in a dataset."""
 
     values: dict[int, bytes]
-    """The raw values of the wanted tags, at most MOST_VALUE_BYTES of each."""
+    """The raw values of the wanted tags, at most MAX_VALUE_BYTES of each."""
     places: list[Place]
-    """A `Place` for each element as they stand, headers between them; with more than MOST_PLACES only the first
+    """A `Place` for each element as they stand, headers between them; with more than MAX_PLACES only the first
     of them. The last one is BEYOND, empty and right behind the tag of its element, unless the dataset ends before."""
 
 
@@ -119,7 +119,7 @@ def scan(buffer: Buffer, start: int, *, implicit: bool, complete: bool) -> Scan 
             tag, value_at, end = place
             if tag:  # which most have not
                 if tag != BEYOND:
-                    values[tag] = bytes(buffer[value_at : min(end, value_at + MOST_VALUE_BYTES)])
+                    values[tag] = bytes(buffer[value_at : min(end, value_at + MAX_VALUE_BYTES)])
                 elif values.keys() >= _REQUIRED:
                     places.append(place)
                     break
@@ -127,7 +127,7 @@ def scan(buffer: Buffer, start: int, *, implicit: bool, complete: bool) -> Scan 
                     raise OddDatasetError("an item ends that has not begun")
                 else:
                     continue
-            if len(places) < MOST_PLACES:
+            if len(places) < MAX_PLACES:
                 places.append(place)
     except _MoreNeededError:
         if not complete:
@@ -136,7 +136,7 @@ def scan(buffer: Buffer, start: int, *, implicit: bool, complete: bool) -> Scan 
     except EOFError:
         if not complete:
             return None
-    return Scan(values, places[:MOST_PLACES])
+    return Scan(values, places[:MAX_PLACES])
 
 
 def is_whole(buffer: Buffer, start: int, *, implicit: bool) -> bool:
@@ -157,7 +157,7 @@ def _walk(buffer: Buffer, start: int, implicit: bool) -> Iterator[Place]:
     Raise EOFError when the buffer ends, and _MoreNeededError when it ends inside an element: a step beyond the end is
     noticed when the next element is to be read there.
     """
-    return (_walk_implicit if implicit else _walk_explicit)(buffer, start, iter(range(MOST_STEPS)))
+    return (_walk_implicit if implicit else _walk_explicit)(buffer, start, iter(range(MAX_STEPS)))
 
 
 def _walk_explicit(buffer: Buffer, position: int, steps: Iterator[int]) -> Iterator[Place]:
@@ -227,7 +227,7 @@ def _walk_sequence(buffer: Buffer, position: int, implicit: bool, steps: Iterato
     They are in implicit VR if `implicit`, or if an item shows it: those of UN are (PS3.5, 6.2.2, note 2), but for
     devices that only changed the VR, and some keep other private sequences so in a dataset of explicit VR.
     """
-    if depth > MOST_DEPTH:
+    if depth > MAX_DEPTH:
         raise OddDatasetError("sequences are nested too deep")
     for _ in steps:
         tag, length = _implicit_element(buffer, position)

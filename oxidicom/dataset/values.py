@@ -3,14 +3,14 @@
 import datetime
 import re
 
-MOST_INTEGER = 2**31 - 1
+MAX_INTEGER = 2**31 - 1
 """The largest number that an int4 column of the database holds."""
 
 _DATE = re.compile(r"([0-9]{4})([-.]?)([0-9]{2})\2([0-9]{2})")
 _AGE = re.compile(r"0*([0-9]{1,10})([DWMY])")
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.24}
 _UID = re.compile(r"[!-~]{1,64}")
-_MOST_UID_CHARACTERS = 64
+_MAX_UID_CHARACTERS = 64
 _STRICT_UID = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*")
 
 
@@ -31,7 +31,7 @@ def parse_age_days(text: str) -> int | None:
     if match is None:
         return None
     days = round(int(match[1]) * _DAYS[match[2]])
-    return days if days <= MOST_INTEGER else None
+    return days if days <= MAX_INTEGER else None
 
 
 def is_uid(text: str) -> bool:
@@ -44,4 +44,4 @@ def is_uid(text: str) -> bool:
 
 def is_strict_uid(text: str) -> bool:
     """Tell whether `text` keeps all rules for UIDs (PS3.5, 9.1), which real devices break."""
-    return len(text) <= _MOST_UID_CHARACTERS and _STRICT_UID.fullmatch(text) is not None
+    return len(text) <= _MAX_UID_CHARACTERS and _STRICT_UID.fullmatch(text) is not None

@@ -19,7 +19,7 @@ from oxidicom.errors import BootError
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
-_MOST_LOG_BYTES = 8 * 1024 * 1024
+_MAX_LOG_BYTES = 8 * 1024 * 1024
 _PR_SET_PDEATHSIG = 1
 _SETTINGS = (
     "shared_buffers=64MB",
@@ -118,7 +118,7 @@ class EmbeddedPostgres:
     def _launch(self) -> None:
         self.port = _free_port()
         with contextlib.suppress(FileNotFoundError):
-            if os.path.getsize(self._log) > _MOST_LOG_BYTES:
+            if os.path.getsize(self._log) > _MAX_LOG_BYTES:
                 os.unlink(self._log)
         command = [f"{self._binaries}/bin/postgres", "-D", self._directory.path, "-h", "127.0.0.1", "-p"]
         command.append(str(self.port))

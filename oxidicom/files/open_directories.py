@@ -6,7 +6,7 @@ from typing import Self
 
 from oxidicom.files.descriptors import keepable
 
-_MOST_OPEN = 64
+_MAX_OPEN = 64
 
 
 class OpenDirectories:
@@ -18,7 +18,7 @@ class OpenDirectories:
 
     def __init__(self, spool: str) -> None:
         self._spool = spool
-        self._most_open = keepable(_MOST_OPEN)
+        self._most_open = keepable(_MAX_OPEN)
         self._descriptors: dict[str, int] = {}
 
     def __enter__(self) -> Self:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 
-class Kind(enum.StrEnum):
+class DifferenceKind(enum.StrEnum):
     """What differs."""
 
     FILE_WITHOUT_ROW = "file without a row"
@@ -18,7 +18,7 @@ class Kind(enum.StrEnum):
 class Difference(msgspec.Struct, frozen=True, array_like=True):
     """One difference."""
 
-    kind: Kind
+    kind: DifferenceKind
     path: bytes
     """As the file system has it: a file may have a name that is no text."""
 
@@ -38,10 +38,10 @@ def compare(files: Iterable[bytes], rows: Iterable[bytes]) -> Iterator[Differenc
     while file is not None or row is not None:
         if row is None or (file is not None and file < row):
             assert file is not None
-            yield Difference(Kind.FILE_WITHOUT_ROW, file)
+            yield Difference(DifferenceKind.FILE_WITHOUT_ROW, file)
             file = next(files, None)
         elif file is None or row < file:
-            yield Difference(Kind.ROW_WITHOUT_FILE, row)
+            yield Difference(DifferenceKind.ROW_WITHOUT_FILE, row)
             row = next(rows, None)
         else:
             file, row = next(files, None), next(rows, None)

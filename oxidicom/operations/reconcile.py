@@ -20,8 +20,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from oxidicom.cube.database import Database
 from oxidicom.errors import OperationError
 from oxidicom.operations.database import database_of
-from oxidicom.operations.differences import Difference, DifferencesFile, Kind, compare
-from oxidicom.operations.reconcile_report import REGISTERED, JsonReport, Outcome, Report, TextReport, Totals
+from oxidicom.operations.differences import Difference, DifferenceKind, DifferencesFile, compare
+from oxidicom.operations.reconcile_report import ROW_REGISTERED, JsonReport, Outcome, Report, TextReport, Totals
 from oxidicom.operations.repair import NoRowError, Repair, dicom_row, is_metadata, metadata_file_row
 from oxidicom.operations.work import Work
 from oxidicom.paths.final_path import PACS_ROOT
@@ -111,8 +111,8 @@ class Reconciliation:
         if differences:
             work.look()
         for batch in differences.batches(_BATCH):
-            rows = [one for one in batch if one.kind is Kind.ROW_WITHOUT_FILE and not self._has_file(one)]
-            files = [one for one in batch if one.kind is Kind.FILE_WITHOUT_ROW and self._is_file(one)]
+            rows = [one for one in batch if one.kind is DifferenceKind.ROW_WITHOUT_FILE and not self._has_file(one)]
+            files = [one for one in batch if one.kind is DifferenceKind.FILE_WITHOUT_ROW and self._is_file(one)]
             in_work = work.among([one.name for one in files if one.name])
             known = self._database.known([one.name for one in (*rows, *files) if one.name])
             yield from (one for one in files if one.name not in in_work and one.name not in known)
@@ -153,10 +153,10 @@ class Reconciliation:
         outcomes = dict.fromkeys(batch, "")
         by_name = {one.name: one for one in batch}
         for one in batch:
-            if one.kind is Kind.FILE_WITHOUT_ROW:
+            if one.kind is DifferenceKind.FILE_WITHOUT_ROW:
                 try:
                     rows.append(self._row_of(one))
-                    outcomes[one] = REGISTERED
+                    outcomes[one] = ROW_REGISTERED
                 except NoRowError as error:
                     outcomes[one] = str(error)
         for row, reason in repair.register(rows):
@@ -172,16 +172,16 @@ class Reconciliation:
         return dicom_row(self._files_root, one.name)
 
     def _outcome(self, one: Difference, outcome: str = "") -> Outcome:
-        if one.kind is Kind.ROW_WITHOUT_FILE:
+        if one.kind is DifferenceKind.ROW_WITHOUT_FILE:
             self.totals.rows_without_files += 1
         else:
             self.totals.files_without_rows += 1
-            self.totals.registered += outcome == REGISTERED
+            self.totals.registered += outcome == ROW_REGISTERED
         return Outcome(one.kind, one.path.decode("utf-8", "backslashreplace"), outcome)
 
 
 def _is_metadata(one: Difference) -> bool:
-    return one.kind is Kind.FILE_WITHOUT_ROW and one.name is not None and is_metadata(one.name)
+    return one.kind is DifferenceKind.FILE_WITHOUT_ROW and one.name is not None and is_metadata(one.name)
 
 
 def _progress() -> Progress:

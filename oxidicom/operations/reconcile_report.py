@@ -6,10 +6,10 @@ from typing import Protocol
 import msgspec
 from rich.console import Console
 
-_MOST_LINES = 20
+_MAX_LINES = 20
 """Of each kind; the JSON form has all."""
 
-REGISTERED = "registered"
+ROW_REGISTERED = "registered"
 """The outcome of a difference that was mended."""
 
 
@@ -19,7 +19,7 @@ class Outcome(msgspec.Struct, frozen=True):
     kind: str
     path: str
     outcome: str
-    """REGISTERED, or why not; '' when nothing was tried."""
+    """ROW_REGISTERED, or why not; '' when nothing was tried."""
 
 
 class Totals(msgspec.Struct):
@@ -58,15 +58,15 @@ class TextReport:
     def add(self, outcome: Outcome) -> None:
         """Print a line, unless there were many of its kind."""
         self._seen[outcome.kind] += 1
-        if self._seen[outcome.kind] <= _MOST_LINES:
+        if self._seen[outcome.kind] <= _MAX_LINES:
             ending = f": {outcome.outcome}" if outcome.outcome else ""
             self._print(f"{outcome.kind}: {outcome.path}{ending}")
 
     def end(self, totals: Totals) -> None:
         """Print how many there were."""
         for kind, count in self._seen.items():
-            if count > _MOST_LINES:
-                self._print(f"{kind}: … and {count - _MOST_LINES} more; --json has all")
+            if count > _MAX_LINES:
+                self._print(f"{kind}: … and {count - _MAX_LINES} more; --json has all")
         self._print(
             f"{totals.files} files and {totals.rows} rows compared: {totals.files_without_rows} files without a row, "
             f"{totals.registered} of them registered now; {totals.rows_without_files} rows without a file."

@@ -17,7 +17,7 @@ from oxidicom.files.directories import sync_directory
 from oxidicom.paths.final_path import METADATA_ROOT, PACS_ROOT
 from oxidicom.paths.private_root import moment_of
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, PacsFile, Series, SeriesIdentity
-from oxidicom.spool.names import NoteName
+from oxidicom.spool.names import MetadataValue
 from oxidicom.spool.series_metadata import UNKNOWN, metadata_row
 from oxidicom.tree.group_sync import GroupSync, sync_file
 
@@ -68,7 +68,7 @@ def metadata_file_row(files_root: str, path: str, database: Database) -> PacsFil
         raise NoRowError("it is not empty, as a metadata file is")
     identity = _series_of(files_root, path, match["directory"], database)
     series = Series("", match["directory"], *identity)
-    return metadata_row(match["association"], series, NoteName("", match["key"], match["value"]))
+    return metadata_row(match["association"], series, MetadataValue("", match["key"], match["value"]))
 
 
 def _series_of(files_root: str, path: str, directory: str, database: Database) -> SeriesIdentity:

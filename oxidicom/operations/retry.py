@@ -11,9 +11,9 @@ from oxidicom.errors import OperationError
 from oxidicom.spool.gateway_directory import GatewayDirectory, rejected_directory
 from oxidicom.spool.names import EntryName
 from oxidicom.spool.put_back import Plan, is_in_a_spool, plan_for, put_back, sole_use_of
-from oxidicom.spool.set_aside import Rejected, forget_reasons, rejected_associations, rejected_of
+from oxidicom.spool.set_aside import ThingSetAside, forget_reasons, rejected_associations, rejected_of
 
-_MOST_LINES = 20
+_MAX_LINES = 20
 
 
 def run_retry(files_root: str, association: str | None, dry_run: bool, console: Console) -> int:
@@ -91,10 +91,10 @@ def _report(plans: Sequence[Plan], dry_run: bool, console: Console) -> int:
     return 1 if left else 0
 
 
-def _explain(left: Sequence[tuple[Rejected, str]], console: Console) -> None:
-    for one, reason in left[:_MOST_LINES]:
+def _explain(left: Sequence[tuple[ThingSetAside, str]], console: Console) -> None:
+    for one, reason in left[:_MAX_LINES]:
         console.print(
             f"left: {one.association}/{one.file_name}: {reason}", soft_wrap=True, highlight=False, markup=False
         )
-    if len(left) > _MOST_LINES:
-        console.print(f"left: … and {len(left) - _MOST_LINES} more")
+    if len(left) > _MAX_LINES:
+        console.print(f"left: … and {len(left) - _MAX_LINES} more")

@@ -14,12 +14,12 @@ from rich.table import Table
 from oxidicom.errors import OperationError
 from oxidicom.operations.database import DatabaseState, state_of_database
 from oxidicom.settings import Settings
-from oxidicom.spool.backlog import Amount, AssociationBacklog, GatewayBacklog, Waiting, backlog_of
+from oxidicom.spool.backlog import Amount, AssociationBacklog, Backlog, GatewayBacklog, backlog_of
 from oxidicom.spool.gateway_directory import rejected_directory
 from oxidicom.spool.set_aside import rejected_associations, rejected_of
 from oxidicom.storage.reserve import Reserve
 
-_MOST_ROWS = 20
+_MAX_ROWS = 20
 """In a table; the JSON form has all."""
 
 
@@ -43,7 +43,7 @@ class Space(msgspec.Struct):
     """Below so many free bytes instances are refused."""
 
 
-class Status(msgspec.Struct):
+class GatewayStatus(msgspec.Struct):
     """Everything that the command shows."""
 
     at: datetime.datetime
@@ -69,12 +69,12 @@ def run_status(settings: Settings, as_json: bool, console: Console) -> int:
     return 0 if status.is_good else 1
 
 
-def _look(settings: Settings) -> Status:
+def _look(settings: Settings) -> GatewayStatus:
     root = settings.files_root
     if not os.path.isdir(root):
         raise OperationError(f"{root} is no directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT")
     space = os.statvfs(root)
-    return Status(
+    return GatewayStatus(
         datetime.datetime.now(datetime.UTC),
         root,
         Space(
@@ -96,7 +96,7 @@ def _rejected(directory: str) -> Iterator[RejectedFile]:
             yield RejectedFile(association, shown, one.kind, one.size_bytes, one.since, one.reason)
 
 
-def _print(status: Status, console: Console) -> None:
+def _print(status: GatewayStatus, console: Console) -> None:
     database, space = status.database, status.space
     usable = f"reachable, schema generation {database.generation}" if database.reachable else database.reason
     console.print(f"database  {database.name}: {usable}", highlight=False, soft_wrap=True)
@@ -127,7 +127,7 @@ def _print_associations(unfinished: list[AssociationBacklog], now: datetime.date
         return
     unfinished.sort(key=lambda one: one.association)
     table = _table(_title("associations in work", len(unfinished)), "association", "from", "since", "what waits")
-    for one in unfinished[:_MOST_ROWS]:
+    for one in unfinished[:_MAX_ROWS]:
         waits = _what_waits(one.waiting, now)
         table.add_row(one.association, escape(one.calling_ae_title), _moment(one.since), waits)
     console.print(table)
@@ -140,7 +140,7 @@ def _print_rejected(rejected: Sequence[RejectedFile], now: datetime.datetime, co
         return
     groups = [(key, list(group)) for key, group in itertools.groupby(sorted(rejected, key=_group_of), key=_group_of)]
     table = _table(_title("rejected", len(groups)), "association", "what", "since", "why")
-    for (association, kind, reason), group in groups[:_MOST_ROWS]:
+    for (association, kind, reason), group in groups[:_MAX_ROWS]:
         amount = _sum(Amount(1, one.size_bytes, one.since) for one in group)
         table.add_row(association, f"{kind}: {_shown(amount, now)}", _moment(amount.oldest), escape(reason))
     console.print(table)
@@ -168,10 +168,10 @@ def _table(title: str, first: str, *others: str) -> Table:
 
 
 def _title(what: str, count: int) -> str:
-    return what if count <= _MOST_ROWS else f"{what}: the oldest {_MOST_ROWS} of {count}; --json has all"
+    return what if count <= _MAX_ROWS else f"{what}: the oldest {_MAX_ROWS} of {count}; --json has all"
 
 
-def _what_waits(waiting: Waiting, now: datetime.datetime) -> str:
+def _what_waits(waiting: Backlog, now: datetime.datetime) -> str:
     steps = {
         "being received": waiting.receiving,
         "committed, not stored": waiting.committed,

@@ -25,8 +25,8 @@ _C_FIND_RSP = 0x0020 | IS_RESPONSE
 _SUCCESS = 0x0000
 _OUT_OF_RESOURCES = 0xA700
 _PENDING = (0xFF00, 0xFF01)  # FF01: some optional keys are not supported; ours shows by its value
-_MOST_ANSWERS = 10_000
-_MOST_INSTANCES = 2**31 - 1
+_MAX_ANSWERS = 10_000
+_MAX_INSTANCES = 2**31 - 1
 _RELEASE_SECONDS = 1.0
 
 
@@ -127,8 +127,8 @@ class _Answers:
     def add(self, identifier: bytes, *, is_implicit: bool) -> None:
         """Take one answer. Raise PacsError when there are too many; what is wrong with one is told by `judge`."""
         self._number += 1
-        if self._number > _MOST_ANSWERS:
-            raise PacsError(f"it has more than {_MOST_ANSWERS} answers to a question for one series")
+        if self._number > _MAX_ANSWERS:
+            raise PacsError(f"it has more than {_MAX_ANSWERS} answers to a question for one series")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what is odd in an answer is judged here
@@ -162,6 +162,6 @@ def _is_of(identifier: Dataset, series_instance_uid: str) -> bool:
 
 def _count(identifier: Dataset) -> int:
     text = str(identifier.get("NumberOfSeriesRelatedInstances", "")).strip(" \0")
-    if not (text.isascii() and text.isdigit()) or int(text) > _MOST_INSTANCES:
+    if not (text.isascii() and text.isdigit()) or int(text) > _MAX_INSTANCES:
         raise PacsError("it gives no number of instances")
     return int(text)

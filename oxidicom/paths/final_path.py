@@ -31,15 +31,15 @@ PACS_ROOT = "SERVICES/PACS"
 METADATA_ROOT = f"{PACS_ROOT}/{METADATA_PACS_IDENTIFIER}"
 """"Oxidicom Custom Metadata" stands below this directory."""
 
-MOST_PATH_CHARACTERS = 512
-MOST_DIRECTORY_CHARACTERS = 400
+MAX_PATH_CHARACTERS = 512
+MAX_DIRECTORY_CHARACTERS = 400
 """Of a series directory: the path of its metadata is up to 103 characters longer."""
-MOST_COMPONENT_CHARACTERS = 255
+MAX_COMPONENT_CHARACTERS = 255
 """All characters are ASCII, so these are bytes too."""
 
-_MOST_NAME_CHARACTERS = MOST_PATH_CHARACTERS - MOST_DIRECTORY_CHARACTERS - 1
+_MAX_NAME_CHARACTERS = MAX_PATH_CHARACTERS - MAX_DIRECTORY_CHARACTERS - 1
 _DIGEST_CHARACTERS = 8
-_MOST_UNSIGNED = 0xFFFF_FFFF
+_MAX_UNSIGNED = 0xFFFF_FFFF
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9.\-]+")
 _UNSIGNED = re.compile(r"\+?0*([0-9]{1,10})", re.ASCII)
@@ -71,7 +71,7 @@ class _Component(NamedTuple):
     @property
     def room(self) -> int:
         """How many characters of the text the file system has room for."""
-        return MOST_COMPONENT_CHARACTERS - len(self.before) - len(self.after)
+        return MAX_COMPONENT_CHARACTERS - len(self.before) - len(self.after)
 
     def length(self, limit: int) -> int:
         """Return its length with a text of at most `limit` characters."""
@@ -114,7 +114,7 @@ def number(value: str, keyword: str, width: int) -> str:
     Unsigned 32-bit integers are written in decimal, anything else is sanitised; `keyword` stands for ''.
     """
     match = _UNSIGNED.fullmatch(value)
-    if match and (unsigned := int(match[1])) <= _MOST_UNSIGNED:
+    if match and (unsigned := int(match[1])) <= _MAX_UNSIGNED:
         return str(unsigned).rjust(width, "0")
     return (sanitize(value) or keyword).rjust(width, "0")
 
@@ -132,11 +132,11 @@ def series_directory(values: SeriesValues) -> str:
     directory.
     """
     calling_ae_title = sanitize(values.calling_ae_title)
-    if calling_ae_title in ("", ".", "..") or len(calling_ae_title) > MOST_COMPONENT_CHARACTERS:
+    if calling_ae_title in ("", ".", "..") or len(calling_ae_title) > MAX_COMPONENT_CHARACTERS:
         raise DatasetError("calling AE title is no name of a directory")
     root = f"{PACS_ROOT}/{calling_ae_title}/"
     components = _components(values)
-    limit = _text_limit(components, MOST_DIRECTORY_CHARACTERS - len(root))
+    limit = _text_limit(components, MAX_DIRECTORY_CHARACTERS - len(root))
     if limit is None:
         raise _too_long(values)
     return root + "/".join([component.build(limit) for component in components])
@@ -166,7 +166,7 @@ def _text_limit(components: Sequence[_Component], most: int) -> int | None:
     if any(component.room < min(len(component.text), _DIGEST_CHARACTERS) for component in components):
         return None
     most -= len(components) - 1
-    for limit in range(MOST_COMPONENT_CHARACTERS, _DIGEST_CHARACTERS - 1, -1):
+    for limit in range(MAX_COMPONENT_CHARACTERS, _DIGEST_CHARACTERS - 1, -1):
         if sum([component.length(limit) for component in components]) <= most:
             return limit
     return None
@@ -192,7 +192,7 @@ def file_name(instance_number: str, sop_instance_uid: str) -> str:
     characters that is the fault of the InstanceNumber.
     """
     name = f"{number(instance_number, 'InstanceNumber', 4)}-{sanitize_uid(sop_instance_uid)}.dcm"
-    if len(name) > _MOST_NAME_CHARACTERS:
+    if len(name) > _MAX_NAME_CHARACTERS:
         raise DatasetError("InstanceNumber is too long for a path", offending_tags=(INSTANCE_NUMBER,))
     return name
 

@@ -92,7 +92,7 @@ def _take(association: str, spool: str) -> bool:
 
 
 def _remove_unbegun(spool: str) -> None:
-    """Remove associations that had begun, but without any instance: they have a hidden name (see `reception`)."""
+    """Remove associations that had begun, but without any instance: they have a hidden name (see `spool_writer`)."""
     with os.scandir(spool) as scan:
         hidden = [one.path for one in scan if is_ulid(one.name.removeprefix(".")) and one.name.startswith(".")]
     for path in hidden:

@@ -1,7 +1,7 @@
 """The spool is the journal: one directory for each association that is not wholly registered yet.
 
 Whether the listener of a directory lives, how to end it for a listener that died, and how it is removed in the end.
-`reception` is the side of the listener, `entries` tells what stands in a directory. See `names` for the states,
+`spool_writer` is the side of the listener, `entries` tells what stands in a directory. See `names` for the states,
 `ledger` for the counts, and `rejected` for what is set aside.
 
 The law of this file: what may hold an acknowledged instance is never deleted. A directory without its ledger, or with a

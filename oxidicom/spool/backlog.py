@@ -18,7 +18,7 @@ from oxidicom.spool.association_directory import associations, ledger_of
 from oxidicom.spool.entries import contents, describe_entry
 from oxidicom.spool.gateway_directory import gateway_paths, is_running, spool_of
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, committed_lines, read_started
-from oxidicom.spool.names import PART, RECEIVED, REGISTERED, EntryName, NoteName, parse_name
+from oxidicom.spool.names import PART, RECEIVED, REGISTERED, EntryName, MetadataValue, parse_name
 from oxidicom.spool.series_metadata import metadata_row
 
 
@@ -36,7 +36,7 @@ class Amount(msgspec.Struct):
         self.oldest = min(filter(None, (self.oldest, other.oldest)), default=None)
 
 
-class Waiting(msgspec.Struct):
+class Backlog(msgspec.Struct):
     """What is not finished, by how far it has come."""
 
     receiving: Amount = msgspec.field(default_factory=Amount)
@@ -48,7 +48,7 @@ class Waiting(msgspec.Struct):
     metadata: Amount = msgspec.field(default_factory=Amount)
     """Metadata values that are not registered yet."""
 
-    def add(self, other: "Waiting") -> None:
+    def add(self, other: "Backlog") -> None:
         """Count `other` in."""
         for name in self.__struct_fields__:
             getattr(self, name).add(getattr(other, name))
@@ -60,7 +60,7 @@ class AssociationBacklog(msgspec.Struct):
     association: str
     since: datetime.datetime | None
     calling_ae_title: str
-    waiting: Waiting
+    waiting: Backlog
 
 
 class GatewayBacklog(msgspec.Struct):
@@ -69,7 +69,7 @@ class GatewayBacklog(msgspec.Struct):
     gateway: str
     running: bool
     since: datetime.datetime | None
-    waiting: Waiting
+    waiting: Backlog
     associations: list[AssociationBacklog]
 
 
@@ -111,7 +111,7 @@ def _paths_in(directory: str) -> Iterator[str]:
 
 def _gateway(path: str) -> GatewayBacklog:
     ulid = os.path.basename(path)
-    backlog = GatewayBacklog(ulid, is_running(path), moment_of(ulid), Waiting(), [])
+    backlog = GatewayBacklog(ulid, is_running(path), moment_of(ulid), Backlog(), [])
     for directory in associations(spool_of(path)):
         with contextlib.suppress(FileNotFoundError):  # finished while we looked
             one = _association(directory)
@@ -124,7 +124,7 @@ def _association(directory: str) -> AssociationBacklog:
     started = None
     with contextlib.suppress(OSError):  # it is lost, or nothing that can be read
         started = read_started(os.path.join(directory, LEDGER_NAME))
-    waiting = Waiting()
+    waiting = Backlog()
     for field, amount in _amounts(directory):
         getattr(waiting, field).add(amount)
     ulid = os.path.basename(directory)
@@ -144,13 +144,13 @@ def _amounts(directory: str) -> Iterator[tuple[str, Amount]]:
 
 
 def _field_of(file_name: str) -> str | None:
-    """Return which field of `Waiting` counts a file, or None when it waits for nothing."""
+    """Return which field of `Backlog` counts a file, or None when it waits for nothing."""
     if file_name.endswith(f".{PART}"):
         return "receiving"
     parsed = parse_name(file_name)
     if parsed is None or parsed[1] == REGISTERED:
         return None
     name, state = parsed
-    if isinstance(name, NoteName):
+    if isinstance(name, MetadataValue):
         return "metadata"
     return "committed" if state == RECEIVED else "stored"

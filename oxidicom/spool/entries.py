@@ -7,10 +7,10 @@ from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import read_header_of_file
 from oxidicom.records import Description
 from oxidicom.spool.ledger import LEDGER_NAME
-from oxidicom.spool.names import EntryName, NoteName, is_part, parse_name
+from oxidicom.spool.names import EntryName, MetadataValue, is_part, parse_name
 
 
-def contents(directory: str) -> Iterator[tuple[EntryName | NoteName, str]]:
+def contents(directory: str) -> Iterator[tuple[EntryName | MetadataValue, str]]:
     """Yield what stands in the directory of an association, with the state of each; nothing when it is gone.
 
     In no order and one at a time, for there may be a million. What is renamed meanwhile may be missed (readdir(3)).

@@ -12,7 +12,7 @@ from oxidicom.dataset.header import Header, read_header, read_header_of_file
 from oxidicom.errors import DatasetError
 from oxidicom.records import Description
 from oxidicom.spool.names import RECEIVED, EntryName, part_name
-from oxidicom.spool.spool_writer import Reception
+from oxidicom.spool.spool_writer import SpoolWriter
 from oxidicom.statuses import Status
 from oxidicom.wanted_tags import SOP_CLASS_UID, SOP_INSTANCE_UID
 
@@ -22,7 +22,7 @@ HEAD_BYTES = 64 * 1024
 _LITTLE_BYTES = 64 * 1024
 """An instance of up to so many bytes is waited for until it has come whole: it stays in the receive buffer so long."""
 
-_MOST_PIECES = 512  # half of IOV_MAX
+_MAX_PIECES = 512  # half of IOV_MAX
 
 
 class IncomingInstance:
@@ -33,9 +33,11 @@ class IncomingInstance:
     when its size is that of its name.
     """
 
-    def __init__(self, reception: Reception, describer: Describer, file_meta: bytes, transfer_syntax_uid: str) -> None:
+    def __init__(
+        self, spool_writer: SpoolWriter, describer: Describer, file_meta: bytes, transfer_syntax_uid: str
+    ) -> None:
         """Its file will begin with `file_meta`, preamble included."""
-        self._reception = reception
+        self._spool_writer = spool_writer
         self._describer = describer
         self._transfer_syntax_uid = transfer_syntax_uid
         self._description: Description | None = None
@@ -44,7 +46,7 @@ class IncomingInstance:
         self._missing_head_bytes = HEAD_BYTES
         self._pieces: list[bytes | memoryview] = [file_meta]
         self._file_meta_bytes = len(file_meta)
-        self._number = reception.next_number()
+        self._number = spool_writer.next_number()
         self._file_name = part_name(self._number)
         self._descriptor = -1
         self.dataset_bytes = 0
@@ -66,7 +68,7 @@ class IncomingInstance:
             self._look_at(piece)
         self.dataset_bytes += len(piece)
         self._pieces.append(piece)
-        if len(self._pieces) >= _MOST_PIECES:
+        if len(self._pieces) >= _MAX_PIECES:
             self.flush()
 
     def _look_at(self, piece: memoryview) -> None:
@@ -82,7 +84,7 @@ class IncomingInstance:
     def flush(self) -> None:
         """Write what was taken: it is not all. Raise OSError."""
         if self._descriptor < 0:
-            self._descriptor = self._reception.create(self._file_name)
+            self._descriptor = self._spool_writer.create(self._file_name)
         pieces, self._pieces = self._pieces, []
         while pieces:
             pieces = _after(pieces, os.writev(self._descriptor, pieces))
@@ -98,22 +100,22 @@ class IncomingInstance:
         length = description.series.directory, self._transfer_syntax_uid, self.dataset_bytes
         if length not in self._describer.whole_lengths:
             description = self._look_at_end(description, length)
-        name = self._reception.name_of(self._number, self._file_meta_bytes + self.dataset_bytes, description)
+        name = self._spool_writer.name_of(self._number, self._file_meta_bytes + self.dataset_bytes, description)
         if self._descriptor < 0:
             self._file_name = name.at(RECEIVED)
             self._finish_file()
         else:
             self._finish_file()
-            self._file_name = self._reception.rename(self._file_name, name.at(RECEIVED))
-        self._reception.enter_in_ledger(name, description)
+            self._file_name = self._spool_writer.rename(self._file_name, name.at(RECEIVED))
+        self._spool_writer.enter_in_ledger(name, description)
         return name, description
 
     def _finish_file(self) -> None:
         self.flush()
         # Of two versions of a file that with the later mtime stays: the moment of the commit decides.
-        self.committed_ns = self._reception.now_ns()
+        self.committed_ns = self._spool_writer.now_ns()
         os.utime(self._descriptor, ns=(self.committed_ns, self.committed_ns))
-        self._reception.sync_data(self._descriptor)
+        self._spool_writer.sync_data(self._descriptor)
         self._close()
 
     def _describe(self) -> Description:
@@ -127,7 +129,7 @@ class IncomingInstance:
         header = read_header(head, self._transfer_syntax_uid, complete=len(head) == self.dataset_bytes)
         if header is None:
             self.flush()
-            _, header = read_header_of_file(os.path.join(self._reception.directory, self._file_name))
+            _, header = read_header_of_file(os.path.join(self._spool_writer.directory, self._file_name))
         return header
 
     def _look_at_end(self, description: Description, length: Length) -> Description:
@@ -145,7 +147,7 @@ class IncomingInstance:
         if self._descriptor < 0:
             return find_flaw(b"".join(self._pieces[1:]), 0, self._transfer_syntax_uid)
         self.flush()
-        with open(os.path.join(self._reception.directory, self._file_name), "rb") as file:
+        with open(os.path.join(self._spool_writer.directory, self._file_name), "rb") as file:
             contents = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         with contents:
             return find_flaw(contents, self._file_meta_bytes, self._transfer_syntax_uid)
@@ -156,7 +158,7 @@ class IncomingInstance:
         with contextlib.suppress(OSError):
             if self._descriptor >= 0:
                 self._close()
-        self._reception.remove(self._file_name)
+        self._spool_writer.remove(self._file_name)
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1

@@ -21,7 +21,7 @@ _MAX_PATHS = 10
 """So many instances of a series are asked what it is; CUBE may have deleted some."""
 
 
-class _Known(msgspec.Struct):
+class _Told(msgspec.Struct):
     """What a ledger knows, with no more memory than its series need."""
 
     started: bool = False
@@ -58,8 +58,8 @@ def complete_ledger(writer: LedgerWriter, directory: str, how: str, files_root: 
         writer.append(Ended(how))
 
 
-def _read(path: str) -> _Known:
-    known = _Known()
+def _read(path: str) -> _Told:
+    known = _Told()
     for line in ledger_lines(path):
         match line:
             case Started():
@@ -80,7 +80,7 @@ def _read(path: str) -> _Known:
     return known
 
 
-def _complete_entry(writer: LedgerWriter, directory: str, name: EntryName, state: str, known: _Known) -> None:
+def _complete_entry(writer: LedgerWriter, directory: str, name: EntryName, state: str, known: _Told) -> None:
     """Enter an entry that the ledger does not know; remove one that was still being received."""
     path = os.path.join(directory, name.at(state))
     with contextlib.suppress(FileNotFoundError):  # taken up at this moment: it has gone on to the next state
@@ -95,7 +95,7 @@ def _complete_entry(writer: LedgerWriter, directory: str, name: EntryName, state
         known.series.add(name.series_hash)
 
 
-def _open_series(writer: LedgerWriter, series_hash: str, path: str, known: _Known) -> None:
+def _open_series(writer: LedgerWriter, series_hash: str, path: str, known: _Told) -> None:
     """Enter a series of which the line is lost, as one of its instances tells it."""
     with contextlib.suppress(FileNotFoundError):
         description = _description(path)

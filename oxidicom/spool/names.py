@@ -21,7 +21,7 @@ STORED = "stored"
 REGISTERED = "registered"
 
 _ENTRY = re.compile(r"(\d{6,})-([0-9a-f]{20})-(\d+)\.(received|stored)", re.ASCII)
-_NOTE = re.compile(r"([0-9a-f]{20})-(\w+)=(\w+)\.(due|stored|registered)", re.ASCII)
+_VALUE = re.compile(r"([0-9a-f]{20})-(\w+)=(\w+)\.(due|stored|registered)", re.ASCII)
 _PART = re.compile(r"\d{6,}\.part", re.ASCII)
 
 
@@ -38,16 +38,16 @@ class EntryName(NamedTuple):
         return f"{self.number:06}-{self.series_hash}-{self.size_bytes}.{state}"
 
 
-class NoteName(NamedTuple):
+class MetadataValue(NamedTuple):
     """One "Oxidicom Custom Metadata" value of a series in the spool."""
 
     series_hash: str
     key: str
-    value: str
+    text: str
 
     def at(self, state: str) -> str:
         """Return its file name at `state`."""
-        return f"{self.series_hash}-{self.key}={self.value}.{state}"
+        return f"{self.series_hash}-{self.key}={self.text}.{state}"
 
 
 def is_part(file_name: str) -> bool:
@@ -60,12 +60,12 @@ def part_name(number: int) -> str:
     return f"{number:06}.{PART}"
 
 
-def parse_name(file_name: str) -> tuple[EntryName | NoteName, str] | None:
+def parse_name(file_name: str) -> tuple[EntryName | MetadataValue, str] | None:
     """Parse a file name into what it names and its state, or return None for any other name."""
     if match := _ENTRY.fullmatch(file_name):
         number, series_hash, size_bytes, state = match.groups()
         return EntryName(int(number), series_hash, int(size_bytes)), state
-    if match := _NOTE.fullmatch(file_name):
+    if match := _VALUE.fullmatch(file_name):
         series_hash, key, value, state = match.groups()
-        return NoteName(series_hash, key, value), state
+        return MetadataValue(series_hash, key, value), state
     return None

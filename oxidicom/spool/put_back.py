@@ -29,9 +29,9 @@ from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.spool.entries import describe_entry
 from oxidicom.spool.gateway_directory import gateway_paths, spool_of
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
-from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, EntryName, NoteName
+from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, EntryName, MetadataValue
 from oxidicom.spool.series_metadata import UNKNOWN
-from oxidicom.spool.set_aside import Rejected, rejected_of
+from oxidicom.spool.set_aside import ThingSetAside, rejected_of
 from oxidicom.tree.group_sync import sync_file
 
 ENDED = "put back by retry"
@@ -45,8 +45,8 @@ class Plan:
     association: str
     series: dict[str, Series] = dataclasses.field(default_factory=dict)
     """By series hash."""
-    files: list[Rejected] = dataclasses.field(default_factory=list)
-    left: list[tuple[Rejected, str]] = dataclasses.field(default_factory=list)
+    files: list[ThingSetAside] = dataclasses.field(default_factory=list)
+    left: list[tuple[ThingSetAside, str]] = dataclasses.field(default_factory=list)
     """What would be refused again for sure, each with the reason."""
 
 
@@ -92,21 +92,21 @@ def plan_for(rejected: str, association: str) -> Plan:
             (one, "its directory is not that of an association") for one in rejected_of(rejected, association)
         )
         return plan
-    notes: list[Rejected] = []
+    values: list[ThingSetAside] = []
     for one in sorted(rejected_of(rejected, association), key=lambda one: one.file_name):
         match one.name:
             case EntryName():
                 _plan_instance(plan, one, one.name, os.path.join(rejected, association, one.file_name))
-            case NoteName():
-                notes.append(one)
+            case MetadataValue():
+                values.append(one)
             case None if one.file_name != LEDGER_NAME:  # a ledger is made anew, from the instances
                 plan.left.append((one, "it is no file of the gateway"))
-    for one in notes:  # after the instances, which know their series
-        _plan_note(plan, one)
+    for one in values:  # after the instances, which know their series
+        _plan_value(plan, one)
     return plan
 
 
-def _plan_instance(plan: Plan, one: Rejected, name: EntryName, path: str) -> None:
+def _plan_instance(plan: Plan, one: ThingSetAside, name: EntryName, path: str) -> None:
     if one.size_bytes != name.size_bytes:
         plan.left.append((one, f"it has {one.size_bytes} bytes instead of {name.size_bytes}: it was cut off"))
         return
@@ -127,8 +127,8 @@ def _plan_instance(plan: Plan, one: Rejected, name: EntryName, path: str) -> Non
     plan.files.append(one)
 
 
-def _plan_note(plan: Plan, one: Rejected) -> None:
-    assert isinstance(one.name, NoteName)
+def _plan_value(plan: Plan, one: ThingSetAside) -> None:
+    assert isinstance(one.name, MetadataValue)
     if one.series:
         plan.series.setdefault(one.name.series_hash, one.series)
     if one.name.series_hash in plan.series:
@@ -170,7 +170,7 @@ def _set_up(plan: Plan, spool: str) -> str:
     sync_file(os.path.join(hidden, LEDGER_NAME))
     for series_hash in plan.series:
         for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY):
-            placeholder = NoteName(series_hash, key, UNKNOWN).at(REGISTERED)
+            placeholder = MetadataValue(series_hash, key, UNKNOWN).at(REGISTERED)
             os.close(os.open(os.path.join(hidden, placeholder), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     sync_directory(hidden)
     os.rename(hidden, directory)

@@ -11,34 +11,34 @@ from oxidicom.records import (
     Series,
     SharedColumns,
 )
-from oxidicom.spool.names import NoteName
+from oxidicom.spool.names import MetadataValue
 
 UNKNOWN = "unknown"
 """The value of NumberOfSeriesRelatedInstances in every case of doubt."""
 
 
-def expected_count_note(series_hash: str, count: int | None) -> NoteName:
-    """Return the note that says how many instances the PACS has; None is `unknown`."""
-    return NoteName(series_hash, EXPECTED_COUNT_KEY, UNKNOWN if count is None else str(count))
+def expected_count_value(series_hash: str, count: int | None) -> MetadataValue:
+    """Return the value that says how many instances the PACS has; None is `unknown`."""
+    return MetadataValue(series_hash, EXPECTED_COUNT_KEY, UNKNOWN if count is None else str(count))
 
 
-def committed_count_note(series_hash: str, count: int) -> NoteName:
-    """Return the note that says how many instances the association brought."""
-    return NoteName(series_hash, COMMITTED_COUNT_KEY, str(count))
+def committed_count_value(series_hash: str, count: int) -> MetadataValue:
+    """Return the value that says how many instances the association brought."""
+    return MetadataValue(series_hash, COMMITTED_COUNT_KEY, str(count))
 
 
-def metadata_row(association: str, series: Series, note: NoteName) -> PacsFile:
+def metadata_row(association: str, series: Series, value: MetadataValue) -> PacsFile:
     """Return the row of a note: identifying values of the series, the key as protocol, the value as description."""
     return PacsFile(
-        metadata_path(series.directory, association, note.key, note.value),
+        metadata_path(series.directory, association, value.key, value.text),
         SharedColumns(
             pacs_identifier=METADATA_PACS_IDENTIFIER,
             patient_id=series.patient_id,
             study_date=series.study_date,
             study_instance_uid=series.study_instance_uid,
             series_instance_uid=series.series_instance_uid,
-            protocol_name=note.key,
-            series_description=note.value,
+            protocol_name=value.key,
+            series_description=value.text,
         ),
     )
 

@@ -22,7 +22,7 @@ from oxidicom.records import Series
 from oxidicom.spool.association_directory import remove_finished
 from oxidicom.spool.entries import contents
 from oxidicom.spool.ledger import LEDGER_NAME
-from oxidicom.spool.names import REGISTERED, EntryName, NoteName, parse_name
+from oxidicom.spool.names import REGISTERED, EntryName, MetadataValue, parse_name
 
 _JSON = ".json"
 _MAX_REASON_BYTES = 1 << 20
@@ -43,12 +43,12 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a bug of ours was met."""
 
 
-class Rejected(NamedTuple):
+class ThingSetAside(NamedTuple):
     """One file that was set aside."""
 
     association: str
     file_name: str
-    name: EntryName | NoteName | None
+    name: EntryName | MetadataValue | None
     """None: no name of the spool; somebody else put the file there."""
     size_bytes: int
     since: datetime.datetime
@@ -58,7 +58,7 @@ class Rejected(NamedTuple):
     @property
     def kind(self) -> str:
         """What it is, in a word or two."""
-        if isinstance(self.name, NoteName):
+        if isinstance(self.name, MetadataValue):
             return self.name.key
         if self.file_name == LEDGER_NAME:
             return "ledger"
@@ -127,7 +127,7 @@ def rejected_associations(rejected: str) -> list[str]:
         return []
 
 
-def rejected_of(rejected: str, association: str) -> Iterator[Rejected]:
+def rejected_of(rejected: str, association: str) -> Iterator[ThingSetAside]:
     """Yield what was set aside of one association, in no order; nothing when there is nothing. Raise OSError."""
     directory = os.path.join(rejected, association)
     try:
@@ -141,11 +141,11 @@ def rejected_of(rejected: str, association: str) -> Iterator[Rejected]:
                     yield _rejected(association, directory, entry)
 
 
-def _rejected(association: str, directory: str, entry: "os.DirEntry[str]") -> Rejected:
+def _rejected(association: str, directory: str, entry: "os.DirEntry[str]") -> ThingSetAside:
     status = entry.stat(follow_symlinks=False)
     parsed = parse_name(entry.name)
     reason = read_reason(os.path.join(directory, entry.name + _JSON))
-    return Rejected(
+    return ThingSetAside(
         association,
         entry.name,
         parsed[0] if parsed else None,

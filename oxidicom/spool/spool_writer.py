@@ -21,7 +21,7 @@ _LOOK_SECONDS = 1.0
 _WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
-class Reception:
+class SpoolWriter:
     """The directory of one association, as its listener writes it. Made when the first instance arrives."""
 
     def __init__(
@@ -94,7 +94,7 @@ class Reception:
             os.unlink(file_name, dir_fd=self._descriptor)
 
     def sync_data(self, descriptor: int) -> None:
-        """Make the data of a file durable, if the reception is `durable`. Raise OSError."""
+        """Make the data of a file durable, if it is to be durable. Raise OSError."""
         if self._durable:
             os.fdatasync(descriptor)
 

@@ -9,10 +9,10 @@ import os
 from oxidicom.errors import DatasetError
 from oxidicom.statuses import Status
 
-_MOST_BYTES = 1 << 30
+_MAX_BYTES = 1 << 30
 _FRACTION = 100
 _FEWEST_INODES = 1000
-_MOST_CREDIT_BYTES = 4 << 20
+_MAX_CREDIT_BYTES = 4 << 20
 _SHARE = 64
 
 
@@ -44,10 +44,10 @@ class Reserve:
             raise DatasetError("Storage: free space is below its reserve", Status.OUT_OF_RESOURCES)
         if space.f_files and space.f_favail < _FEWEST_INODES and self._reserve_bytes != 0:
             raise DatasetError("Storage: few free inodes are left", Status.OUT_OF_RESOURCES)
-        self._credit_bytes = min(margin_bytes // _SHARE, _MOST_CREDIT_BYTES)
+        self._credit_bytes = min(margin_bytes // _SHARE, _MAX_CREDIT_BYTES)
 
     def bytes_of(self, space: os.statvfs_result) -> int:
         """Return the reserve in bytes, on a filesystem of that size."""
         if self._reserve_bytes is not None:
             return self._reserve_bytes
-        return min(_MOST_BYTES, space.f_blocks * space.f_frsize // _FRACTION)
+        return min(_MAX_BYTES, space.f_blocks * space.f_frsize // _FRACTION)

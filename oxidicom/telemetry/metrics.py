@@ -21,7 +21,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from oxidicom import __version__
-from oxidicom.telemetry.readings import AnyReading, HistogramReading, Kind, Reading
+from oxidicom.telemetry.readings import AnyReading, HistogramReading, Instrument, Reading
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -71,7 +71,7 @@ def _metric(reading: AnyReading, began_ns: int, now_ns: int) -> Metric:
 
 def _numbers(reading: Reading, began_ns: int, now_ns: int) -> Sum | Gauge:
     points = [NumberDataPoint(dict(number.labels), began_ns, now_ns, number.value) for number in reading.numbers]
-    if reading.kind is Kind.COUNTER:
+    if reading.kind is Instrument.COUNTER:
         return Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=True)
     return Gauge(points)
 

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from oxidicom.telemetry.readings import AnyReading, HistogramReading, Kind, Reading
+from oxidicom.telemetry.readings import AnyReading, HistogramReading, Instrument, Reading
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -41,7 +41,7 @@ class _Readings(Collector):
 
 def _numbers(reading: Reading) -> Metric:
     labels = sorted({label for number in reading.numbers for label in number.labels})
-    family = CounterMetricFamily if reading.kind is Kind.COUNTER else GaugeMetricFamily
+    family = CounterMetricFamily if reading.kind is Instrument.COUNTER else GaugeMetricFamily
     metric = family(prometheus_name(reading), reading.description, labels=labels)
     for number in reading.numbers:
         metric.add_metric([number.labels.get(label, "") for label in labels], number.value)

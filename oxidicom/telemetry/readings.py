@@ -5,7 +5,7 @@ import enum
 from collections.abc import Mapping, Sequence
 
 
-class Kind(enum.Enum):
+class Instrument(enum.Enum):
     """How a metric behaves."""
 
     COUNTER = "counter"
@@ -27,7 +27,7 @@ class Reading:
     """A metric and its values. `unit` is in UCUM, as OpenTelemetry has it."""
 
     name: str
-    kind: Kind
+    kind: Instrument
     unit: str
     description: str
     numbers: Sequence[Number]

@@ -17,7 +17,7 @@ from oxidicom.telemetry.identity import context_of, trace_of
 Attributes = Mapping[str, AttributeValue]
 
 
-class Moment(NamedTuple):
+class SpanEvent(NamedTuple):
     """An event inside a span."""
 
     time_ns: int
@@ -52,7 +52,7 @@ class SpanWriter:
         association: str,
         times_ns: tuple[int, int],
         attributes: Attributes,
-        moments: Sequence[Moment] = (),
+        moments: Sequence[SpanEvent] = (),
         error: str | None = None,
     ) -> None:
         """Write the span of an association. `error` says why it did not end well."""

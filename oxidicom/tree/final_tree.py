@@ -30,7 +30,7 @@ _DIRECTORY_IS_GONE = (errno.ENOENT, errno.ESTALE)
 _PROBE = ".oxidicom-probe"
 
 
-class _Source(NamedTuple):
+class _Original(NamedTuple):
     """A finished file of the spool."""
 
     name: str
@@ -82,7 +82,7 @@ class FinalTree:
         may be overtaken by each other, and a crash makes old entries come again. Raise OSError; FileNotFoundError
         means that the source is gone, or the tree.
         """
-        entry = _Source(source, source_directory)
+        entry = _Original(source, source_directory)
         try:
             self._place(entry, path)
         except OSError as error:
@@ -92,7 +92,7 @@ class FinalTree:
             self._directories.forget(os.path.dirname(path))
             self._place(entry, path)
 
-    def _place(self, source: _Source, path: str) -> None:
+    def _place(self, source: _Original, path: str) -> None:
         directory, _, name = path.rpartition("/")
         descriptor = self._directories.open(directory)
         try:
@@ -103,13 +103,13 @@ class FinalTree:
             self._copy(source, directory, name)
         self._directories.changed(directory)
 
-    def _link(self, source: _Source, name: str, descriptor: int) -> None:
+    def _link(self, source: _Original, name: str, descriptor: int) -> None:
         try:
             os.link(source.name, name, src_dir_fd=source.directory, dst_dir_fd=descriptor)
         except FileExistsError:  # said before it is seen that the filesystem is another one
             self._replace(source, name, descriptor)
 
-    def _replace(self, source: _Source, name: str, descriptor: int) -> None:
+    def _replace(self, source: _Original, name: str, descriptor: int) -> None:
         """Link to a private name, then rename over the final path: readers see the old file or the new one.
 
         A rename between two links of one inode does nothing (rename(2)), so the private name may be left: unlink it.
@@ -125,7 +125,7 @@ class FinalTree:
             finally:
                 private.remove()
 
-    def _copy(self, source: _Source, directory: str, name: str) -> None:
+    def _copy(self, source: _Original, directory: str, name: str) -> None:
         """Copy to a private name on the filesystem of the final path, then rename; under the lock only the latter."""
         private = self._private_names.on_filesystem_of(directory)
         try:
@@ -165,7 +165,7 @@ class FinalTree:
         """
         private = self._private_names.beside_spool
         try:
-            _copy_durably(_Source(entry), private.open(_OVER))
+            _copy_durably(_Original(entry), private.open(_OVER))
             os.rename(private.name, entry, src_dir_fd=private.directory)
         finally:
             private.remove()
@@ -189,7 +189,7 @@ class FinalTree:
                 raise
         private = self._private_names.on_filesystem_of(PACS_ROOT)
         try:
-            _copy_durably(_Source(source), private.open(_OVER))
+            _copy_durably(_Original(source), private.open(_OVER))
             descriptor = self._directories.open(PACS_ROOT)
             os.rename(private.name, _PROBE, src_dir_fd=private.directory, dst_dir_fd=descriptor)
         finally:
@@ -207,7 +207,7 @@ class FinalTree:
         self._versions.close()
 
 
-def _copy_durably(source: _Source, target: int) -> None:
+def _copy_durably(source: _Original, target: int) -> None:
     """Copy the file `source`, with its mtime, to the descriptor `target`, sync and close that. Raise OSError."""
     with open(target, "wb") as copy, open(source.open(), "rb") as original:
         shutil.copyfileobj(original, copy, 1 << 20)

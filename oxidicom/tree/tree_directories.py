@@ -15,7 +15,7 @@ from oxidicom.files.descriptors import keepable, stands_at
 from oxidicom.paths.final_path import PACS_ROOT
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_MOST_OPEN = 256
+_MAX_OPEN = 256
 
 
 class TreeDirectories:
@@ -25,7 +25,7 @@ class TreeDirectories:
         """`known_tree` tells device and inode of SERVICES/PACS, as whoever looks after the storage has found it."""
         self._files_root = files_root
         self._known_tree = known_tree
-        self._most_open = keepable(_MOST_OPEN)
+        self._most_open = keepable(_MAX_OPEN)
         self._open: OrderedDict[str, int] = OrderedDict()
         self._changed: set[str] = set()
         self._verified: set[str] = set()

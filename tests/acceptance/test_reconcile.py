@@ -93,7 +93,7 @@ def test_a_file_that_belongs_elsewhere_is_told_and_not_registered(filled, databa
     first, second, *_ = filled.stored()
     moved = first.replace(".dcm", "-copy.dcm")
     shutil.copy(filled.files_root / first, filled.files_root / moved)
-    text = f"{os.path.dirname(second)}/notes.txt"
+    text = f"{os.path.dirname(second)}/values.txt"
     (filled.files_root / text).write_text("hello")
     key = "SERVICES/PACS/org.fnndsc.oxidicom/SERVICES/PACS/TEST/x/y/z/01HZ7TF03EZD364005NP332RBQ/{}=3"
     for name in ("Other", "OxidicomAttemptedPushCount"):

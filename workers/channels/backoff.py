@@ -4,10 +4,10 @@ import time
 
 
 class Backoff:
-    """How long to wait before the next try: doubled at each failure, from `first_seconds` to `most_seconds`."""
+    """How long to wait before the next try: doubled at each failure, from `first_seconds` to `max_seconds`."""
 
-    def __init__(self, first_seconds: float, most_seconds: float) -> None:
-        self._first_seconds, self._most_seconds = first_seconds, most_seconds
+    def __init__(self, first_seconds: float, max_seconds: float) -> None:
+        self._first_seconds, self._most_seconds = first_seconds, max_seconds
         self._seconds = 0.0
         self._due = 0.0
 

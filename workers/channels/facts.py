@@ -11,7 +11,7 @@ from workers.channels.queues import Queue
 from workers.channels.scoreboard import Counter, Slot
 
 
-class Moment(msgspec.Struct, frozen=True, array_like=True):
+class Remark(msgspec.Struct, frozen=True, array_like=True):
     """Something about one instance that is worth an event: it was refused, or stored with a warning."""
 
     time_ns: int
@@ -43,7 +43,7 @@ class AssociationFinished(msgspec.Struct, frozen=True, array_like=True, tag=1):
     series: int = 0
     refused: dict[str, int] = {}
     """Number of refused instances by status, such as C000."""
-    moments: list[Moment] = []
+    moments: list[Remark] = []
 
 
 class SeriesAsked(msgspec.Struct, frozen=True, array_like=True, tag=2):

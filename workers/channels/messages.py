@@ -8,9 +8,9 @@ from typing import TypeAlias
 import msgspec
 
 from oxidicom.records import PacsFile, Series
-from oxidicom.spool.names import EntryName, NoteName
+from oxidicom.spool.names import EntryName, MetadataValue
 
-MOST_IN_MESSAGE = 10
+MAX_IN_MESSAGE = 10
 """So many instances fit one message of a queue, however long their values are: one has less than 6 KB."""
 
 
@@ -70,12 +70,12 @@ class SeriesCounted(msgspec.Struct, frozen=True, array_like=True, tag=6):
 
 
 class InstancesStored(msgspec.Struct, frozen=True, array_like=True, tag=7):
-    """Storage → registration: up to MOST_IN_MESSAGE instances are at their final paths and synced."""
+    """Storage → registration: up to MAX_IN_MESSAGE instances are at their final paths and synced."""
 
     instances: list[Instance]
 
 
-class NoteStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
+class MetadataStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
     """Storage → registration: the file of a metadata value is at its final path and synced."""
 
     association: str
@@ -85,11 +85,11 @@ class NoteStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
     file: PacsFile
 
     @property
-    def name(self) -> NoteName:
+    def name(self) -> MetadataValue:
         """Its name in the spool."""
-        return NoteName(self.series_hash, self.key, self.value)
+        return MetadataValue(self.series_hash, self.key, self.value)
 
 
 ToStorage: TypeAlias = Instance | AssociationEnded | ProcessDied | PhaseChanged
 ToInquiry: TypeAlias = SeriesSeen | PhaseChanged
-ToRegistration: TypeAlias = InstancesStored | NoteStored | ProcessDied | PhaseChanged
+ToRegistration: TypeAlias = InstancesStored | MetadataStored | ProcessDied | PhaseChanged

@@ -13,7 +13,7 @@ from oxidicom.settings import Settings
 _BACKLOG = 1024
 """So many connections may wait to be accepted, and as many may be silent."""
 
-_MOST_DEFERRED_SECONDS = 63
+_MAX_DEFERRED_SECONDS = 63
 
 
 def open_port(address: str, port: int) -> socket.socket:
@@ -61,9 +61,9 @@ def deferred_seconds(listening_socket: socket.socket) -> float:
     return listening_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT)
 
 
-def _deferral_seconds(most_seconds: float) -> int:
+def _deferral_seconds(max_seconds: float) -> int:
     """The kernel counts in times that it could send SYN-ACK again: after 1, 3, 7, 15 ... seconds."""
     seconds = 1
-    while (longer := 2 * seconds + 1) <= min(most_seconds, _MOST_DEFERRED_SECONDS):
+    while (longer := 2 * seconds + 1) <= min(max_seconds, _MAX_DEFERRED_SECONDS):
         seconds = longer
     return seconds

@@ -31,7 +31,7 @@ class Role(enum.IntEnum):
     STEWARD = 7
 
 
-class State(enum.IntEnum):
+class ProcessState(enum.IntEnum):
     """What a process is doing at the moment."""
 
     EMPTY = 0
@@ -44,7 +44,7 @@ class State(enum.IntEnum):
     ENDED = 5
 
 
-class Phase(enum.IntEnum):
+class GatewayPhase(enum.IntEnum):
     """What the gateway is doing. The supervisor's slot holds it; everybody reads it."""
 
     STARTING = 0
@@ -149,9 +149,9 @@ class Slot:
         """Take the slot for a new process: state BOOTING, the next generation, counters as they were."""
         generation = self.generation + 1
         beat = time.monotonic_ns()
-        _HEAD.pack_into(self._memory, self._at, role, State.BOOTING, pid, generation, beat, b"", b"")
+        _HEAD.pack_into(self._memory, self._at, role, ProcessState.BOOTING, pid, generation, beat, b"", b"")
 
-    def beat(self, state: State) -> None:
+    def beat(self, state: ProcessState) -> None:
         """Say what the process does and that it is alive."""
         self._memory[self._at + 1] = state
         struct.pack_into("<Q", self._memory, self._at + 16, time.monotonic_ns())
@@ -188,8 +188,8 @@ class Slot:
         return Role(self._memory[self._at])
 
     @property
-    def state(self) -> State:
-        return State(self._memory[self._at + 1])
+    def state(self) -> ProcessState:
+        return ProcessState(self._memory[self._at + 1])
 
     @property
     def pid(self) -> int:
@@ -224,12 +224,12 @@ class Scoreboard:
         self._steward: Slot | None = None
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> GatewayPhase:
         """What the gateway is doing."""
-        return Phase(self.slots[0][Counter.PHASE])
+        return GatewayPhase(self.slots[0][Counter.PHASE])
 
     @phase.setter
-    def phase(self, phase: Phase) -> None:
+    def phase(self, phase: GatewayPhase) -> None:
         self.slots[0].set(Counter.PHASE, phase)
 
     @property

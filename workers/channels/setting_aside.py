@@ -15,7 +15,7 @@ from loguru import logger
 from oxidicom.records import Series
 from oxidicom.spool.association_directory import ledger_of
 from oxidicom.spool.gateway_directory import GatewayDirectory
-from oxidicom.spool.names import EntryName, NoteName
+from oxidicom.spool.names import EntryName, MetadataValue
 from oxidicom.spool.set_aside import set_aside, set_aside_all
 from workers.channels.bugs import place_of
 from workers.channels.scoreboard import Counter, Slot
@@ -30,7 +30,7 @@ _MAX_KNOWN = 10_000
 """So many things are remembered. One that is forgotten is tried sooner, or once more: no harm."""
 
 
-class Asides:
+class SettingAside:
     """What one worker sets aside."""
 
     def __init__(self, directory: GatewayDirectory, slot: Slot, counter: Counter, action: str) -> None:
@@ -49,7 +49,7 @@ class Asides:
     def set_aside(
         self,
         association: str,
-        name: EntryName | NoteName,
+        name: EntryName | MetadataValue,
         state: str,
         reason: str,
         path: str = "",
@@ -62,7 +62,7 @@ class Asides:
         directory, file_name = os.path.join(self._spool, association), name.at(state)
         log = logger.bind(association=association)
         try:
-            series = _series_of(directory, name) if isinstance(name, NoteName) else None
+            series = _series_of(directory, name) if isinstance(name, MetadataValue) else None
             if not set_aside(
                 directory, file_name, self._rejected, reason, path=path, series=series, traceback=_trace_of(error)
             ):
@@ -88,7 +88,7 @@ class Asides:
     # -- bugs of ours --------------------------------------------------------------------------------------------
 
     def unexpected(
-        self, association: str, name: EntryName | NoteName, state: str, error: Exception, path: str = ""
+        self, association: str, name: EntryName | MetadataValue, state: str, error: Exception, path: str = ""
     ) -> bool:
         """A bug of ours met one thing: it is tried again, and set aside at the third time. Return whether it was."""
         if not self._is_last_try((association, name.at(state)), association, _called(name), error):
@@ -135,7 +135,7 @@ class Asides:
 
     # -- left alone ----------------------------------------------------------------------------------------------
 
-    def leave_alone(self, association: str, name: EntryName | NoteName, state: str) -> None:
+    def leave_alone(self, association: str, name: EntryName | MetadataValue, state: str) -> None:
         """Let nobody try `name` for a while: the disk does not let go of it."""
         self._leave_alone(association, name.at(state), _LEFT_ALONE_SECONDS)
 
@@ -161,7 +161,7 @@ class Asides:
             self._known_until[error.errno] = now + _LEFT_ALONE_SECONDS
         return known
 
-    def leaves_alone(self, association: str, name: EntryName | NoteName, state: str) -> bool:
+    def leaves_alone(self, association: str, name: EntryName | MetadataValue, state: str) -> bool:
         """Tell whether it is too early to try `name` again."""
         return self._is_left_alone(association, name.at(state)) if self._left_alone else False
 
@@ -191,12 +191,12 @@ def _bound(known: dict[K, V]) -> None:
         del known[next(iter(known))]
 
 
-def _series_of(directory: str, name: NoteName) -> Series | None:
+def _series_of(directory: str, name: MetadataValue) -> Series | None:
     ledger = ledger_of(directory, lambda series_hash: series_hash == name.series_hash)
     return ledger.series.get(name.series_hash) if ledger else None
 
 
-def _called(name: EntryName | NoteName) -> str:
+def _called(name: EntryName | MetadataValue) -> str:
     return f"Instance {name.number}" if isinstance(name, EntryName) else f"The row of {name.key}"
 
 

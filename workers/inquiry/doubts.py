@@ -9,7 +9,7 @@ _TELL_AGAIN_SECONDS = 60.0
 
 
 @dataclasses.dataclass(slots=True)
-class _Kind:
+class _DoubtKind:
     count: int = 0
     """Those that no line has told yet."""
     association: str = ""
@@ -22,11 +22,11 @@ class Doubts:
 
     def __init__(self, ae_title: str) -> None:
         self._ae_title = ae_title
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[str, _DoubtKind] = {}
 
     def add(self, reason: str, association: str) -> None:
         """Note that a series is unknown for a reason."""
-        kind = self._kinds.setdefault(reason, _Kind())
+        kind = self._kinds.setdefault(reason, _DoubtKind())
         kind.association = kind.association or association
         kind.count += 1
 
@@ -38,11 +38,11 @@ class Doubts:
                 continue
             if kind.count:
                 self._log(reason, kind)
-                self._kinds[reason] = _Kind(told_at=now)
+                self._kinds[reason] = _DoubtKind(told_at=now)
             else:
                 del self._kinds[reason]
 
-    def _log(self, reason: str, kind: _Kind) -> None:
+    def _log(self, reason: str, kind: _DoubtKind) -> None:
         logger.bind(association=kind.association).warning(
             "{ae_title} does not tell the size of {count} series: {reason}",
             ae_title=self._ae_title,

@@ -13,7 +13,7 @@ from functools import partial
 
 from workers.channels.facts import SeriesAsked
 from workers.channels.messages import SeriesCounted, SeriesSeen
-from workers.channels.scoreboard import Counter, Histogram, Phase, Slot, State
+from workers.channels.scoreboard import Counter, GatewayPhase, Histogram, ProcessState, Slot
 from workers.channels.shared import Shared
 from workers.inquiry.inquirer import Question
 from workers.inquiry.pacs_desk import PacsDesk
@@ -47,10 +47,10 @@ class InquiryWorker:
         poll = select.poll()
         poll.register(self._shared.inquiry_queue, select.POLLIN)
         poll.register(self._reported, select.POLLIN)
-        while self._shared.scoreboard.phase < Phase.STOPPING:
-            self._slot.beat(State.WAITING)
+        while self._shared.scoreboard.phase < GatewayPhase.STOPPING:
+            self._slot.beat(ProcessState.WAITING)
             poll.poll(self._wait_seconds * 1000)
-            self._slot.beat(State.WORKING)
+            self._slot.beat(ProcessState.WORKING)
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._reported)
             self._take_questions()

@@ -24,9 +24,9 @@ from oxidicom.pacs.find import FindAssociation
 from workers.channels.backoff import Backoff
 from workers.channels.messages import SeriesSeen
 from workers.inquiry.doubts import Doubts
-from workers.inquiry.inquirer import Inquirer, Question, Report
+from workers.inquiry.inquirer import Inquirer, Outcome, Question
 
-_MOST_ASSOCIATIONS = 2
+_MAX_ASSOCIATIONS = 2
 _LINGER_SECONDS = 2.0
 """How long an association waits for another question: the series of a study come one after the other."""
 _FIRST_PAUSE_SECONDS = 0.25
@@ -63,7 +63,7 @@ class PacsDesk:
         self._open: dict[tuple[str, str], Question] = {}
         """By association and series, in the order of their deadlines."""
         self._inquirers: list[Inquirer] = []
-        self._reports: collections.deque[Report] = collections.deque()
+        self._reports: collections.deque[Outcome] = collections.deque()
         self._pause = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         self._second_due = 0.0
         self._answer_seconds = 0.0
@@ -94,12 +94,12 @@ class PacsDesk:
         """Tell what was not told yet: the gateway stops."""
         self._doubts.tell(all_of_them=True)
 
-    def _report(self, report: Report) -> None:
+    def _report(self, report: Outcome) -> None:
         """Called by the inquirers."""
         self._reports.append(report)
         self._wake()
 
-    def _take(self, report: Report) -> None:
+    def _take(self, report: Outcome) -> None:
         question, outcome, inquirer = report.question, report.outcome, report.inquirer
         if question is None:
             self._inquirers.remove(inquirer)
@@ -202,7 +202,7 @@ class PacsDesk:
         idle = [one for one in self._inquirers if one.idle_since is not None]
         if idle:
             return max(idle, key=lambda one: one.answers)
-        if len(self._inquirers) >= _MOST_ASSOCIATIONS or self._pause.due_seconds:
+        if len(self._inquirers) >= _MAX_ASSOCIATIONS or self._pause.due_seconds:
             return None
         if self._inquirers and now < self._second_due:
             return None

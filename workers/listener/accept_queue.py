@@ -14,7 +14,7 @@ _TCP_INFO_BYTES = 104
 _UNACKED = struct.Struct("8x4x4x4x4xI")
 """struct tcp_info, tcpi_unacked: of a listening socket it is the length of this queue (linux/net/ipv4/tcp.c)."""
 
-_MOST_TICK_SECONDS = 1.0
+_MAX_TICK_SECONDS = 1.0
 
 
 class AcceptQueue:
@@ -35,7 +35,7 @@ class AcceptQueue:
         It is asked only when somebody waits or waited: there may be a hundred processes to be added up.
         """
         if self._looked is not None:
-            self._clock += min(now - self._looked, _MOST_TICK_SECONDS)
+            self._clock += min(now - self._looked, _MAX_TICK_SECONDS)
         self._looked = now
         if not self._arrivals and not self._length():
             return

@@ -13,7 +13,7 @@ from oxidicom.settings import Settings
 from workers.channels.waiting_bytes import waiting_bytes
 from workers.listener.connections import Peer
 
-MOST_BYTES = 128 * 1024
+MAX_BYTES = 128 * 1024
 """Of one that is longer so much has to be there; the rest is read as it comes. 128 contexts with 10 transfer syntaxes
 each are 90 KB; with a higher mark a peer could make the kernel keep a megabyte for it."""
 
@@ -73,7 +73,7 @@ class Arrival:
         except OSError:
             return 0
         self.is_silent = False
-        wanted = min(self._opening.bytes_wanted(start), MOST_BYTES)
+        wanted = min(self._opening.bytes_wanted(start), MAX_BYTES)
         there = len(start) >= wanted or not start or waiting_bytes(self.connection) >= wanted
         return 0 if there else wanted
 

@@ -10,7 +10,7 @@ import time
 from loguru import logger
 from ulid import ULID
 
-from oxidicom.association.acceptor import Acceptor, State
+from oxidicom.association.acceptor import Acceptor, AssociationState
 from oxidicom.association.access import is_welcome
 from oxidicom.association.associate import AssociationRequest
 from oxidicom.association.events import (
@@ -35,13 +35,12 @@ from oxidicom.settings import Settings
 from oxidicom.spool.ledger import Started
 from workers.channels.bugs import place_of
 from workers.channels.encryption import handshake_failure, say_no_more
-from workers.channels.scoreboard import Counter, Phase, Slot
-from workers.channels.scoreboard import State as WorkerState
+from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.channels.shared import Shared
 from workers.listener.association_account import AssociationAccount
 from workers.listener.connections import READ_SECONDS, Peer, learn_peer, wait_in_kernel
-from workers.listener.deadlines import Patience
-from workers.listener.store_service import MOST_LOGGED, Intake
+from workers.listener.deadlines import Deadlines
+from workers.listener.store_service import MAX_LOGGED, StoreService
 
 _LOOK_SECONDS = 0.5
 """How often a listener with much to do gives a sign of life and sees whether it is to stop."""
@@ -95,8 +94,8 @@ class Association:
         self._ulid = str(ULID())
         self._account = AssociationAccount(self._ulid, peer)
         self._acceptor = Acceptor(policy_of(shared.settings), peer.address)
-        self._patience = Patience(shared.settings, self._acceptor)
-        self._intake: Intake | None = None
+        self._deadlines = Deadlines(shared.settings, self._acceptor)
+        self._store_service: StoreService | None = None
         self._keep_pieces = False
         self._is_unwelcome = False
         self._look_due = 0.0
@@ -106,7 +105,7 @@ class Association:
     @property
     def was_accepted(self) -> bool:
         """Whether there was an association at all."""
-        return self._intake is not None
+        return self._store_service is not None
 
     def serve(self) -> None:
         """Serve the association to its end. A bug of ours costs this one, not the listener and its next ones."""
@@ -137,8 +136,8 @@ class Association:
                 for event in self._acceptor.received(count):
                     self._handle(event)
                     self._look_around()
-                if self._intake:  # its pieces lie in the buffer that is filled next
-                    self._keep_pieces = self._intake.settle(self._acceptor.has_room)
+                if self._store_service:  # its pieces lie in the buffer that is filled next
+                    self._keep_pieces = self._store_service.settle(self._acceptor.has_room)
                 self._send(self._acceptor.bytes_to_send())
         except _Over as over:
             # Its place is free before the peer can know: it may come again at once.
@@ -203,7 +202,7 @@ class Association:
                 pass
             except ConnectionError:
                 return 0
-            overrun = self._patience.waited(time.monotonic() - began, count or 0)
+            overrun = self._deadlines.waited(time.monotonic() - began, count or 0)
             if overrun:
                 self._give_up_waiting(overrun)
             if count is not None:
@@ -220,11 +219,11 @@ class Association:
         return now
 
     def _is_told_to_stop(self) -> bool:
-        self._slot.beat(WorkerState.WORKING)
-        return self._shared.scoreboard.phase >= Phase.ABORTING_ASSOCIATIONS
+        self._slot.beat(ProcessState.WORKING)
+        return self._shared.scoreboard.phase >= GatewayPhase.ABORTING_ASSOCIATIONS
 
     def _give_up_waiting(self, overrun: str) -> None:
-        if self._acceptor.state is not State.AWAITING_REQUEST:  # there ARTIM closes without a word (AA-2)
+        if self._acceptor.state is not AssociationState.AWAITING_REQUEST:  # there ARTIM closes without a word (AA-2)
             self._acceptor.abort()
         raise _Over(f"deadline: {overrun}")
 
@@ -235,7 +234,7 @@ class Association:
             try:
                 data = data[self._connection.send(data) :]
             except (TimeoutError, BlockingIOError):
-                self._slot.beat(WorkerState.WORKING)
+                self._slot.beat(ProcessState.WORKING)
             if data:  # rare: the answer is short, and the peer waits for it
                 deadline = deadline or time.monotonic() + self._shared.settings.stall_seconds
                 if time.monotonic() > deadline:
@@ -268,7 +267,7 @@ class Association:
             case RequestUnrecognized():
                 self._unserved += 1
                 self._log.log(
-                    "WARNING" if self._unserved <= MOST_LOGGED else "DEBUG",
+                    "WARNING" if self._unserved <= MAX_LOGGED else "DEBUG",
                     "A request came that this gateway does not serve",
                     command_field=f"{event.command_field:04X}H",
                     action="request_unrecognized",
@@ -288,7 +287,7 @@ class Association:
         self._account.contexts = event.contexts
         titles = event.request.calling_ae_title, event.request.called_ae_title
         started = Started(self._ulid, *titles, peer=str(self._account.peer))
-        self._intake = Intake(self._shared, self._slot, self._acceptor, started)
+        self._store_service = StoreService(self._shared, self._slot, self._acceptor, started)
         self._slot.add(Counter.ASSOCIATIONS_ACCEPTED)
         self._log.debug(
             "Association with {ae_title} accepted",
@@ -298,10 +297,10 @@ class Association:
         )
 
     @property
-    def _instances(self) -> Intake:
-        if self._intake is None:
+    def _instances(self) -> StoreService:
+        if self._store_service is None:
             raise AssertionError("the acceptor yields no message before the association is accepted")
-        return self._intake
+        return self._store_service
 
     # -- the end ---------------------------------------------------------------------------------------------
 
@@ -321,11 +320,11 @@ class Association:
                 pass
 
     def _end(self, how: str) -> None:
-        if self._intake:
-            self._intake.end(how)
+        if self._store_service:
+            self._store_service.end(how)
         self._slot.hold("", "")
-        if how != "released" and self._intake:
+        if how != "released" and self._store_service:
             self._slot.add(Counter.ASSOCIATIONS_ABORTED)
-        self._account.write_line(how, self._intake)
-        if fact := self._account.fact(how, self._intake):
+        self._account.write_line(how, self._store_service)
+        if fact := self._account.fact(how, self._store_service):
             self._shared.facts.tell(self._slot, fact)

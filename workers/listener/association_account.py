@@ -9,7 +9,7 @@ from loguru import logger
 from oxidicom.association.associate import AnsweredContext, AssociationRequest
 from workers.channels.facts import AssociationFinished
 from workers.listener.connections import Peer
-from workers.listener.store_service import Intake
+from workers.listener.store_service import StoreService
 
 
 @dataclasses.dataclass
@@ -34,8 +34,8 @@ class AssociationAccount:
         """Note who asks. The request itself, which may have a megabyte of proposals, is not kept."""
         self.titles = request.calling_ae_title, request.called_ae_title
 
-    def fact(self, how: str, intake: Intake | None) -> AssociationFinished | None:
-        """Return what the observer is told of its end, if it was asked for; without an `intake` it was not accepted."""
+    def fact(self, how: str, store_service: StoreService | None) -> AssociationFinished | None:
+        """Return what the observer is told of its end, if it was asked for; without a store service it was rejected."""
         titles = self.titles
         if titles is None:
             return None
@@ -50,20 +50,20 @@ class AssociationAccount:
             called_ae_title=titles[1],
             contexts_accepted=accepted,
             contexts_rejected=len(self.contexts) - accepted,
-            received=intake.received if intake else 0,
-            committed=intake.committed if intake else 0,
-            bytes=intake.committed_bytes if intake else 0,
-            series=intake.series if intake else 0,
-            refused=_by_code(intake) if intake else {},
+            received=store_service.received if store_service else 0,
+            committed=store_service.committed if store_service else 0,
+            bytes=store_service.committed_bytes if store_service else 0,
+            series=store_service.series if store_service else 0,
+            refused=_by_code(store_service) if store_service else {},
             how=how,
             rejection=self.rejection,
-            moments=intake.moments if intake else [],
+            moments=store_service.moments if store_service else [],
         )
 
-    def write_line(self, how: str, intake: Intake | None) -> None:
+    def write_line(self, how: str, store_service: StoreService | None) -> None:
         """Write the one line that accounts for it."""
         titles = self.titles
-        if titles is None or intake is None:
+        if titles is None or store_service is None:
             # A port scan, a browser, a rejected request; or a load balancer, whose probes come by the second.
             is_news = self.is_news and not how.startswith("connection lost")
             write_connection_line(self.peer, how, is_news=is_news, association=self.ulid)
@@ -75,14 +75,14 @@ class AssociationAccount:
             calling_ae_title=titles[0],
             peer=str(self.peer),
             how=how,
-            received=intake.received,
-            committed=intake.committed,
-            refused_total=intake.refused.total(),
-            refused=_by_code(intake),
-            bytes=intake.committed_bytes,
+            received=store_service.received,
+            committed=store_service.committed,
+            refused_total=store_service.refused.total(),
+            refused=_by_code(store_service),
+            bytes=store_service.committed_bytes,
             seconds=round(seconds, 3),
-            megabytes_per_second=round(intake.committed_bytes / 1e6 / max(seconds, 1e-6), 1),
-            series=intake.series,
+            megabytes_per_second=round(store_service.committed_bytes / 1e6 / max(seconds, 1e-6), 1),
+            series=store_service.series,
             tls=self.tls or "no",
             action="association_ended",
         )
@@ -99,5 +99,5 @@ def write_connection_line(peer: Peer, how: str, *, is_news: bool = True, associa
     )
 
 
-def _by_code(intake: Intake) -> dict[str, int]:
-    return {f"{status:04X}": count for status, count in intake.refused.items()}
+def _by_code(store_service: StoreService) -> dict[str, int]:
+    return {f"{status:04X}": count for status, count in store_service.refused.items()}

@@ -4,13 +4,13 @@ Its clock runs only while we wait for the peer: what a slow disk of ours costs i
 no timer and no system call, only how long each wait was and what it brought.
 """
 
-from oxidicom.association.acceptor import Acceptor, State
+from oxidicom.association.acceptor import Acceptor, AssociationState
 from oxidicom.settings import Settings
 
 _LOOK_SECONDS = 1.0
 
 
-class Patience:
+class Deadlines:
     """The patience with one peer. Seconds are seconds of waiting."""
 
     def __init__(self, settings: Settings, acceptor: Acceptor) -> None:
@@ -38,7 +38,7 @@ class Patience:
     def _look(self) -> str | None:
         settings = self._settings
         silent_seconds = self._waited - self._silent_since
-        if self._acceptor.state is State.AWAITING_REQUEST:
+        if self._acceptor.state is AssociationState.AWAITING_REQUEST:
             return _within("no association request", self._waited, settings.association_request_seconds)
         if self._acceptor.inside_message:
             return _within("no rest of a message", silent_seconds, settings.stall_seconds) or self._look_at_rate()

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from loguru import logger
 from ulid import ULID
 
-from oxidicom.association.acceptor import Acceptor, State
+from oxidicom.association.acceptor import Acceptor, AssociationState
 from oxidicom.association.access import is_welcome
 from oxidicom.association.events import AssociationRejected, AssociationRequested
 from oxidicom.association.negotiation import NO_ROOM
@@ -24,8 +24,7 @@ from oxidicom.errors import ProtocolError
 from oxidicom.files.descriptors import keepable
 from workers.channels.encryption import say_no_more
 from workers.channels.facts import AssociationFinished
-from workers.channels.scoreboard import Counter, Phase, Role, Slot
-from workers.channels.scoreboard import State as WorkerState
+from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Slot
 from workers.channels.shared import Shared
 from workers.listener.accept_queue import AcceptQueue, count_waiting
 from workers.listener.association import UNWELCOME, policy_of
@@ -37,7 +36,7 @@ from workers.listener.waiting_room import WaitingRoom
 _TICK_SECONDS = 0.25
 _CLOSE_SECONDS = 1.0
 """How long a rejected peer has to close the connection."""
-_MOST_CALLERS = 64
+_MAX_CALLERS = 64
 """At once. It bounds memory: each may send a request of 1 MiB."""
 _HURRY_SECONDS = 1.0
 """How long each has for its request while there are so many: the silent ones may not keep the others waiting."""
@@ -67,7 +66,7 @@ class Doorman:
         self._policy = policy_of(shared.settings)
         self._accept_queue = AcceptQueue(lambda: count_waiting(shared.listening_socket))
         self._finished_queue = AcceptQueue(lambda: shared.finished.waiting)
-        self._most = keepable(_MOST_CALLERS)
+        self._most = keepable(_MAX_CALLERS)
         self._callers: dict[int, _Caller] = {}
         """By descriptor, oldest first."""
         self._poll = select.poll()
@@ -79,8 +78,8 @@ class Doorman:
 
     def run(self) -> None:
         """Watch until the gateway accepts no more."""
-        while self._shared.scoreboard.phase < Phase.ACCEPTING_NO_MORE:
-            self._slot.beat(WorkerState.WAITING)
+        while self._shared.scoreboard.phase < GatewayPhase.ACCEPTING_NO_MORE:
+            self._slot.beat(ProcessState.WAITING)
             for descriptor, _ in self._poll.poll(_TICK_SECONDS * 1000):
                 if descriptor in self._callers:
                     self._converse(self._callers[descriptor])
@@ -120,7 +119,7 @@ class Doorman:
         """Then the connection is the listener's, who is about to take it."""
         fresh_ns = time.monotonic_ns() - _FREE_HEARTBEAT_NS
         listeners = self._shared.scoreboard.of_role(Role.LISTENER)
-        return any(slot.state is WorkerState.WAITING and slot.heartbeat_ns > fresh_ns for slot in listeners)
+        return any(slot.state is ProcessState.WAITING and slot.heartbeat_ns > fresh_ns for slot in listeners)
 
     # -- callers -------------------------------------------------------------------------------------------------
 
@@ -179,7 +178,7 @@ class Doorman:
         except OSError:
             self._dismiss(caller)
             return
-        if caller.acceptor.state is State.CLOSED:
+        if caller.acceptor.state is AssociationState.CLOSED:
             self._dismiss(caller)
 
     def _account(self, caller: _Caller, event: AssociationRejected) -> None:

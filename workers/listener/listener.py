@@ -12,7 +12,7 @@ import select
 import socket
 import time
 
-from workers.channels.scoreboard import Counter, Phase, Slot, State
+from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.channels.shared import Shared
 from workers.listener.accept_queue import count_waiting
 from workers.listener.arrival import Arrival, opening_of
@@ -46,10 +46,10 @@ class Listener:
         """Accept and serve, until it is time for a fresh process or the gateway stops."""
         used: float | None = None
         while not self._is_told_to_stop():
-            self._slot.beat(State.WAITING)
+            self._slot.beat(ProcessState.WAITING)
             arrived = self._take_finished() or self._accept()
             if arrived:
-                self._slot.beat(State.WORKING)
+                self._slot.beat(ProcessState.WORKING)
                 used = time.monotonic() if self._serve(*arrived) else used
             elif used is not None and time.monotonic() - used > RENEW_SECONDS:
                 return
@@ -57,7 +57,7 @@ class Listener:
                 self._poll.poll(HEARTBEAT_SECONDS)
 
     def _is_told_to_stop(self) -> bool:
-        return self._shared.scoreboard.phase >= Phase.ACCEPTING_NO_MORE
+        return self._shared.scoreboard.phase >= GatewayPhase.ACCEPTING_NO_MORE
 
     def _take_finished(self) -> tuple[socket.socket, Peer] | None:
         """Take a connection whose opening the doorman has waited for: it came before those that wait to be accepted."""
@@ -70,7 +70,7 @@ class Listener:
         if accepted is None:
             return None
         self._slot.add(Counter.CONNECTIONS_ACCEPTED)  # first: see `accept_queue`
-        self._slot.beat(State.WORKING)
+        self._slot.beat(ProcessState.WORKING)
         arrival = Arrival(*accepted, self._opening)
         is_whole = arrival.is_whole() or (self._has_a_moment_for(arrival) and arrival.is_whole(_MOMENT_SECONDS))
         connection = arrival.release()

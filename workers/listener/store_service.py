@@ -1,4 +1,4 @@
-"""The intake of one association: its instances, from the first byte to the committed entry and the answer.
+"""The store service (PS3.4, annex B) of one association: its instances, from the first byte to the answer.
 
 Here is contract 1: Success means safe.
 """
@@ -20,24 +20,24 @@ from oxidicom.records import Description
 from oxidicom.spool.incoming import IncomingInstance
 from oxidicom.spool.ledger import Started
 from oxidicom.spool.names import EntryName
-from oxidicom.spool.spool_writer import Reception
+from oxidicom.spool.spool_writer import SpoolWriter
 from oxidicom.statuses import Status
 from oxidicom.storage.reserve import Reserve
-from workers.channels.facts import Moment
+from workers.channels.facts import Remark
 from workers.channels.messages import AssociationEnded, Instance, ToStorage
 from workers.channels.queues import Queue
-from workers.channels.scoreboard import Counter, Histogram, Phase, Slot, State
+from workers.channels.scoreboard import Counter, GatewayPhase, Histogram, ProcessState, Slot
 from workers.channels.shared import Shared
 from workers.channels.storage_condition import StorageCondition, sentence_of
 
 _WAIT_SECONDS = 1.0
 _LEAST_INSTANCE_BYTES = 64 * 1024
 """What the smallest instance is counted as in the account of the free space: its inode is scarce too."""
-_MOST_MOMENTS = 50
+_MAX_MOMENTS = 50
 """So many refusals and warnings are told to the observer."""
-MOST_LOGGED = 10
+MAX_LOGGED = 10
 """Refusals of each association, and warnings of each kind; the line that accounts for it has the total of refusals."""
-_MOST_WARNINGS = 100
+_MAX_WARNINGS = 100
 """Of all kinds: what is cut off where is the peer's to say."""
 
 _REFUSED: dict[int, Counter] = {
@@ -47,7 +47,7 @@ _REFUSED: dict[int, Counter] = {
 }
 
 
-class Intake:
+class StoreService:
     """Takes the instances of one association, and counts them."""
 
     def __init__(self, shared: Shared, slot: Slot, acceptor: Acceptor, started: Started) -> None:
@@ -55,7 +55,7 @@ class Intake:
         self._slot = slot
         self._acceptor = acceptor
         self._started = started
-        self._reception: Reception | None = None
+        self._spool_writer: SpoolWriter | None = None
         self._condition = StorageCondition(shared.scoreboard)
         self._told: dict[int, Queue[ToStorage]] = {}
         """The queues of the storage workers that got one of its series."""
@@ -70,7 +70,7 @@ class Intake:
         self.committed_bytes = 0
         self.refused: collections.Counter[int] = collections.Counter()
         """Number of refused instances by status."""
-        self.moments: list[Moment] = []
+        self.moments: list[Remark] = []
         """Refused instances and warnings, for the trace."""
         self._warnings: collections.Counter[str] = collections.Counter()
         self._has_other_class = False
@@ -79,7 +79,7 @@ class Intake:
     @property
     def series(self) -> int:
         """Number of series that have a committed instance."""
-        return self._reception.series if self._reception else 0
+        return self._spool_writer.series if self._spool_writer else 0
 
     # -- one instance --------------------------------------------------------------------------------------------
 
@@ -100,9 +100,9 @@ class Intake:
                 calling_ae_title=self._started.calling_ae_title,
                 our_ae_title=self._shared.settings.ae_title,
             )
-            reception = self._reception or self._open_reception()
-            reception.require_place()
-            self._incoming = IncomingInstance(reception, self._describer, file_meta, request.transfer_syntax_uid)
+            spool_writer = self._spool_writer or self._open_spool_writer()
+            spool_writer.require_place()
+            self._incoming = IncomingInstance(spool_writer, self._describer, file_meta, request.transfer_syntax_uid)
         except Exception as error:  # noqa: BLE001 (see `_fail`)
             self._fail(error)
 
@@ -112,15 +112,15 @@ class Intake:
             trouble = sentence_of(self._condition.trouble)
             raise DatasetError(trouble.capitalize(), Status.OUT_OF_RESOURCES)
 
-    def _open_reception(self) -> Reception:
-        self._reception = Reception(
+    def _open_spool_writer(self) -> SpoolWriter:
+        self._spool_writer = SpoolWriter(
             self._shared.directory.spool,
             self._started,
             durable=self._shared.settings.sync_before_success,
             now_ns=self._shared.storage_time_ns,
         )
         self._tell_of_shared_directory()
-        return self._reception
+        return self._spool_writer
 
     def _tell_of_other_class(self, request: StoreRequest) -> None:
         """Say once that the peer sends what it has not proposed: nothing is wrong with the instance."""
@@ -205,7 +205,7 @@ class Intake:
         if incoming is None:
             return None
         if self._shared.settings.sync_before_success:
-            self._slot.beat(State.SYNCING)
+            self._slot.beat(ProcessState.SYNCING)
         try:
             name, description = incoming.commit(request.affected_sop_class_uid, request.affected_sop_instance_uid)
         except Exception as error:  # noqa: BLE001 (see `_fail`)
@@ -227,7 +227,7 @@ class Intake:
 
     def _warn(self, number: int, warning: str) -> None:
         """Say what is odd about an instance that was stored."""
-        is_news = self._warnings[warning] < MOST_LOGGED and self._warnings.total() < _MOST_WARNINGS
+        is_news = self._warnings[warning] < MAX_LOGGED and self._warnings.total() < _MAX_WARNINGS
         if is_news:
             self._warnings[warning] += 1
             self._remember("instance stored with a warning", Status.SUCCESS, warning)
@@ -240,8 +240,8 @@ class Intake:
         )
 
     def _remember(self, name: str, status: int, reason: str) -> None:
-        if len(self.moments) < _MOST_MOMENTS:
-            self.moments.append(Moment(time.time_ns(), name, self.received, f"{status:04X}", reason))
+        if len(self.moments) < _MAX_MOMENTS:
+            self.moments.append(Remark(time.time_ns(), name, self.received, f"{status:04X}", reason))
 
     def _queue(self, name: EntryName, committed_ns: int, description: Description) -> None:
         message = Instance(self._started.association, *name, committed_ns, description.file)
@@ -256,7 +256,7 @@ class Intake:
         self._slot.add(_REFUSED.get(status, Counter.REFUSED_OTHERWISE))
         self._remember("instance refused", status, reason)
         self._log.log(
-            "WARNING" if self.refused.total() <= MOST_LOGGED else "DEBUG",
+            "WARNING" if self.refused.total() <= MAX_LOGGED else "DEBUG",
             "An instance of {ae_title} was refused: {reason}",
             ae_title=self._started.calling_ae_title,
             reason=reason,
@@ -287,16 +287,16 @@ class Intake:
     def end(self, how: str) -> None:
         """The association is over, `how` says how: drop what is unfinished, end the ledger, tell storage."""
         self._give_up(None)
-        if self._reception is None:
+        if self._spool_writer is None:
             return
-        self._reception.end(how, self.refused.total())
+        self._spool_writer.end(how, self.refused.total())
         for queue in self._told.values():
             self._put(queue, AssociationEnded(self._started.association))
 
     def _put(self, queue: Queue[ToStorage], message: ToStorage) -> None:
         while not queue.put(message, _WAIT_SECONDS):
-            self._slot.beat(State.WORKING)
-            if self._shared.scoreboard.phase >= Phase.STOPPING:
+            self._slot.beat(ProcessState.WORKING)
+            if self._shared.scoreboard.phase >= GatewayPhase.STOPPING:
                 return  # it is in the spool: the next start takes it up
 
 

@@ -16,11 +16,11 @@ from loguru import logger
 from oxidicom.files.descriptors import keepable
 from workers.channels.ports import deferred_seconds, opening_seconds
 from workers.channels.shared import Shared
-from workers.listener.arrival import MOST_BYTES, Arrival, opening_of
+from workers.listener.arrival import MAX_BYTES, Arrival, opening_of
 from workers.listener.association_account import write_connection_line
 from workers.listener.connections import peer_of
 
-_MOST_WAITING = 256
+_MAX_WAITING = 256
 """At once. It bounds descriptors, and what the kernel keeps for them."""
 _LEAST_SECONDS = 1.0
 """For one that is silent, but perhaps because it has only just come: with SYN cookies the kernel keeps nobody."""
@@ -42,7 +42,7 @@ class WaitingRoom:
         self._seconds = opening_seconds(shared.settings)
         self._silent_seconds = max(_LEAST_SECONDS, self._seconds - deferred_seconds(shared.listening_socket))
         """What is left to one that was silent in the kernel for so long already."""
-        self._most = keepable(_MOST_WAITING)
+        self._most = keepable(_MAX_WAITING)
         self._guests: dict[int, _Guest] = {}
         """By descriptor, oldest first."""
         self._poll = select.epoll()
@@ -119,7 +119,7 @@ class WaitingRoom:
             if now > guest.deadline:
                 arrival = self._let_go(descriptor)
                 with contextlib.suppress(OSError):  # what is not read would turn the end into a reset
-                    arrival.connection.recv(MOST_BYTES, socket.MSG_DONTWAIT)
+                    arrival.connection.recv(MAX_BYTES, socket.MSG_DONTWAIT)
                 arrival.connection.close()
                 what = "TLS handshake" if self._opening.encrypted else "association request"
                 write_connection_line(arrival.peer, f"deadline: no {what} within {self._seconds:g} s")

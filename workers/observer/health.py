@@ -24,7 +24,7 @@ from oxidicom.storage.reserve import Reserve
 from oxidicom.telemetry.prometheus import CONTENT_TYPE
 from workers.channels.bugs import place_of
 from workers.channels.ports import open_port
-from workers.channels.scoreboard import Counter, Phase, Role, Scoreboard, State
+from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Scoreboard
 from workers.channels.shared import Shared
 from workers.channels.storage_condition import StorageCondition, sentence_of
 from workers.observer.readings import backlog
@@ -32,7 +32,7 @@ from workers.observer.readings import backlog
 _ANSWER_SECONDS = 15.0
 _SILENT_SECONDS = 60.0
 _REQUEST_SECONDS = 5.0
-MOST_REQUESTS = 16
+MAX_REQUESTS = 16
 """Of the health page at once."""
 
 
@@ -42,7 +42,8 @@ def health(shared: Shared) -> tuple[bool, dict[str, Any]]:
     silent = [
         slot.role.name.lower()
         for slot in shared.scoreboard.slots
-        if slot.state not in (State.SYNCING, State.ENDED) and (now_ns - slot.heartbeat_ns) / 1e9 > _SILENT_SECONDS
+        if slot.state not in (ProcessState.SYNCING, ProcessState.ENDED)
+        and (now_ns - slot.heartbeat_ns) / 1e9 > _SILENT_SECONDS
     ]
     return not silent, {"status": "failing" if silent else "ok", "silent": silent}
 
@@ -68,12 +69,12 @@ def readiness(shared: Shared) -> tuple[bool, dict[str, Any]]:
 
 
 def _phase_trouble(board: Scoreboard) -> str:
-    return "" if board.phase is Phase.SERVING else f"the gateway is {board.phase.name.lower().replace('_', ' ')}"
+    return "" if board.phase is GatewayPhase.SERVING else f"the gateway is {board.phase.name.lower().replace('_', ' ')}"
 
 
 def _storage_trouble(shared: Shared) -> str:
     steward = shared.scoreboard.steward
-    if steward.state is State.SYNCING and time.monotonic_ns() - steward.heartbeat_ns > _ANSWER_SECONDS * 1e9:
+    if steward.state is ProcessState.SYNCING and time.monotonic_ns() - steward.heartbeat_ns > _ANSWER_SECONDS * 1e9:
         return f"the storage has not answered for {_ANSWER_SECONDS:g} s"
     if trouble := sentence_of(StorageCondition(shared.scoreboard).trouble):
         return trouble
@@ -116,7 +117,7 @@ class _Server(http.server.ThreadingHTTPServer):
         super().__init__(listening_socket.getsockname()[:2], handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listening_socket
-        self._places = threading.BoundedSemaphore(MOST_REQUESTS)
+        self._places = threading.BoundedSemaphore(MAX_REQUESTS)
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (of socketserver)
         """Answer in a thread, or hang up when there are too many: each may take its time."""

@@ -19,7 +19,7 @@ from oxidicom.telemetry.prometheus import prometheus_page
 from oxidicom.telemetry.readings import AnyReading
 from oxidicom.telemetry.spans import SpanWriter
 from workers.channels.facts import AssociationFinished, BatchRegistered, Fact, LineLogged, SeriesAsked
-from workers.channels.scoreboard import Counter, Phase, Slot, State
+from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.channels.shared import Shared
 from workers.observer.health import HealthServer
 from workers.observer.readings import AeTotals, take_readings
@@ -28,7 +28,7 @@ from workers.observer.tracing import trace_association, trace_batch, trace_serie
 _WAIT_SECONDS = 0.5
 _REPORT_SECONDS = 60.0
 _CLOSE_SECONDS = 1.0
-_MOST_AT_ONCE = 1000
+_MAX_AT_ONCE = 1000
 
 
 class Observer:
@@ -61,10 +61,10 @@ class Observer:
         poll = select.poll()
         poll.register(self._shared.facts.queue, select.POLLIN)
         due = time.monotonic() + _REPORT_SECONDS
-        while self._shared.scoreboard.phase < Phase.FLUSHING_TELEMETRY:
-            self._slot.beat(State.WAITING)
+        while self._shared.scoreboard.phase < GatewayPhase.FLUSHING_TELEMETRY:
+            self._slot.beat(ProcessState.WAITING)
             poll.poll(_WAIT_SECONDS * 1000)
-            self._slot.beat(State.WORKING)
+            self._slot.beat(ProcessState.WORKING)
             self._take_facts()
             report_dropped_lines()
             if time.monotonic() >= due:
@@ -76,7 +76,7 @@ class Observer:
         return take_readings(self._shared, self._ae_totals)
 
     def _take_facts(self) -> None:
-        for _ in range(_MOST_AT_ONCE):
+        for _ in range(_MAX_AT_ONCE):
             fact = self._shared.facts.queue.get()
             if fact is None:
                 return

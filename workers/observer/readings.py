@@ -8,11 +8,11 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 
-from oxidicom.telemetry.readings import AnyReading, HistogramReading, Kind, Number, Reading
+from oxidicom.telemetry.readings import AnyReading, HistogramReading, Instrument, Number, Reading
 from workers.channels.scoreboard import BOUNDS, Counter, Histogram, Role, Scoreboard
 from workers.channels.shared import Shared
 
-MOST_AE_TITLES = 100
+MAX_AE_TITLES = 100
 """So many calling AE titles have numbers of their own; the titles of all further ones count as `other`."""
 
 _OTHER = "other"
@@ -71,7 +71,7 @@ class AeTotals:
 
     def add(self, ae_title: str, instances: int, size_bytes: int) -> None:
         """Count an association that ended."""
-        if ae_title not in self.associations and len(self.associations) >= MOST_AE_TITLES:
+        if ae_title not in self.associations and len(self.associations) >= MAX_AE_TITLES:
             ae_title = _OTHER
         self.associations[ae_title] += 1
         self.instances[ae_title] += instances
@@ -102,14 +102,16 @@ def backlog(board: Scoreboard) -> tuple[int, float]:
 
 
 def _total(board: Scoreboard, name: str, unit: str, description: str, counter: Counter) -> Reading:
-    return Reading(name, Kind.COUNTER, unit, description, [Number(board.total(counter))])
+    return Reading(name, Instrument.COUNTER, unit, description, [Number(board.total(counter))])
 
 
 def _histogram(board: Scoreboard, name: str, unit: str, description: str, histogram: Histogram) -> HistogramReading:
     return HistogramReading(name, unit, description, BOUNDS[histogram], *board.histogram(histogram))
 
 
-def _labelled(name: str, kind: Kind, unit: str, description: str, label: str, values: Mapping[str, float]) -> Reading:
+def _labelled(
+    name: str, kind: Instrument, unit: str, description: str, label: str, values: Mapping[str, float]
+) -> Reading:
     copy = list(values.items())  # at once: another thread may add to them
     return Reading(name, kind, unit, description, [Number(value, {label: key}) for key, value in copy])
 
@@ -121,10 +123,18 @@ def _associations(board: Scoreboard, ae_totals: AeTotals) -> list[Reading]:
     if untold > 0 or not reasons:
         reasons[_OTHER] = reasons.get(_OTHER, 0) + max(0, untold)
     return [
-        Reading("oxidicom.association.active", Kind.GAUGE, "{association}", "Associations under way", [Number(active)]),
-        _labelled("oxidicom.association.rejected", Kind.COUNTER, "{association}", "Association requests rejected",
-                  "reason", reasons),
-    ]  # fmt: skip
+        Reading(
+            "oxidicom.association.active", Instrument.GAUGE, "{association}", "Associations under way", [Number(active)]
+        ),
+        _labelled(
+            "oxidicom.association.rejected",
+            Instrument.COUNTER,
+            "{association}",
+            "Association requests rejected",
+            "reason",
+            reasons,
+        ),
+    ]
 
 
 def _instances(board: Scoreboard) -> list[Reading]:
@@ -132,23 +142,51 @@ def _instances(board: Scoreboard) -> list[Reading]:
     received = board.total(Counter.INSTANCES_COMMITTED) + sum(refused.values())
     verdicts = {verdict: board.total(counter) for verdict, counter in _SERIES.items()}
     return [
-        Reading("oxidicom.instance.received", Kind.COUNTER, "{instance}", "Instances answered", [Number(received)]),
-        _labelled("oxidicom.instance.refused", Kind.COUNTER, "{instance}", "Instances answered with a failure",
-                  "status", refused),
-        _labelled("oxidicom.series.ended", Kind.COUNTER, "{series}", "Series wholly registered, by what the PACS says",
-                  "verdict", verdicts),
-    ]  # fmt: skip
+        Reading(
+            "oxidicom.instance.received", Instrument.COUNTER, "{instance}", "Instances answered", [Number(received)]
+        ),
+        _labelled(
+            "oxidicom.instance.refused",
+            Instrument.COUNTER,
+            "{instance}",
+            "Instances answered with a failure",
+            "status",
+            refused,
+        ),
+        _labelled(
+            "oxidicom.series.ended",
+            Instrument.COUNTER,
+            "{series}",
+            "Series wholly registered, by what the PACS says",
+            "verdict",
+            verdicts,
+        ),
+    ]
 
 
 def _by_ae_title(totals: AeTotals) -> list[Reading]:
     label = "ae_title"
     return [
-        _labelled("oxidicom.ae.associations", Kind.COUNTER, "{association}", "Associations ended, by calling AE title",
-                  label, totals.associations),
-        _labelled("oxidicom.ae.instances", Kind.COUNTER, "{instance}", "Instances committed, by calling AE title",
-                  label, totals.instances),
-        _labelled("oxidicom.ae.io", Kind.COUNTER, "By", "Bytes committed, by calling AE title", label, totals.bytes),
-    ]  # fmt: skip
+        _labelled(
+            "oxidicom.ae.associations",
+            Instrument.COUNTER,
+            "{association}",
+            "Associations ended, by calling AE title",
+            label,
+            totals.associations,
+        ),
+        _labelled(
+            "oxidicom.ae.instances",
+            Instrument.COUNTER,
+            "{instance}",
+            "Instances committed, by calling AE title",
+            label,
+            totals.instances,
+        ),
+        _labelled(
+            "oxidicom.ae.io", Instrument.COUNTER, "By", "Bytes committed, by calling AE title", label, totals.bytes
+        ),
+    ]
 
 
 def _waiting(shared: Shared) -> list[Reading]:
@@ -160,11 +198,16 @@ def _waiting(shared: Shared) -> list[Reading]:
         "facts": shared.facts.queue.waiting_bytes,
     }
     return [
-        Reading("oxidicom.spool.entries", Kind.GAUGE, "{entry}", "Things in the spool", [Number(entries)]),
-        Reading("oxidicom.spool.age", Kind.GAUGE, "s", "Age of the oldest association in the spool",
-                [Number(age_seconds)]),
-        _labelled("oxidicom.queue.size", Kind.GAUGE, "By", "Bytes waiting in a queue", "queue", queues),
-    ]  # fmt: skip
+        Reading("oxidicom.spool.entries", Instrument.GAUGE, "{entry}", "Things in the spool", [Number(entries)]),
+        Reading(
+            "oxidicom.spool.age",
+            Instrument.GAUGE,
+            "s",
+            "Age of the oldest association in the spool",
+            [Number(age_seconds)],
+        ),
+        _labelled("oxidicom.queue.size", Instrument.GAUGE, "By", "Bytes waiting in a queue", "queue", queues),
+    ]
 
 
 def _condition(shared: Shared) -> list[Reading]:
@@ -175,13 +218,23 @@ def _condition(shared: Shared) -> list[Reading]:
         respawns[slot.role.name.lower()] += slot[Counter.RESPAWNS]
     up = max(slot[Counter.DATABASE_UP] for slot in board.of_role(Role.REGISTRATION))
     return [
-        Reading("oxidicom.storage.free", Kind.GAUGE, "By", "Free bytes of the storage",
-                [Number(free_bytes)]),
-        Reading("oxidicom.database.up", Kind.GAUGE, "1", "1 if the last batch reached the database, 0 if not",
-                [Number(up)]),
-        _labelled("oxidicom.process.respawns", Kind.COUNTER, "{process}", "Processes spawned again after a death",
-                  "role", respawns),
-    ]  # fmt: skip
+        Reading("oxidicom.storage.free", Instrument.GAUGE, "By", "Free bytes of the storage", [Number(free_bytes)]),
+        Reading(
+            "oxidicom.database.up",
+            Instrument.GAUGE,
+            "1",
+            "1 if the last batch reached the database, 0 if not",
+            [Number(up)],
+        ),
+        _labelled(
+            "oxidicom.process.respawns",
+            Instrument.COUNTER,
+            "{process}",
+            "Processes spawned again after a death",
+            "role",
+            respawns,
+        ),
+    ]
 
 
 def _free_bytes(files_root: str) -> int:

@@ -1,6 +1,6 @@
 """Facts as spans: one `association` each, with `findscu` and `register` as children. Pure but for the writer."""
 
-from oxidicom.telemetry.spans import Moment, SpanWriter
+from oxidicom.telemetry.spans import SpanEvent, SpanWriter
 from workers.channels.facts import AssociationFinished, BatchRegistered, SeriesAsked
 
 
@@ -31,7 +31,7 @@ def trace_association(writer: SpanWriter, fact: AssociationFinished) -> None:
             "oxidicom.ended": fact.how,
         },
         [
-            Moment(
+            SpanEvent(
                 moment.time_ns,
                 moment.name,
                 {

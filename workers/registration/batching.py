@@ -6,17 +6,17 @@ import itertools
 from collections.abc import Collection
 
 from oxidicom.records import COMMITTED_COUNT_KEY
-from workers.channels.messages import Instance, NoteStored
+from workers.channels.messages import Instance, MetadataStored
 
-MOST_IN_BATCH = 500
+MAX_IN_BATCH = 500
 """Rows of one transaction, without the counts of series that it completes.
 
 Measured: 100 give 25,000 rows/s, 500 give 34,000, and 2,000 a sixth more at four times the wait."""
 
-MOST_PENDING = 2000
+MAX_PENDING = 2000
 """What is kept in memory; everything beyond is found in the spool when this has been worked off."""
 
-MOST_ENDS = 2000
+MAX_ENDS = 2000
 """So many counts are kept that wait for the rest of their series. They take no room from what they wait for."""
 
 
@@ -25,23 +25,23 @@ class Batch:
     """The rows of one transaction, in the order in which they are inserted."""
 
     instances: list[Instance] = dataclasses.field(default_factory=list)
-    notes: list[NoteStored] = dataclasses.field(default_factory=list)
+    values: list[MetadataStored] = dataclasses.field(default_factory=list)
     """NumberOfSeriesRelatedInstances first, then OxidicomAttemptedPushCount."""
 
     @property
-    def entries(self) -> list[Instance | NoteStored]:
+    def entries(self) -> list[Instance | MetadataStored]:
         """Everything in it."""
-        return [*self.instances, *self.notes]
+        return [*self.instances, *self.values]
 
     def without(self, fnames: Collection[str]) -> "Batch":
         """Return the batch without the rows of these names."""
         return Batch(
             [instance for instance in self.instances if instance.file.fname not in fnames],
-            [note for note in self.notes if note.file.fname not in fnames],
+            [value for value in self.values if value.file.fname not in fnames],
         )
 
     def __bool__(self) -> bool:
-        return bool(self.instances or self.notes)
+        return bool(self.instances or self.values)
 
 
 class Pending:
@@ -50,30 +50,30 @@ class Pending:
     def __init__(self) -> None:
         self._instances: dict[tuple[str, int], Instance] = {}
         self._of_association: collections.Counter[str] = collections.Counter()
-        self._notes: dict[tuple[str, str, str], NoteStored] = {}
-        self._ends: dict[tuple[str, str], NoteStored] = {}
+        self._values: dict[tuple[str, str, str], MetadataStored] = {}
+        self._ends: dict[tuple[str, str], MetadataStored] = {}
         self.ends_left_out = False
         """There are more counts than are kept."""
 
     def __len__(self) -> int:
-        return len(self._instances) + len(self._notes) + len(self._ends)
+        return len(self._instances) + len(self._values) + len(self._ends)
 
     @property
     def startable(self) -> bool:
         """There is something that can be registered without waiting for anything else."""
-        return bool(self._instances or self._notes)
+        return bool(self._instances or self._values)
 
     @property
     def room(self) -> int:
         """So much more is taken of what can be registered at once."""
-        return max(0, MOST_PENDING - len(self._instances) - len(self._notes))
+        return max(0, MAX_PENDING - len(self._instances) - len(self._values))
 
     @property
     def full(self) -> bool:
         """No more is taken."""
         return self.room == 0
 
-    def add(self, message: Instance | NoteStored) -> None:
+    def add(self, message: Instance | MetadataStored) -> None:
         """Take something that was stored; what is known already is taken once."""
         if isinstance(message, Instance):
             if message.identity not in self._instances:
@@ -81,18 +81,18 @@ class Pending:
                 self._of_association[message.association] += 1
         elif message.key == COMMITTED_COUNT_KEY:
             self._ends.setdefault((message.association, message.series_hash), message)
-            if len(self._ends) > MOST_ENDS:  # that which waits longest may wait for ever; a rescan finds it
+            if len(self._ends) > MAX_ENDS:  # that which waits longest may wait for ever; a rescan finds it
                 del self._ends[next(iter(self._ends))]
                 self.ends_left_out = True
         else:
-            self._notes.setdefault((message.association, message.series_hash, message.key), message)
+            self._values.setdefault((message.association, message.series_hash, message.key), message)
 
     def next_batch(self) -> Batch:
-        """Return the oldest notes and instances, MOST_IN_BATCH together. They stay pending until `done`."""
-        notes = list(itertools.islice(self._notes.values(), MOST_IN_BATCH // 2))
-        return Batch(list(itertools.islice(self._instances.values(), MOST_IN_BATCH - len(notes))), notes)
+        """Return the oldest values and instances, MAX_IN_BATCH together. They stay pending until `done`."""
+        values = list(itertools.islice(self._values.values(), MAX_IN_BATCH // 2))
+        return Batch(list(itertools.islice(self._instances.values(), MAX_IN_BATCH - len(values))), values)
 
-    def ends(self) -> list[NoteStored]:
+    def ends(self) -> list[MetadataStored]:
         """Return the counts that are to be registered once nothing else of their series is left."""
         return list(self._ends.values())
 
@@ -106,17 +106,17 @@ class Pending:
         self.ends_left_out &= bool(self._ends)
         for instance in batch.instances:
             self.drop(instance)
-        for note in batch.notes:
-            self._notes.pop((note.association, note.series_hash, note.key), None)
-            if note.key == COMMITTED_COUNT_KEY:
-                self._ends.pop((note.association, note.series_hash), None)
+        for value in batch.values:
+            self._values.pop((value.association, value.series_hash, value.key), None)
+            if value.key == COMMITTED_COUNT_KEY:
+                self._ends.pop((value.association, value.series_hash), None)
 
-    def forget(self, message: Instance | NoteStored) -> None:
+    def forget(self, message: Instance | MetadataStored) -> None:
         """Forget something that is found in the spool again when its time has come."""
         if isinstance(message, Instance):
             self.drop(message)
         else:
-            self._notes.pop((message.association, message.series_hash, message.key), None)
+            self._values.pop((message.association, message.series_hash, message.key), None)
             self._ends.pop((message.association, message.series_hash), None)
 
     def drop(self, instance: Instance) -> None:

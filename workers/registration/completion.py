@@ -14,37 +14,37 @@ from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.association_directory import remove_finished
 from oxidicom.spool.entries import contents
 from oxidicom.spool.ledger import LEDGER_NAME, Counts, read_counts
-from oxidicom.spool.names import REGISTERED, STORED, EntryName, NoteName
-from workers.channels.messages import NoteStored
+from oxidicom.spool.names import REGISTERED, STORED, EntryName, MetadataValue
+from workers.channels.messages import MetadataStored
 from workers.channels.shared import Shared
-from workers.registration.batching import MOST_IN_BATCH, Batch, Pending
-from workers.registration.verdicts import ClosingAccounts
+from workers.registration.batching import MAX_IN_BATCH, Batch, Pending
+from workers.registration.verdicts import Verdicts
 
 _SHARE = 20
 """Looks into a directory that find more to be registered may take a twentieth of the time: it may be a large one."""
 _MAX_LOOKED = 10_000
 
 
-class Finishing:
+class SeriesCompletion:
     """Tells what is finished, as the registration worker wants to know it."""
 
-    def __init__(self, shared: Shared, pending: Pending, accounts: ClosingAccounts) -> None:
+    def __init__(self, shared: Shared, pending: Pending, accounts: Verdicts) -> None:
         self._shared = shared
         self._pending = pending
         self._spool = shared.directory.spool
         self._rejected = shared.directory.rejected
-        self._accounts = accounts
+        self._verdicts = accounts
         self._look_due: dict[str, float] = {}
         """When an association may be looked into again, after something was found that is not registered."""
         self.incomplete = ""
         """The association whose directory a rescan is reading at the moment: there is more in it."""
 
-    def ready(self, ends: list[NoteStored], batch: Batch) -> list[NoteStored]:
-        """Return those counts whose series have nothing left but what is in `batch`; MOST_IN_BATCH at most.
+    def ready(self, ends: list[MetadataStored], batch: Batch) -> list[MetadataStored]:
+        """Return those counts whose series have nothing left but what is in `batch`; MAX_IN_BATCH at most.
 
         The other metadata value of the series has to be registered, in the batch, or set aside.
         """
-        ready: list[NoteStored] = []
+        ready: list[MetadataStored] = []
         if not ends:
             return ready
         in_batch = {(message.association, message.name.at(STORED)) for message in batch.entries}
@@ -61,9 +61,9 @@ class Finishing:
                 ready += self._without_rest(association, without, in_batch)
             except OSError as error:
                 _warn(association, error)
-            if len(ready) >= MOST_IN_BATCH:
+            if len(ready) >= MAX_IN_BATCH:
                 break
-        return ready[:MOST_IN_BATCH]
+        return ready[:MAX_IN_BATCH]
 
     def _is_early(self, association: str, batch: Batch) -> bool:
         """Tell without a look into its directory that an association has more to be registered than is in `batch`."""
@@ -74,8 +74,8 @@ class Finishing:
         )
 
     def _without_rest(
-        self, association: str, ends: list[NoteStored], in_batch: set[tuple[str, str]]
-    ) -> list[NoteStored]:
+        self, association: str, ends: list[MetadataStored], in_batch: set[tuple[str, str]]
+    ) -> list[MetadataStored]:
         if not ends:
             return []
         began = time.monotonic()
@@ -84,7 +84,7 @@ class Finishing:
         for name, state in contents(os.path.join(self._spool, association)):
             if state != REGISTERED and not _is_end(name) and (association, name.at(state)) not in in_batch:
                 left.add(name.series_hash)
-            elif isinstance(name, NoteName) and name.key == EXPECTED_COUNT_KEY:
+            elif isinstance(name, MetadataValue) and name.key == EXPECTED_COUNT_KEY:
                 expected.add(name.series_hash)
         ready = [end for end in ends if end.series_hash not in left]
         if any(end.series_hash not in expected for end in ready):
@@ -115,8 +115,8 @@ class Finishing:
             for name, state in contents(directory):
                 if state != REGISTERED:
                     return
-                if isinstance(name, NoteName):
-                    values[name.series_hash, name.key] = name.value
+                if isinstance(name, MetadataValue):
+                    values[name.series_hash, name.key] = name.text
         try:
             counts = read_counts(os.path.join(directory, LEDGER_NAME))
         except FileNotFoundError:
@@ -125,7 +125,7 @@ class Finishing:
         if counts.ended and self._is_finished(directory, values, counts):
             remove_finished(directory)  # but for what is not ours: that keeps it
             self._look_due.pop(association, None)
-            self._accounts.close(association, values, counts, self._set_aside_of(directory))
+            self._verdicts.close(association, values, counts, self._set_aside_of(directory))
 
     def _is_finished(self, directory: str, values: dict[tuple[str, str], str], counts: Counts) -> bool:
         """Tell whether both values of each series are registered, or were refused and set aside."""
@@ -142,7 +142,7 @@ class Finishing:
     def _values_set_aside(self, association: str) -> set[tuple[str, str]]:
         """Return the metadata values of an association that were refused, by series hash and key."""
         names = (name for name, _ in contents(os.path.join(self._rejected, association)))
-        return {(name.series_hash, name.key) for name in names if isinstance(name, NoteName)}
+        return {(name.series_hash, name.key) for name in names if isinstance(name, MetadataValue)}
 
     def _set_aside_of(self, directory: str) -> dict[str, int]:
         """Return how many instances of an association are set aside, by series hash."""
@@ -161,5 +161,5 @@ def _warn(association: str, error: OSError) -> None:
     )
 
 
-def _is_end(name: EntryName | NoteName) -> bool:
-    return isinstance(name, NoteName) and name.key == COMMITTED_COUNT_KEY
+def _is_end(name: EntryName | MetadataValue) -> bool:
+    return isinstance(name, MetadataValue) and name.key == COMMITTED_COUNT_KEY

@@ -15,14 +15,14 @@ from functools import partial
 from oxidicom.errors import DatasetError
 from oxidicom.spool.association_directory import associations, end_for_the_dead, ledger_of
 from oxidicom.spool.entries import contents, describe_entry, entries
-from oxidicom.spool.names import STORED, EntryName, NoteName
+from oxidicom.spool.names import STORED, EntryName, MetadataValue
 from oxidicom.spool.series_metadata import metadata_row
-from workers.channels.messages import Instance, NoteStored
-from workers.channels.scoreboard import Counter, Role, Slot, State
-from workers.channels.setting_aside import Asides, waits_for_next_rescan
+from workers.channels.messages import Instance, MetadataStored
+from workers.channels.scoreboard import Counter, ProcessState, Role, Slot
+from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
 from workers.channels.shared import Shared
-from workers.registration.batching import MOST_IN_BATCH, Pending
-from workers.registration.completion import Finishing
+from workers.registration.batching import MAX_IN_BATCH, Pending
+from workers.registration.completion import SeriesCompletion
 
 _RESCAN_SECONDS = 10.0
 _SOON_SECONDS = 1.0
@@ -34,11 +34,13 @@ _SORTED = 10_000
 class RegistrationRescan:
     """The rescans of the registration worker, which fill `pending`."""
 
-    def __init__(self, shared: Shared, slot: Slot, pending: Pending, finishing: Finishing, asides: Asides) -> None:
+    def __init__(
+        self, shared: Shared, slot: Slot, pending: Pending, completion: SeriesCompletion, setting_aside: SettingAside
+    ) -> None:
         self._slot = slot
         self._pending = pending
-        self._finishing = finishing
-        self._asides = asides
+        self._completion = completion
+        self._setting_aside = setting_aside
         self._spool = shared.directory.spool
         self._gateway = shared.directory.ulid
         self._queue = shared.registration_queue
@@ -63,7 +65,7 @@ class RegistrationRescan:
     @property
     def can_go_on(self) -> bool:
         """Whether a walk is under way and there is room for a batch more."""
-        return self._walk is not None and self._pending.room >= MOST_IN_BATCH
+        return self._walk is not None and self._pending.room >= MAX_IN_BATCH
 
     @property
     def _dropped(self) -> int:
@@ -94,7 +96,7 @@ class RegistrationRescan:
         """Go on with the walk that is under way, until memory is full or it is through."""
         if self._walk is not None and next(self._walk, self) is self:
             self._walk = None
-            self._finishing.incomplete = ""
+            self._completion.incomplete = ""
             if self._pending.ends_left_out:
                 self._due = time.monotonic() + _SOON_SECONDS
 
@@ -105,20 +107,20 @@ class RegistrationRescan:
         except FileNotFoundError:
             return  # the spool is gone: the steward has it made again
         for directory in directories:
-            self._slot.beat(State.WORKING)
+            self._slot.beat(ProcessState.WORKING)
             association = os.path.basename(directory)
-            if self._asides.leaves_association_alone(association):
+            if self._setting_aside.leaves_association_alone(association):
                 continue
-            self._finishing.incomplete = association
+            self._completion.incomplete = association
             try:
                 yield from self._take_up(directory, association)
             except OSError as error:
                 waits_for_next_rescan(association, error)
             except Exception as error:  # noqa: BLE001 (a bug of ours costs this association)
-                self._asides.unexpected_association(association, error)
+                self._setting_aside.unexpected_association(association, error)
                 self._due = time.monotonic() + _SOON_SECONDS
-            self._finishing.incomplete = ""
-            self._finishing.remove_if_finished(association)
+            self._completion.incomplete = ""
+            self._completion.remove_if_finished(association)
 
     def _take_up(self, directory: str, association: str) -> Iterator[None]:
         """Take up what is stored in one directory. Yield while memory is full. Raise OSError."""
@@ -130,10 +132,10 @@ class RegistrationRescan:
             for name in names:
                 while self._pending.full:
                     yield
-                self._slot.beat(State.WORKING)
+                self._slot.beat(ProcessState.WORKING)
                 self._take_up_instance(directory, association, name)
-        notes = self._notes_in(directory, association)
-        while group := list(itertools.islice(notes, _SORTED)):
+        values = self._values_in(directory, association)
+        while group := list(itertools.islice(values, _SORTED)):
             for message in self._messages_of(directory, association, group):
                 while self._pending.full:
                     yield
@@ -143,30 +145,32 @@ class RegistrationRescan:
         """See that the ledger counts every entry, before one is registered and gone. Raise OSError."""
         if self._scoreboard.has_listener(association):
             return True
-        beat = partial(self._slot.beat, State.WORKING)
+        beat = partial(self._slot.beat, ProcessState.WORKING)
         return end_for_the_dead(directory, self._gateway, files_root=self._files_root, beat=beat)
 
     def _stored_in(self, directory: str, association: str) -> Iterator[EntryName]:
         for name, state in entries(directory):
-            if state == STORED and not self._asides.leaves_alone(association, name, state):
+            if state == STORED and not self._setting_aside.leaves_alone(association, name, state):
                 yield name
 
-    def _notes_in(self, directory: str, association: str) -> Iterator[NoteName]:
+    def _values_in(self, directory: str, association: str) -> Iterator[MetadataValue]:
         for name, state in contents(directory):
-            if not isinstance(name, NoteName) or state != STORED:
+            if not isinstance(name, MetadataValue) or state != STORED:
                 continue
-            if not self._asides.leaves_alone(association, name, state):
+            if not self._setting_aside.leaves_alone(association, name, state):
                 yield name
 
-    def _messages_of(self, directory: str, association: str, notes: list[NoteName]) -> Iterator[NoteStored]:
-        """Yield what the messages of notes would have said; set those aside whose series nothing tells."""
-        ledger = ledger_of(directory, {note.series_hash for note in notes}.__contains__)
-        for note in notes:
-            series = ledger.series.get(note.series_hash) if ledger else None
+    def _messages_of(self, directory: str, association: str, values: list[MetadataValue]) -> Iterator[MetadataStored]:
+        """Yield what the messages of values would have said; set those aside whose series nothing tells."""
+        ledger = ledger_of(directory, {value.series_hash for value in values}.__contains__)
+        for value in values:
+            series = ledger.series.get(value.series_hash) if ledger else None
             if series is not None:
-                yield NoteStored(association, *note, metadata_row(association, series, note))
-            elif os.path.exists(os.path.join(directory, note.at(STORED))):
-                self._asides.set_aside(association, note, STORED, "the ledger does not tell its series any more")
+                yield MetadataStored(association, *value, metadata_row(association, series, value))
+            elif os.path.exists(os.path.join(directory, value.at(STORED))):
+                self._setting_aside.set_aside(
+                    association, value, STORED, "the ledger does not tell its series any more"
+                )
 
     def _take_up_instance(self, directory: str, association: str, name: EntryName) -> None:
         path = os.path.join(directory, name.at(STORED))
@@ -176,9 +180,9 @@ class RegistrationRescan:
         except FileNotFoundError:
             pass  # it went on while we looked
         except OSError as error:
-            self._asides.cannot_read(association, name, STORED, error)
+            self._setting_aside.cannot_read(association, name, STORED, error)
         except DatasetError as error:
-            self._asides.set_aside(association, name, STORED, f"not readable: {error}")
+            self._setting_aside.set_aside(association, name, STORED, f"not readable: {error}")
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this entry)
-            self._asides.unexpected(association, name, STORED, error)
+            self._setting_aside.unexpected(association, name, STORED, error)
             self._due = time.monotonic() + _SOON_SECONDS

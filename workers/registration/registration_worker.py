@@ -24,24 +24,24 @@ from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED
 from oxidicom.tree.standing import missing
 from workers.channels.backoff import Backoff
 from workers.channels.facts import BatchRegistered
-from workers.channels.messages import Instance, InstancesStored, NoteStored, ProcessDied
-from workers.channels.scoreboard import Counter, Histogram, Phase, Slot, State
-from workers.channels.setting_aside import Asides, waits_for_next_rescan
+from workers.channels.messages import Instance, InstancesStored, MetadataStored, ProcessDied
+from workers.channels.scoreboard import Counter, GatewayPhase, Histogram, ProcessState, Slot
+from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
 from workers.channels.shared import Shared
 from workers.registration.batching import Batch, Pending
-from workers.registration.completion import Finishing
+from workers.registration.completion import SeriesCompletion
 from workers.registration.registration_rescan import RegistrationRescan
-from workers.registration.verdicts import ClosingAccounts
+from workers.registration.verdicts import Verdicts
 
 _WAIT_SECONDS = 1.0
 _GATHER_SECONDS = 0.02
 """Under load batches begin no more often than this: to be woken by each row costs more than to register it."""
-_MOST_SHARES = 500
+_MAX_SHARES = 500
 """Associations in one fact, so that it fits a message."""
 _TRANSACTION_SECONDS = 30.0
 """A transaction that takes longer hangs: the connection swallows packets. It is cut."""
 
-_Entry = Instance | NoteStored
+_Entry = Instance | MetadataStored
 
 
 class RegistrationWorker:
@@ -53,15 +53,15 @@ class RegistrationWorker:
         self._spool = shared.directory.spool
         self._queue = shared.registration_queue
         self._pending = Pending()
-        self._flight: concurrent.futures.Future[Isolated] | None = None
+        self._in_flight: concurrent.futures.Future[Isolated] | None = None
         self._batch = Batch()
-        self._flight_began = 0.0
+        self._sent_at = 0.0
         self._backoff = Backoff(0.25, 5.0)
         self._degraded: str | None = None
-        self._accounts = ClosingAccounts(slot)
-        self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
-        self._finishing = Finishing(shared, self._pending, self._accounts)
-        self._rescan = RegistrationRescan(shared, slot, self._pending, self._finishing, self._asides)
+        self._verdicts = Verdicts(slot)
+        self._setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
+        self._completion = SeriesCompletion(shared, self._pending, self._verdicts)
+        self._rescan = RegistrationRescan(shared, slot, self._pending, self._completion, self._setting_aside)
 
     def boot(self) -> None:
         """Make the thread that uses the database, and let it connect, for which nobody waits."""
@@ -72,40 +72,40 @@ class RegistrationWorker:
         )
         self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="register")
         self._thread.submit(self._database.open)
-        self._landed = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._batch_done = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def run(self) -> None:
         """Register until the gateway flushes and nothing is left that can be done now."""
         poll = select.poll()
-        poll.register(self._landed, select.POLLIN)
+        poll.register(self._batch_done, select.POLLIN)
         while True:
-            self._slot.beat(State.WAITING)
+            self._slot.beat(ProcessState.WAITING)
             self._wait(poll)
-            self._slot.beat(State.WORKING)
+            self._slot.beat(ProcessState.WORKING)
             self._take_messages()
-            self._land()
+            self._finish_batch()
             if self._rescan.can_go_on:
                 self._rescan.go_on()
-            elif self._flight is None and not self._pending.startable:
+            elif self._in_flight is None and not self._pending.startable:
                 self._rescan.run_if_due()
-            self._take_off()
+            self._send_batch()
             self._slot.set(Counter.BACKLOG, len(self._pending))
-            if self._shared.scoreboard.phase >= Phase.FLUSHING_REGISTRATION and self._flushed():
+            if self._shared.scoreboard.phase >= GatewayPhase.FLUSHING_REGISTRATION and self._flushed():
                 self._database.close()
                 return
 
     def _wait(self, poll: select.poll) -> None:
         """Wait for messages, the end of the batch in flight, or the next thing that is due by time."""
-        time.sleep(max(0.0, self._flight_began + _GATHER_SECONDS - time.monotonic()))
+        time.sleep(max(0.0, self._sent_at + _GATHER_SECONDS - time.monotonic()))
         poll.register(self._queue, select.POLLIN if self._takes_messages else 0)
         seconds = min(_WAIT_SECONDS, self._backoff.due_seconds) if self._startable else _WAIT_SECONDS
         poll.poll(seconds * 1000)
         with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._landed)
+            os.eventfd_read(self._batch_done)
 
     @property
     def _startable(self) -> bool:
-        return self._flight is None and self._pending.startable
+        return self._in_flight is None and self._pending.startable
 
     @property
     def _takes_messages(self) -> bool:
@@ -116,7 +116,7 @@ class RegistrationWorker:
         while self._takes_messages and (message := self._queue.get()):
             if isinstance(message, ProcessDied):
                 self._rescan.somebody_died()
-            elif isinstance(message, NoteStored):
+            elif isinstance(message, MetadataStored):
                 self._pending.add(message)
             elif isinstance(message, InstancesStored):
                 for instance in message.instances:
@@ -124,42 +124,42 @@ class RegistrationWorker:
 
     def _flushed(self) -> bool:
         """Nothing is in flight, and nothing waits or the database does not take it."""
-        if self._flight is not None:
+        if self._in_flight is not None:
             return False
         return self._degraded is not None or not (self._startable or self._rescan.is_behind)
 
     @property
     def _gives_up(self) -> bool:
         """The gateway ends while the database takes nothing."""
-        return self._degraded is not None and self._shared.scoreboard.phase >= Phase.FLUSHING_REGISTRATION
+        return self._degraded is not None and self._shared.scoreboard.phase >= GatewayPhase.FLUSHING_REGISTRATION
 
     # -- one batch ---------------------------------------------------------------------------------------------
 
-    def _take_off(self) -> None:
+    def _send_batch(self) -> None:
         """Send the next batch to the database, unless one is under way or the back-off is not over."""
-        if self._flight is not None or self._backoff.due_seconds > 0 or self._gives_up:
+        if self._in_flight is not None or self._backoff.due_seconds > 0 or self._gives_up:
             return
         batch = self._pending.next_batch()
-        batch.notes += self._finishing.ready(self._pending.ends(), batch)
+        batch.values += self._completion.ready(self._pending.ends(), batch)
         if not batch:
             return
         self._batch = batch
-        self._flight_began = time.monotonic()
+        self._sent_at = time.monotonic()
         files = [instance.file for instance in batch.instances]
-        notes = [note.file for note in batch.notes]
-        self._flight = self._thread.submit(register_isolating, self._database, files, notes)
-        self._flight.add_done_callback(lambda _: os.eventfd_write(self._landed, 1))
+        values = [value.file for value in batch.values]
+        self._in_flight = self._thread.submit(register_isolating, self._database, files, values)
+        self._in_flight.add_done_callback(lambda _: os.eventfd_write(self._batch_done, 1))
 
-    def _land(self) -> None:
+    def _finish_batch(self) -> None:
         """See how the batch in flight is doing: cut it when it hangs, clear its entries when it is committed."""
-        if self._flight is None:
+        if self._in_flight is None:
             return
-        if not self._flight.done():
+        if not self._in_flight.done():
             self._database.interrupt(after_seconds=_TRANSACTION_SECONDS)
             return
-        flight, self._flight = self._flight, None
+        future, self._in_flight = self._in_flight, None
         try:
-            outcome = flight.result()
+            outcome = future.result()
         except DatabaseUnavailableError as error:
             self._unavailable(error)
             return
@@ -238,25 +238,25 @@ class RegistrationWorker:
                     continue  # it was set aside
                 if aside and fname in aside:
                     reason = f"its row was refused: {aside[fname]}"
-                    self._asides.set_aside(message.association, message.name, STORED, reason, fname)
+                    self._setting_aside.set_aside(message.association, message.name, STORED, reason, fname)
                     continue
                 if fname in new:
                     new.remove(fname)
                 elif isinstance(message, Instance):
-                    self._accounts.known(message)
+                    self._verdicts.known(message)
                 self._registered(message, directories)
         self._pending.done(batch)
         self._slot.add(Counter.ROWS_REGISTERED, len(outcome.new))
         self._slot.add(Counter.ROWS_KNOWN, outcome.known)
-        for association in {note.association for note in batch.notes}:
-            self._finishing.remove_if_finished(association)
+        for association in {value.association for value in batch.values}:
+            self._completion.remove_if_finished(association)
 
     def _meet_bugs(self, batch: Batch, failed: dict[str, Exception]) -> set[str]:
         """Our code stumbled over these rows: each is tried three times. Return the names of those that come again."""
         waiting = set()
         for message in batch.entries:
             fname = message.file.fname
-            if fname in failed and not self._asides.unexpected(
+            if fname in failed and not self._setting_aside.unexpected(
                 message.association, message.name, STORED, failed[fname], fname
             ):
                 waiting.add(fname)
@@ -275,9 +275,9 @@ class RegistrationWorker:
         rows = collections.Counter(message.association for message in batch.entries)
         added = collections.Counter(message.association for message in batch.entries if message.file.fname in new)
         shares = [(association, added[association], rows[association] - added[association]) for association in rows]
-        began_ns = now_ns - int((time.monotonic() - self._flight_began) * 1e9)
-        for start in range(0, len(shares), _MOST_SHARES):
-            part = shares[start : start + _MOST_SHARES]
+        began_ns = now_ns - int((time.monotonic() - self._sent_at) * 1e9)
+        for start in range(0, len(shares), _MAX_SHARES):
+            part = shares[start : start + _MAX_SHARES]
             self._shared.facts.tell(self._slot, BatchRegistered(began_ns, now_ns, len(batch.entries), part))
 
     def _registered(self, message: _Entry, directories: OpenDirectories) -> None:
@@ -291,8 +291,8 @@ class RegistrationWorker:
         except FileNotFoundError:
             pass  # registered twice, by a message and by a rescan
         except OSError as error:
-            self._asides.leave_alone(message.association, message.name, STORED)
-            if not self._asides.is_known_trouble(error):
+            self._setting_aside.leave_alone(message.association, message.name, STORED)
+            if not self._setting_aside.is_known_trouble(error):
                 logger.warning(
                     "The spool cannot be cleared of what is registered: {reason}; tried again each minute",
                     reason=error.strerror,

@@ -22,7 +22,7 @@ _MAX_KNOWN = 10_000
 """So many associations have a count of what was registered before; that of one beyond begins at 0 again."""
 
 
-class ClosingAccounts:
+class Verdicts:
     """Counts while associations are registered, and writes one line for each series at the end."""
 
     def __init__(self, slot: Slot) -> None:

@@ -13,7 +13,7 @@ from oxidicom.spool.association_directory import associations
 from oxidicom.spool.entries import is_stranger
 from oxidicom.spool.gateway_directory import GatewayDirectory, is_probe
 from oxidicom.spool.ledger import LEDGER_NAME
-from workers.channels.scoreboard import Counter, Slot, State
+from workers.channels.scoreboard import Counter, ProcessState, Slot
 
 _LEAST_SECONDS = 2.0
 _SHARE = 20
@@ -50,7 +50,7 @@ class Census:
         self._slot.set(Counter.SPOOL_OLDEST_SECONDS, int(began.timestamp()) if began else 0)
 
     def _count(self, directory: str) -> int:
-        self._slot.beat(State.SYNCING)
+        self._slot.beat(ProcessState.SYNCING)
         try:
             with os.scandir(directory) as scan:
                 count = sum(self._is_waiting(entry) for entry in scan)

@@ -27,7 +27,7 @@ from oxidicom.storage.root import (
     place_of_tree,
     tree_is_writable,
 )
-from workers.channels.scoreboard import Counter, Phase, Slot, State
+from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.channels.shared import Shared
 from workers.channels.storage_condition import StorageCondition, StorageTrouble, remedy_of, sentence_of, tell_of_tree
 from workers.steward.census import Census
@@ -72,12 +72,12 @@ class Steward:
     def run(self) -> None:
         """Look until everybody else has ended."""
         pause = select.poll()
-        while self._shared.scoreboard.phase < Phase.STOPPING:
-            self._slot.beat(State.SYNCING)  # a storage that does not answer is no fault of this process
+        while self._shared.scoreboard.phase < GatewayPhase.STOPPING:
+            self._slot.beat(ProcessState.SYNCING)  # a storage that does not answer is no fault of this process
             trouble = self._look()
             if trouble is StorageTrouble.NONE:
                 self._keep()
-            self._slot.beat(State.WAITING)
+            self._slot.beat(ProcessState.WAITING)
             pause.poll((_LOOK_SOON_SECONDS if trouble else _LOOK_SECONDS) * 1000)
 
     # -- is it there? --------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class Steward:
         """Return whether the database knows PACS files; None when it cannot be asked."""
         if time.monotonic() < self._ask_due:
             return self._has_files
-        self._slot.beat(State.WORKING)  # it is not the storage that does not answer
+        self._slot.beat(ProcessState.WORKING)  # it is not the storage that does not answer
         database = Database(self._shared.db_connection, _PATIENCE)
         try:
             self._has_files = database.has_files()
@@ -167,7 +167,7 @@ class Steward:
             self._has_files = None
         finally:
             database.close()
-            self._slot.beat(State.SYNCING)
+            self._slot.beat(ProcessState.SYNCING)
         self._ask_due = time.monotonic() + (_ASK_SECONDS if self._has_files else _LOOK_SECONDS)
         return self._has_files
 
@@ -226,7 +226,7 @@ class Steward:
                 "left is taken over by nobody; mount it with locks, and let only one gateway use it until then",
             )
             return
-        adopted = adopt_orphans(self._directory, self._warn_once, lambda: self._slot.beat(State.SYNCING))
+        adopted = adopt_orphans(self._directory, self._warn_once, lambda: self._slot.beat(ProcessState.SYNCING))
         if not adopted:
             return
         if first:

@@ -1,4 +1,4 @@
-"""Writing notes: `.due` → file at its final path, synced → `.stored` → hint to registration.
+"""Writing values: `.due` → file at its final path, synced → `.stored` → hint to registration.
 
 The `.due` file in the spool comes first, so that a value that was decided once is never decided otherwise after a
 crash.
@@ -10,41 +10,41 @@ from collections.abc import Callable
 from loguru import logger
 
 from oxidicom.records import Series
-from oxidicom.spool.names import DUE, STORED, NoteName
+from oxidicom.spool.names import DUE, STORED, MetadataValue
 from oxidicom.spool.series_metadata import metadata_row
 from oxidicom.tree.final_tree import FinalTree
-from workers.channels.messages import NoteStored
-from workers.channels.scoreboard import Counter, Slot, State
-from workers.channels.setting_aside import Asides
+from workers.channels.messages import MetadataStored
+from workers.channels.scoreboard import Counter, ProcessState, Slot
+from workers.channels.setting_aside import SettingAside
 from workers.channels.shared import Shared
 from workers.storage.retries import Retries
 from workers.storage.tree_watch import TreeWatch
 
-_MOST_IN_GROUP = 256
-_Due = tuple[str, Series, NoteName]  # association, series, note
+_MAX_IN_GROUP = 256
+_Due = tuple[str, Series, MetadataValue]  # association, series, value
 
 
-class NoteWriter:
-    """Writes the notes of one storage worker, a group at a time."""
+class MetadataWriter:
+    """Writes the values of one storage worker, a group at a time."""
 
     def __init__(
         self, shared: Shared, slot: Slot, tree: FinalTree, watch: TreeWatch, forget: Callable[[str, str], None]
     ) -> None:
-        """`forget` is told association and series hash of a note that cannot even be decided: it is decided anew."""
+        """`forget` is told association and series hash of a value that cannot even be decided: it is decided anew."""
         self._shared = shared
         self._slot = slot
         self._tree = tree
         self._watch = watch
         self._forget = forget
-        self._due: dict[tuple[str, NoteName], _Due] = {}
+        self._due: dict[tuple[str, MetadataValue], _Due] = {}
         self._retries: Retries[_Due] = Retries(lambda due: (due[0], due[2]))
-        self._asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
+        self._setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
 
-    def add(self, association: str, series: Series, note: NoteName) -> None:
-        """Have a note written; what is due already, or waits for its next try, is taken once."""
-        due = (association, series, note)
+    def add(self, association: str, series: Series, value: MetadataValue) -> None:
+        """Have a value written; what is due already, or waits for its next try, is taken once."""
+        due = (association, series, value)
         if not self._retries.knows(due):
-            self._due.setdefault((association, note), due)
+            self._due.setdefault((association, value), due)
 
     @property
     def has_due(self) -> bool:
@@ -56,15 +56,15 @@ class NoteWriter:
         return any(due[0] == association for due in self._due.values())
 
     def write_due(self) -> None:
-        """Write the notes that are due: decide in the spool, file, sync, `.stored`, hint."""
+        """Write the values that are due: decide in the spool, file, sync, `.stored`, hint."""
         if not self._watch.takes_files:
             return
         self._tree.doubt()
         due = [*self._retries.due(), *self._due.values()]
         self._due.clear()
-        for start in range(0, len(due), _MOST_IN_GROUP):
-            self._slot.beat(State.SYNCING)
-            self._write_group(due[start : start + _MOST_IN_GROUP])
+        for start in range(0, len(due), _MAX_IN_GROUP):
+            self._slot.beat(ProcessState.SYNCING)
+            self._write_group(due[start : start + _MAX_IN_GROUP])
 
     def _write_group(self, due: list[_Due]) -> None:
         written = [one for one in due if self._decide(one) and self._write(one)]
@@ -82,20 +82,20 @@ class NoteWriter:
 
     def _decide(self, due: _Due) -> bool:
         """Make the file in the spool, unless it is there already."""
-        association, _, note = due
+        association, _, value = due
         try:
-            with open(os.path.join(self._shared.directory.spool, association, note.at(DUE)), "wb"):
+            with open(os.path.join(self._shared.directory.spool, association, value.at(DUE)), "wb"):
                 return True
         except OSError as error:
             # If its directory is gone the association is finished; if that was only away, a rescan decides anew.
             if not isinstance(error, FileNotFoundError):
                 self._warn(due, error)
             self._retries.forget(due)
-            self._forget(association, note.series_hash)
+            self._forget(association, value.series_hash)
         return False
 
     def _write(self, due: _Due) -> bool:
-        association, _, note = due
+        association, _, value = due
         try:
             self._tree.place_empty(metadata_row(*due).fname)
         except OSError as error:
@@ -103,16 +103,16 @@ class NoteWriter:
             return False
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this one)
             self._retries.forget(due)
-            if not self._asides.unexpected(association, note, DUE, error, metadata_row(*due).fname):
-                self._forget(association, note.series_hash)
+            if not self._setting_aside.unexpected(association, value, DUE, error, metadata_row(*due).fname):
+                self._forget(association, value.series_hash)
             return False
         return True
 
     def _mark_stored(self, due: _Due) -> None:
-        association, _, note = due
+        association, _, value = due
         directory = os.path.join(self._shared.directory.spool, association)
         try:
-            os.rename(os.path.join(directory, note.at(DUE)), os.path.join(directory, note.at(STORED)))
+            os.rename(os.path.join(directory, value.at(DUE)), os.path.join(directory, value.at(STORED)))
         except FileNotFoundError:
             self._retries.forget(due)  # it is stored already, or the association is finished
             return
@@ -120,27 +120,29 @@ class NoteWriter:
             self._fail(due, error)
             return
         self._retries.forget(due)
-        self._shared.hint_registration(self._slot, NoteStored(association, *note, metadata_row(*due)))
+        self._shared.hint_registration(self._slot, MetadataStored(association, *value, metadata_row(*due)))
 
     def _fail(self, due: _Due, error: OSError) -> None:
-        association, _, note = due
+        association, _, value = due
         if not self._watch.look():
-            self._due.setdefault((association, note), due)  # it is the tree that takes nothing
+            self._due.setdefault((association, value), due)  # it is the tree that takes nothing
             return
         if self._retries.failed(due, error):
             self._warn(due, error)
             if not self._retries.knows(due):
-                self._forget(association, note.series_hash)
+                self._forget(association, value.series_hash)
             return
-        self._asides.set_aside(association, note, DUE, f"cannot be written: {error.strerror}", metadata_row(*due).fname)
+        self._setting_aside.set_aside(
+            association, value, DUE, f"cannot be written: {error.strerror}", metadata_row(*due).fname
+        )
         self._retries.forget(due)
 
     def _warn(self, due: _Due, error: OSError) -> None:
-        association, _, note = due
+        association, _, value = due
         logger.bind(association=association).log(
-            "DEBUG" if self._asides.is_known_trouble(error) else "WARNING",  # a full disk meets every series
+            "DEBUG" if self._setting_aside.is_known_trouble(error) else "WARNING",  # a full disk meets every series
             "{key} of a series cannot be written: {reason}; it is tried again",
-            key=note.key,
+            key=value.key,
             reason=error.strerror,
-            action="note_failed",
+            action="metadata_failed",
         )

@@ -24,10 +24,10 @@ _ITS_OWN_FAULT = {
 }
 
 
-_MOST_WAITING = 2000
+_MAX_WAITING = 2000
 
 
-class _Waiting(NamedTuple, Generic[T]):
+class _Retry(NamedTuple, Generic[T]):
     thing: T
     attempts: int
     due: float
@@ -39,12 +39,12 @@ class Retries(Generic[T]):
     def __init__(self, key: Callable[[T], Hashable]) -> None:
         """`key` says which things are the same one."""
         self._key = key
-        self._waiting: dict[Hashable, _Waiting[T]] = {}
+        self._waiting: dict[Hashable, _Retry[T]] = {}
 
     @property
     def is_full(self) -> bool:
         """Whether what fails now is not remembered: it is in the spool, and found there when there is room again."""
-        return len(self._waiting) >= _MOST_WAITING
+        return len(self._waiting) >= _MAX_WAITING
 
     def failed(self, thing: T, error: OSError) -> bool:
         """Note a failure. Return False when it was the last one allowed."""
@@ -56,7 +56,7 @@ class Retries(Generic[T]):
         if attempts > len(_DELAYS_SECONDS) and error.errno in _ITS_OWN_FAULT:
             return False
         delay = _DELAYS_SECONDS[min(attempts, len(_DELAYS_SECONDS)) - 1]
-        self._waiting[key] = _Waiting(thing, attempts, time.monotonic() + delay)
+        self._waiting[key] = _Retry(thing, attempts, time.monotonic() + delay)
         return True
 
     def forget(self, thing: T) -> None:

@@ -1,8 +1,8 @@
 """The "Oxidicom Custom Metadata" of the series of one storage worker: what is asked, answered and so decided.
 
-For each series of each association: its first instance makes a question to inquiry; the answer makes the note
+For each series of each association: its first instance makes a question to inquiry; the answer makes the value
 NumberOfSeriesRelatedInstances; the end of the association, once there is an answer, makes OxidicomAttemptedPushCount.
-`note_writer` writes them.
+`metadata_writer` writes them.
 """
 
 import dataclasses
@@ -11,13 +11,13 @@ import os
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.spool.association_directory import ledger_of
 from oxidicom.spool.ledger import Ledger
-from oxidicom.spool.names import DUE, NoteName
-from oxidicom.spool.series_metadata import committed_count_note, expected_count_note
+from oxidicom.spool.names import DUE, MetadataValue
+from oxidicom.spool.series_metadata import committed_count_value, expected_count_value
 from oxidicom.tree.final_tree import FinalTree
 from workers.channels.messages import Instance, SeriesSeen
 from workers.channels.scoreboard import Role, Slot
 from workers.channels.shared import Shared
-from workers.storage.metadata_writer import NoteWriter
+from workers.storage.metadata_writer import MetadataWriter
 from workers.storage.tree_watch import TreeWatch
 
 MAX_OPEN = 2000
@@ -26,7 +26,7 @@ MAX_OPEN = 2000
 
 @dataclasses.dataclass(slots=True)
 class _Progress:
-    """How far the notes of one series in one association are."""
+    """How far the values of one series in one association are."""
 
     series: Series
     asked_generation: int | None = None
@@ -41,14 +41,14 @@ class _Progress:
 _Key = tuple[str, str]  # association, series hash
 
 
-class SeriesNotes:
-    """Keeps the notes of all series that are not finished, as far as memory is given to them."""
+class SeriesMetadata:
+    """Keeps the values of all series that are not finished, as far as memory is given to them."""
 
     def __init__(self, shared: Shared, slot: Slot, index: int, tree: FinalTree, watch: TreeWatch) -> None:
         self._shared = shared
         self._slot = slot
         self._index = index
-        self._writer = NoteWriter(shared, slot, tree, watch, self._forget)
+        self._writer = MetadataWriter(shared, slot, tree, watch, self._forget)
         self._series: dict[_Key, _Progress] = {}
         self._unasked: dict[_Key, _Progress] = {}
         self._finished: dict[str, set[str]] = {}
@@ -84,7 +84,7 @@ class SeriesNotes:
         return series_hash in self._finished.get(association, ())
 
     def finish(self, association: str, finished: set[str]) -> None:
-        """Note that both notes of these series are on disk: nothing more is to be remembered of them."""
+        """Note that both values of these series are on disk: nothing more is to be remembered of them."""
         if finished:
             self._finished.setdefault(association, set()).update(finished)
         for series_hash in finished:
@@ -107,24 +107,24 @@ class SeriesNotes:
         progress = self._series[key] = self._unasked[key] = _Progress(series)
         return progress
 
-    def take_up(self, association: str, series: dict[str, Series], notes: list[tuple[NoteName, str]]) -> None:
+    def take_up(self, association: str, series: dict[str, Series], values: list[tuple[MetadataValue, str]]) -> None:
         """Learn from the spool how far the series of an association are."""
         for series_hash, one in series.items():
             key = (association, series_hash)
             if key not in self._series and self._has_room:
                 self._open(key, one)
-        for note, state in notes:
-            key = (association, note.series_hash)
+        for value, state in values:
+            key = (association, value.series_hash)
             if progress := self._series.get(key):
-                self._learn(key, progress, note, state)
+                self._learn(key, progress, value, state)
 
-    def _learn(self, key: _Key, progress: _Progress, note: NoteName, state: str) -> None:
-        if note.key == EXPECTED_COUNT_KEY:
+    def _learn(self, key: _Key, progress: _Progress, value: MetadataValue, state: str) -> None:
+        if value.key == EXPECTED_COUNT_KEY:
             progress.answered = True
             self._unasked.pop(key, None)
-        progress.ended |= note.key == COMMITTED_COUNT_KEY
+        progress.ended |= value.key == COMMITTED_COUNT_KEY
         if state == DUE:
-            self._writer.add(key[0], progress.series, note)
+            self._writer.add(key[0], progress.series, value)
 
     def end(self, association: str, ledger: Ledger | None = None) -> None:
         """Note that an association ended: the counts of its series are final."""
@@ -141,7 +141,7 @@ class SeriesNotes:
                 self._finish_if_ready((association, series_hash), progress)
 
     def are_written(self, association: str, series: dict[str, Series]) -> bool:
-        """Tell whether both notes of all these series are on disk."""
+        """Tell whether both values of all these series are on disk."""
         keys = [(association, series_hash) for series_hash in series]
         done = all((p := self._series.get(key)) and p.answered and p.ended for key in keys)
         if not done or self._writer.has_due_of(association):
@@ -166,14 +166,14 @@ class SeriesNotes:
             if progress and not progress.answered:
                 progress.answered = True
                 self._unasked.pop(key, None)
-                self._writer.add(key[0], progress.series, expected_count_note(key[1], answer.count))
+                self._writer.add(key[0], progress.series, expected_count_value(key[1], answer.count))
                 self._finish_if_ready(key, progress)
         self._ask()
 
     def _finish_if_ready(self, key: _Key, progress: _Progress) -> None:
         if progress.answered and progress.count is not None and not progress.ended:
             progress.ended = True
-            self._writer.add(key[0], progress.series, committed_count_note(key[1], progress.count))
+            self._writer.add(key[0], progress.series, committed_count_value(key[1], progress.count))
 
     def _ask(self) -> None:
         """Put every question that is open. Never waits: what finds no room is put at the next call."""
@@ -195,6 +195,6 @@ class SeriesNotes:
         return self._inquiry_slot
 
     def write_due(self) -> None:
-        """Put the questions that are open, and write the notes that are due."""
+        """Put the questions that are open, and write the values that are due."""
         self._ask()
         self._writer.write_due()

@@ -16,15 +16,15 @@ from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.spool.association_directory import associations, end_for_the_dead, ledger_mtime_ns, ledger_of
 from oxidicom.spool.entries import contents, describe_entry, entries
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, NumberSet, committed_numbers
-from oxidicom.spool.names import DUE, RECEIVED, EntryName, NoteName
+from oxidicom.spool.names import DUE, RECEIVED, EntryName, MetadataValue
 from workers.channels.messages import Instance
-from workers.channels.scoreboard import Slot, State
-from workers.channels.setting_aside import Asides, waits_for_next_rescan
+from workers.channels.scoreboard import ProcessState, Slot
+from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
 from workers.channels.shared import Shared
 from workers.storage.retries import Retries
-from workers.storage.series_metadata import MAX_OPEN, SeriesNotes
+from workers.storage.series_metadata import MAX_OPEN, SeriesMetadata
 
-MOST_IN_GROUP = 256
+MAX_IN_GROUP = 256
 """Instances that are stored together, at the price of one sync."""
 _RESCAN_SECONDS = 10.0
 _SOON_SECONDS = 1.0
@@ -61,16 +61,16 @@ class StorageRescan:
         shared: Shared,
         slot: Slot,
         index: int,
-        notes: SeriesNotes,
-        asides: Asides,
+        values: SeriesMetadata,
+        setting_aside: SettingAside,
         retries: Retries[Instance],
     ) -> None:
         """`retries` knows what failed and is tried again anyway."""
         self._shared = shared
         self._slot = slot
         self._index = index
-        self._notes = notes
-        self._asides = asides
+        self._metadata = values
+        self._setting_aside = setting_aside
         self._retries = retries
         self._spool = shared.directory.spool
         self._settled: dict[str, tuple[int, int]] = {}
@@ -105,25 +105,25 @@ class StorageRescan:
     def _run(self, store: _Store) -> None:
         directories = associations(self._spool)
         self._settled = {one: self._settled[one] for one in directories if one in self._settled}
-        self._notes.keep_only({os.path.basename(directory) for directory in directories})
+        self._metadata.keep_only({os.path.basename(directory) for directory in directories})
         self._in_order = {one for one in directories if one in self._in_order and self._has_listener(one)}
         for directory in directories:
-            self._slot.beat(State.WORKING)
+            self._slot.beat(ProcessState.WORKING)
             if directory not in self._in_order:
                 self._take_up(directory, store)
-        if self._notes.left_out:
+        if self._metadata.left_out:
             self._look_soon()
 
     def _take_up(self, directory: str, store: _Store) -> None:
         """Take up one association. What it meets costs the others nothing."""
         association = os.path.basename(directory)
         try:
-            if not self._asides.leaves_association_alone(association) and not self._is_settled(directory):
+            if not self._setting_aside.leaves_association_alone(association) and not self._is_settled(directory):
                 self._take_up_whole(directory, store)
         except OSError as error:
             waits_for_next_rescan(association, error)
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this association)
-            self._asides.unexpected_association(association, error)
+            self._setting_aside.unexpected_association(association, error)
             self._look_soon()
 
     def _is_settled(self, directory: str) -> bool:
@@ -144,8 +144,8 @@ class StorageRescan:
         if not is_over and not self._has_listener(directory):
             self._due = 0.0  # another worker is ending it at this moment
             return
-        # Then the notes: what is decided there is neither asked nor decided anew because of an instance.
-        ledger = self._take_up_notes(directory)
+        # Then the values: what is decided there is neither asked nor decided anew because of an instance.
+        ledger = self._take_up_metadata(directory)
         if not is_over:
             self._in_order.add(directory)  # first: what fails now is to be looked for again
         self._store_received(directory, is_over, store)
@@ -159,61 +159,61 @@ class StorageRescan:
             directory,
             self._shared.directory.ulid,
             files_root=self._shared.settings.files_root,
-            beat=lambda: self._slot.beat(State.WORKING),
+            beat=lambda: self._slot.beat(ProcessState.WORKING),
         )
 
     def _store_received(self, directory: str, is_over: bool, store: _Store) -> None:
         """Store what is received, group by group while the directory is read: it may have a million entries."""
         counted = None if is_over else committed_numbers(os.path.join(directory, LEDGER_NAME))
         names = self._received_in(directory, counted)
-        while group := list(itertools.islice(names, MOST_IN_GROUP)):
+        while group := list(itertools.islice(names, MAX_IN_GROUP)):
             if self._retries.is_full:  # the tree takes nothing: so much as waits for it already is enough to try
                 self._in_order.discard(directory)
                 return
             described = [self._describe(directory, name) for name in sorted(group)]
             store([message for message in described if message])
 
-    def _take_up_notes(self, directory: str) -> Ledger | None:
+    def _take_up_metadata(self, directory: str) -> Ledger | None:
         """Take up the series that lack a metadata value. Return the ledger, with no other series in it."""
-        notes, finished = self._open_notes(directory)
+        values, finished = self._open_values(directory)
         ledger = ledger_of(directory, _Selection(lambda series: self._is_mine(series) and series not in finished))
-        self._notes.finish(os.path.basename(directory), finished)
+        self._metadata.finish(os.path.basename(directory), finished)
         if ledger is None or ledger.damaged:
-            self._set_aside_orphans(os.path.basename(directory), notes, ledger.series if ledger else {})
+            self._set_aside_orphans(os.path.basename(directory), values, ledger.series if ledger else {})
         if ledger:
-            self._notes.take_up(os.path.basename(directory), ledger.series, notes)
+            self._metadata.take_up(os.path.basename(directory), ledger.series, values)
         return ledger
 
     def _set_aside_orphans(
-        self, association: str, notes: list[tuple[NoteName, str]], series: dict[str, Series]
+        self, association: str, values: list[tuple[MetadataValue, str]], series: dict[str, Series]
     ) -> None:
         """Set aside the values that are to be written of series which the ledger has lost: nobody can write them."""
         if len(series) > MAX_OPEN:
             return  # not all of them were read
-        for note, state in notes:
-            if state == DUE and note.series_hash not in series:
-                self._asides.set_aside(association, note, DUE, "the ledger does not tell its series any more")
+        for value, state in values:
+            if state == DUE and value.series_hash not in series:
+                self._setting_aside.set_aside(association, value, DUE, "the ledger does not tell its series any more")
 
-    def _open_notes(self, directory: str) -> tuple[list[tuple[NoteName, str]], set[str]]:
-        """Return the notes of the series that lack one or have one to be written; and the series that are finished."""
-        notes: dict[str, list[tuple[NoteName, str]]] = {}
+    def _open_values(self, directory: str) -> tuple[list[tuple[MetadataValue, str]], set[str]]:
+        """Return the values of the series that lack one or have one to be written; and the series that are finished."""
+        values: dict[str, list[tuple[MetadataValue, str]]] = {}
         finished: set[str] = set()
         for name, state in contents(directory):
-            if isinstance(name, NoteName) and self._is_mine(name.series_hash):
-                of_series = notes.setdefault(name.series_hash, [])
+            if isinstance(name, MetadataValue) and self._is_mine(name.series_hash):
+                of_series = values.setdefault(name.series_hash, [])
                 of_series.append((name, state))
                 if {one.key for one, _ in of_series} >= BOTH_KEYS and all(state != DUE for _, state in of_series):
                     finished.add(name.series_hash)
-                    del notes[name.series_hash]
-        return [one for of_series in notes.values() for one in of_series], finished
+                    del values[name.series_hash]
+        return [one for of_series in values.values() for one in of_series], finished
 
     def _close(self, directory: str, ledger: Ledger) -> None:
         """The association is over: its counts are final."""
         association = os.path.basename(directory)
-        self._notes.end(association, ledger)
+        self._metadata.end(association, ledger)
         before = ledger_mtime_ns(directory), os.stat(directory).st_mtime_ns
         is_quiet = abs(time.time_ns() - before[1]) > _TICK_NS
-        if is_quiet and self._notes.are_written(association, ledger.series) and not self._is_left(directory):
+        if is_quiet and self._metadata.are_written(association, ledger.series) and not self._is_left(directory):
             self._settled[directory] = before
 
     def _has_listener(self, directory: str) -> bool:
@@ -225,14 +225,14 @@ class StorageRescan:
         for name in self._mine_received(directory):
             if (
                 (counted is None or name.number in counted)
-                and not self._asides.leaves_alone(association, name, RECEIVED)
+                and not self._setting_aside.leaves_alone(association, name, RECEIVED)
                 and not self._retries.knows_key((association, name.number))
             ):
                 yield name
 
     def _describe(self, directory: str, name: EntryName) -> Instance | None:
         """Return what the message about an entry would have said; set it aside if it is damaged."""
-        self._slot.beat(State.WORKING)
+        self._slot.beat(ProcessState.WORKING)
         association = os.path.basename(directory)
         path = os.path.join(directory, name.at(RECEIVED))
         reason = "its size is not that of its name: it was cut off by a power failure"
@@ -243,15 +243,15 @@ class StorageRescan:
         except FileNotFoundError:
             return None  # it went on while we looked
         except OSError as error:
-            self._asides.cannot_read(association, name, RECEIVED, error)
+            self._setting_aside.cannot_read(association, name, RECEIVED, error)
             return None
         except DatasetError as error:
             reason = f"not readable: {error}"
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this entry)
-            self._asides.unexpected(association, name, RECEIVED, error)
+            self._setting_aside.unexpected(association, name, RECEIVED, error)
             self._look_soon()
             return None
-        self._asides.set_aside(association, name, RECEIVED, reason)
+        self._setting_aside.set_aside(association, name, RECEIVED, reason)
         return None
 
     def _mine_received(self, directory: str) -> Iterator[EntryName]:

@@ -17,14 +17,14 @@ from oxidicom.spool.ledger import LEDGER_NAME
 from oxidicom.spool.names import RECEIVED, STORED
 from oxidicom.tree.final_tree import FinalTree
 from oxidicom.tree.group_sync import GroupSync
-from workers.channels.messages import MOST_IN_MESSAGE, AssociationEnded, Instance, InstancesStored, ProcessDied
-from workers.channels.scoreboard import Counter, Phase, Slot, State
-from workers.channels.setting_aside import Asides
+from workers.channels.messages import MAX_IN_MESSAGE, AssociationEnded, Instance, InstancesStored, ProcessDied
+from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
+from workers.channels.setting_aside import SettingAside
 from workers.channels.shared import Shared
 from workers.channels.storage_condition import StorageCondition
 from workers.storage.retries import Retries
-from workers.storage.series_metadata import SeriesNotes
-from workers.storage.storage_rescan import MOST_IN_GROUP, StorageRescan
+from workers.storage.series_metadata import SeriesMetadata
+from workers.storage.storage_rescan import MAX_IN_GROUP, StorageRescan
 from workers.storage.tree_watch import TreeWatch
 
 _GATHER_SECONDS = 0.02
@@ -45,7 +45,7 @@ class StorageWorker:
         self._distrusted_ns = 0
         """What was committed up to this moment of the storage's clock is written anew: a sync after it failed, and the
         pages of any of them may be marked clean without being on the disk."""
-        self._asides = Asides(shared.directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
+        self._setting_aside = SettingAside(shared.directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
         self._synced = 0.0
 
     def boot(self) -> None:
@@ -61,8 +61,10 @@ class StorageWorker:
         with contextlib.suppress(OSError):
             self._tree.clear()
         self._watch = TreeWatch(self._tree, self._spool, self._slot, condition)
-        self._notes = SeriesNotes(self._shared, self._slot, self._index, self._tree, self._watch)
-        self._rescan = StorageRescan(self._shared, self._slot, self._index, self._notes, self._asides, self._retries)
+        self._metadata = SeriesMetadata(self._shared, self._slot, self._index, self._tree, self._watch)
+        self._rescan = StorageRescan(
+            self._shared, self._slot, self._index, self._metadata, self._setting_aside, self._retries
+        )
         if self._watch.look() and not self._watch.has_links:
             logger.warning(
                 "The storage has no hard links into SERVICES: every file is copied once more", action="no_hard_links"
@@ -72,20 +74,20 @@ class StorageWorker:
         """Store until the gateway flushes and nothing is left that can be done now."""
         poll = select.poll()
         poll.register(self._queue, select.POLLIN)
-        poll.register(self._notes.answers, select.POLLIN)
+        poll.register(self._metadata.answers, select.POLLIN)
         while True:
             self._look_at_tree()
             self._rescan.run_if_due(self._store)
-            self._slot.beat(State.WAITING)
+            self._slot.beat(ProcessState.WAITING)
             poll.poll(self._pause_seconds * 1000)
-            self._slot.beat(State.WORKING)
+            self._slot.beat(ProcessState.WORKING)
             self._gather()
-            self._notes.take_answers()
+            self._metadata.take_answers()
             worked = self._take_messages()
             self._store_again()
-            self._notes.write_due()
-            is_done = not self._notes.waiting or not self._watch.takes_files
-            if not worked and self._shared.scoreboard.phase >= Phase.FLUSHING_STORAGE and is_done:
+            self._metadata.write_due()
+            is_done = not self._metadata.waiting or not self._watch.takes_files
+            if not worked and self._shared.scoreboard.phase >= GatewayPhase.FLUSHING_STORAGE and is_done:
                 return
 
     @property
@@ -109,7 +111,7 @@ class StorageWorker:
         """Take what is queued, up to one group, and store it. Return whether there was anything."""
         group: list[Instance] = []
         ended: list[str] = []
-        while len(group) < MOST_IN_GROUP and (message := self._queue.get()):
+        while len(group) < MAX_IN_GROUP and (message := self._queue.get()):
             match message:
                 case Instance():
                     group.append(message)
@@ -119,7 +121,7 @@ class StorageWorker:
                     self._rescan.somebody_died()
         self._store(group)
         for association in ended:  # the queue keeps the order: their instances are in this group or came before
-            self._notes.end(association)
+            self._metadata.end(association)
         return bool(group or ended)
 
     # -- storing -----------------------------------------------------------------------------------------------
@@ -132,7 +134,7 @@ class StorageWorker:
             for message in group:
                 self._rescan.look_again(message.association)
             return
-        self._slot.beat(State.SYNCING)  # a copy, where the storage has no links, may take its time too
+        self._slot.beat(ProcessState.SYNCING)  # a copy, where the storage has no links, may take its time too
         self._tree.doubt()
         with OpenDirectories(self._spool) as directories:
             placed = [message for message in group if self._place(message, directories)]
@@ -175,7 +177,7 @@ class StorageWorker:
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this one)
             self._meet_bug(message, error)
             return False
-        self._notes.see(message)
+        self._metadata.see(message)
         return True
 
     def _is_gone(self, message: Instance) -> bool:
@@ -188,7 +190,7 @@ class StorageWorker:
         return False
 
     def _meet_bug(self, message: Instance, error: Exception) -> None:
-        if not self._asides.unexpected(message.association, message.name, RECEIVED, error, message.file.fname):
+        if not self._setting_aside.unexpected(message.association, message.name, RECEIVED, error, message.file.fname):
             self._rescan.look_again(message.association)
         self._forget(message)
 
@@ -212,8 +214,8 @@ class StorageWorker:
 
     def _tell_registration(self, stored: list[Instance]) -> None:
         """Hand over a group in few messages: each costs two system calls, and the queue holds only so many."""
-        for start in range(0, len(stored), MOST_IN_MESSAGE):
-            message = InstancesStored(stored[start : start + MOST_IN_MESSAGE])
+        for start in range(0, len(stored), MAX_IN_MESSAGE):
+            message = InstancesStored(stored[start : start + MAX_IN_MESSAGE])
             self._shared.hint_registration(self._slot, message)
 
     def _fail(self, message: Instance, error: OSError) -> None:
@@ -225,7 +227,9 @@ class StorageWorker:
             if not self._retries.knows(message):
                 self._rescan.look_again(message.association)
             logger.bind(association=message.association).log(
-                "DEBUG" if self._asides.is_known_trouble(error) else "WARNING",  # a full disk meets every instance
+                "DEBUG"
+                if self._setting_aside.is_known_trouble(error)
+                else "WARNING",  # a full disk meets every instance
                 "Instance {number} cannot be stored: {reason}; it stays in the spool and is tried again",
                 number=message.number,
                 reason=error.strerror,
@@ -233,7 +237,7 @@ class StorageWorker:
             )
             return
         reason = f"cannot be stored: {error.strerror}"
-        self._asides.set_aside(message.association, message.name, RECEIVED, reason, message.file.fname)
+        self._setting_aside.set_aside(message.association, message.name, RECEIVED, reason, message.file.fname)
         self._forget(message)
 
     def _store_again(self) -> None:

@@ -1,7 +1,7 @@
 """How many file descriptors the processes of a gateway need, as its settings are."""
 
 from oxidicom.settings import Settings
-from workers.observer.health import MOST_REQUESTS
+from workers.observer.health import MAX_REQUESTS
 
 _QUEUES_OF_STORAGE_WORKER = 2
 _OTHER_QUEUES = 5
@@ -24,7 +24,7 @@ def needed_descriptors(settings: Settings) -> int:
     return max(
         2 * common,  # storage and doorman: two keepers each, which take a quarter of the limit each (`keepable`)
         4 * (common + settings.db_pool) // 3 + 1,  # registration: one, and the pool
-        common + _PER_REQUEST * MOST_REQUESTS,  # observer
+        common + _PER_REQUEST * MAX_REQUESTS,  # observer
         common + _PER_PACS * len(settings.pacs_addresses),  # inquiry
     )
 

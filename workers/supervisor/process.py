@@ -15,7 +15,7 @@ from oxidicom.errors import BootError
 from oxidicom.logs import rename_role
 from workers.channels.bugs import place_of
 from workers.channels.log_facts import forward_logs
-from workers.channels.scoreboard import Role, Slot, State
+from workers.channels.scoreboard import ProcessState, Role, Slot
 from workers.channels.shared import Shared
 
 EXIT_CANNOT_BOOT = 3
@@ -78,7 +78,7 @@ def _work(slot: Slot, make: Callable[[], Worker]) -> int:
     try:
         worker = make()
         worker.boot()
-        slot.beat(State.WAITING)
+        slot.beat(ProcessState.WAITING)
         worker.run()
     except BootError as error:
         logger.critical(str(error), action="cannot_boot")
@@ -92,5 +92,5 @@ def _work(slot: Slot, make: Callable[[], Worker]) -> int:
             action="process_failed",
         )
         return 1
-    slot.beat(State.ENDED)
+    slot.beat(ProcessState.ENDED)
     return 0

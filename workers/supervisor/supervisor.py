@@ -30,11 +30,11 @@ from workers.channels.encryption import Encryption
 from workers.channels.log_facts import forward_logs
 from workers.channels.messages import PhaseChanged
 from workers.channels.ports import bind
-from workers.channels.scoreboard import Counter, Phase, Role, State
+from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role
 from workers.channels.shared import Shared, roles_of, share
 from workers.channels.storage_condition import StorageCondition, StorageTrouble, sentence_of
+from workers.supervisor.managed_process import STUCK_SECONDS, ManagedProcess, worker_for
 from workers.supervisor.process import EXIT_CANNOT_BOOT, spawn
-from workers.supervisor.process_slot import STUCK_SECONDS, Post, worker_for
 from workers.supervisor.watchdog import waits_for_disk
 
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -82,9 +82,11 @@ class Supervisor:
         slots = self._shared.scoreboard.slots
         forward_logs(self._shared, slots[0])
         slots[0].begin(Role.SUPERVISOR, os.getpid())
-        self._posts = [Post(role, index, slots[at]) for at, (role, index) in enumerate(roles_of(settings), 1)]
-        for post in self._posts:  # so that the roles can be found before the first process has begun
-            post.slot.begin(post.role, 0)
+        self._processes = [
+            ManagedProcess(role, index, slots[at]) for at, (role, index) in enumerate(roles_of(settings), 1)
+        ]
+        for process in self._processes:  # so that the roles can be found before the first process has begun
+            process.slot.begin(process.role, 0)
         for counter in (Counter.STORAGE_TROUBLE, Counter.TREE_TROUBLE):
             self._shared.scoreboard.steward.set(counter, StorageTrouble.NOT_LOOKED_AT)
         if _is_there(settings.files_root):  # else the steward finds out why not
@@ -120,7 +122,7 @@ class Supervisor:
             self._keep_directory()
             if not self._made:
                 deadline = time.monotonic() + _BOOT_SECONDS
-            starting = self._shared.scoreboard.phase is Phase.STARTING
+            starting = self._shared.scoreboard.phase is GatewayPhase.STARTING
             number = self._wait_for_signal(_BOOT_TICK_SECONDS if starting else _TICK_SECONDS)
             if number in (signal.SIGTERM, signal.SIGINT):
                 logger.info("Stopping: running associations may finish", action="stopping")
@@ -131,12 +133,12 @@ class Supervisor:
             self._respawn()
             self._kill_stuck()
             self._say_status()
-            if starting and self._made and all(map(_has_begun, self._posts)):
-                self._shared.scoreboard.phase = Phase.SERVING
+            if starting and self._made and all(map(_has_begun, self._processes)):
+                self._shared.scoreboard.phase = GatewayPhase.SERVING
                 self._service_manager.ready(self._status())
                 self._on_ready()
             elif starting and time.monotonic() > deadline:
-                late = ", ".join(post.name for post in self._posts if not _has_begun(post))
+                late = ", ".join(process.name for process in self._processes if not _has_begun(process))
                 self._failure = f"not ready within {_BOOT_SECONDS:g} s: {late}"
 
     # -- the directory of the gateway --------------------------------------------------------------------------
@@ -179,12 +181,12 @@ class Supervisor:
         logger.warning(
             "The storage was mounted anew or its spool is gone: processes begin anew", action="storage_renewed"
         )
-        running = [post for post in self._posts if post.pid]
-        for post in running:
-            post.replaced = True
-            os.kill(post.pid, signal.SIGKILL)
+        running = [process for process in self._processes if process.pid]
+        for process in running:
+            process.replaced = True
+            os.kill(process.pid, signal.SIGKILL)
         deadline = time.monotonic() + _KILL_SECONDS
-        while any(post.pid for post in running) and time.monotonic() < deadline:
+        while any(process.pid for process in running) and time.monotonic() < deadline:
             self._reap()
             signal.sigtimedwait([signal.SIGCHLD], _BOOT_TICK_SECONDS)
 
@@ -215,119 +217,121 @@ class Supervisor:
     def _say_status(self) -> None:
         if time.monotonic() >= self._status_due:
             self._status_due = time.monotonic() + _STATUS_SECONDS
-            if self._shared.scoreboard.phase is Phase.STARTING:
+            if self._shared.scoreboard.phase is GatewayPhase.STARTING:
                 self._service_manager.starting(self._status(), 2 * _STATUS_SECONDS)
             else:
                 self._service_manager.status(self._status())
 
     def _wait_for_signal(self, seconds: float) -> int | None:
-        self._shared.scoreboard.slots[0].beat(State.WAITING)
+        self._shared.scoreboard.slots[0].beat(ProcessState.WAITING)
         self._service_manager.alive()
         received = signal.sigtimedwait(_SIGNALS, seconds)
         return received.si_signo if received else None
 
     def _kill_stuck(self) -> None:
         """Kill what gives no sign of life; its successor and the queue it leaves take care of the rest."""
-        for post in self._posts:
-            if post.pid and post.vigil.is_stuck(post.slot) and not waits_for_disk(post.pid):
+        for process in self._processes:
+            if process.pid and process.watchdog.is_stuck(process.slot) and not waits_for_disk(process.pid):
                 logger.error(
                     "Process {name} gave no sign of life for {seconds:g} s and is killed",
-                    name=post.name,
+                    name=process.name,
                     seconds=STUCK_SECONDS,
                     action="process_stuck",
                 )
-                os.kill(post.pid, signal.SIGKILL)
-                post.vigil.begin()
+                os.kill(process.pid, signal.SIGKILL)
+                process.watchdog.begin()
 
-    def _spawn(self, post: Post) -> None:
-        post.vigil.begin()
-        post.born = time.monotonic()
+    def _spawn(self, process: ManagedProcess) -> None:
+        process.watchdog.begin()
+        process.born = time.monotonic()
         try:
-            post.pid = spawn(self._shared, post.slot, post.role, post.index, lambda: worker_for(post, self._shared))
+            process.pid = spawn(
+                self._shared, process.slot, process.role, process.index, lambda: worker_for(process, self._shared)
+            )
         except OSError as error:  # no memory or no process left (systemd's TasksMax): both may come back
             logger.error(
                 "Process {name} cannot be started: {reason}; the next try is in {seconds:g} s",
-                name=post.name,
+                name=process.name,
                 reason=error.strerror,
-                seconds=post.backoff.failed(),
+                seconds=process.backoff.failed(),
                 action="fork_failed",
             )
 
     def _reap(self) -> None:
         """Take note of every process that ended. Only our own pids are waited for: others belong to others."""
-        for post, status in self._ended():
-            if post.replaced:
-                post.replaced = False
-                post.slot.hold("", "")
-            elif status or post.role is not Role.LISTENER:
-                self._bury(post, status)  # a listener may end in order, to be replaced by a fresh one
+        for process, status in self._ended():
+            if process.replaced:
+                process.replaced = False
+                process.slot.hold("", "")
+            elif status or process.role is not Role.LISTENER:
+                self._bury(process, status)  # a listener may end in order, to be replaced by a fresh one
 
-    def _ended(self) -> Iterable[tuple[Post, int]]:
-        """Yield every post whose process has ended, with its exit status (negative: the signal that killed it)."""
+    def _ended(self) -> Iterable[tuple[ManagedProcess, int]]:
+        """Yield every process whose process has ended, with its exit status (negative: the signal that killed it)."""
         with contextlib.suppress(ChildProcessError):
             if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-                return  # one call instead of one for each post: nearly always nobody has ended
-        for post in self._posts:
-            if post.pid:
-                pid, status = os.waitpid(post.pid, os.WNOHANG)
+                return  # one call instead of one for each process: nearly always nobody has ended
+        for process in self._processes:
+            if process.pid:
+                pid, status = os.waitpid(process.pid, os.WNOHANG)
                 if pid:
-                    post.pid = 0
-                    yield post, os.waitstatus_to_exitcode(status)
+                    process.pid = 0
+                    yield process, os.waitstatus_to_exitcode(status)
 
-    def _bury(self, post: Post, status: int) -> None:
+    def _bury(self, process: ManagedProcess, status: int) -> None:
         """A process ended unasked: say so, tell those who take up its work, plan its successor."""
-        starting = self._shared.scoreboard.phase is Phase.STARTING
-        if status == EXIT_CANNOT_BOOT and post.role in _VITAL and starting:
-            self._failure = f"{post.name} cannot boot"
+        starting = self._shared.scoreboard.phase is GatewayPhase.STARTING
+        if status == EXIT_CANNOT_BOOT and process.role in _VITAL and starting:
+            self._failure = f"{process.name} cannot boot"
             return
-        post.slot.add(Counter.RESPAWNS)
+        process.slot.add(Counter.RESPAWNS)
         seconds = 0.0
-        if time.monotonic() - post.born > _LONG_LIFE_SECONDS:
-            post.backoff.succeeded()
+        if time.monotonic() - process.born > _LONG_LIFE_SECONDS:
+            process.backoff.succeeded()
         else:
-            seconds = post.backoff.failed()
-        logger.bind(**({"association": post.slot.association} if post.slot.association else {})).warning(
+            seconds = process.backoff.failed()
+        logger.bind(**({"association": process.slot.association} if process.slot.association else {})).warning(
             "Process {name} ended unexpectedly ({status}); its successor starts {when}",
-            name=post.name,
+            name=process.name,
             status=f"signal {-status}" if status < 0 else f"exit status {status}",
             when=f"in {seconds:g} s" if seconds else "at once",
             action="process_died",
         )
-        post.slot.hold("", "")  # its association counts no longer, however long its successor takes to come
+        process.slot.hold("", "")  # its association counts no longer, however long its successor takes to come
         self._shared.hint_rescan(self._shared.scoreboard.slots[0])
 
     def _respawn(self) -> None:
-        for post in self._posts:
-            is_wanted = self._made or post.role not in _NEED_STORAGE
-            if is_wanted and not (post.pid or post.finished or self._failure or post.backoff.due_seconds):
-                self._spawn(post)
+        for process in self._processes:
+            is_wanted = self._made or process.role not in _NEED_STORAGE
+            if is_wanted and not (process.pid or process.finished or self._failure or process.backoff.due_seconds):
+                self._spawn(process)
 
     # -- the end -----------------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
         """End role after role, each when those that give it work are gone. A second signal ends all at once."""
         deadline = time.monotonic() + self._settings.drain_seconds
-        self._enter(Phase.ACCEPTING_NO_MORE)
+        self._enter(GatewayPhase.ACCEPTING_NO_MORE)
         self._service_manager.stopping("running associations may finish")
         self._shared.listening_socket.shutdown(socket.SHUT_RDWR)  # wakes every accept; closing it here would not
         if self._failure:
             return
-        for post in self._posts:  # nobody starts them any more
-            post.finished = not post.pid and (post.role is Role.LISTENER or not self._made)
+        for process in self._processes:  # nobody starts them any more
+            process.finished = not process.pid and (process.role is Role.LISTENER or not self._made)
         drained = self._await_end(Role.LISTENER, deadline)
         deadline = max(deadline, time.monotonic()) + _FLUSH_SECONDS
         if not drained:
-            self._enter(Phase.ABORTING_ASSOCIATIONS)
+            self._enter(GatewayPhase.ABORTING_ASSOCIATIONS)
             drained = self._await_end(Role.LISTENER, deadline - _FLUSH_SECONDS / 2)
-        self._enter(Phase.FLUSHING_STORAGE)
+        self._enter(GatewayPhase.FLUSHING_STORAGE)
         if drained is not None and self._await_end(Role.STORAGE, deadline) is not None:
-            self._enter(Phase.FLUSHING_REGISTRATION)
+            self._enter(GatewayPhase.FLUSHING_REGISTRATION)
             if self._await_end(Role.REGISTRATION, deadline) is None:
                 return
-        self._enter(Phase.FLUSHING_TELEMETRY)
+        self._enter(GatewayPhase.FLUSHING_TELEMETRY)
         self._await_end(Role.OBSERVER, time.monotonic() + _TELEMETRY_SECONDS)
 
-    def _enter(self, phase: Phase) -> None:
+    def _enter(self, phase: GatewayPhase) -> None:
         self._shared.scoreboard.phase = phase
         for queue in self._shared.storage_queues:
             queue.put(PhaseChanged(phase))
@@ -339,32 +343,34 @@ class Supervisor:
 
         A process that dies meanwhile is spawned again, for its work is not done; but a listener is not.
         """
-        while not all(post.finished for post in self._posts if post.role is role):
+        while not all(process.finished for process in self._processes if process.role is role):
             if time.monotonic() > deadline:
                 return False
             if self._wait_for_signal(_BOOT_TICK_SECONDS) in (signal.SIGTERM, signal.SIGINT):
                 return None
-            for post, status in self._ended():
-                post.finished = status == 0 or post.role is Role.LISTENER
+            for process, status in self._ended():
+                process.finished = status == 0 or process.role is Role.LISTENER
                 if status:
-                    self._bury(post, status)
+                    self._bury(process, status)
             self._respawn()
         return True
 
     def _stop(self) -> None:
         """End what is left. SIGKILL is safe at any moment: what is not finished is in the spool."""
-        self._enter(Phase.STOPPING)
-        for post in self._posts:
-            if post.pid:
-                os.kill(post.pid, signal.SIGKILL)
+        self._enter(GatewayPhase.STOPPING)
+        for process in self._processes:
+            if process.pid:
+                os.kill(process.pid, signal.SIGKILL)
         deadline = time.monotonic() + _KILL_SECONDS
-        while any(post.pid for post in self._posts) and time.monotonic() < deadline:
+        while any(process.pid for process in self._processes) and time.monotonic() < deadline:
             for _ in self._ended():
                 pass
             signal.sigtimedwait(_SIGNALS, _BOOT_TICK_SECONDS)
-        for post in self._posts:
-            if post.pid:
-                logger.error("Process {name} waits for the disk and does not end", name=post.name, action="unkillable")
+        for process in self._processes:
+            if process.pid:
+                logger.error(
+                    "Process {name} waits for the disk and does not end", name=process.name, action="unkillable"
+                )
         self._shared.listening_socket.close()
         if self._made and not self._shared.directory.remove_if_empty():
             logger.info("What is not registered yet waits in the spool for the next start", action="backlog_kept")
@@ -377,7 +383,7 @@ def _is_there(files_root: str) -> bool:
         return False
 
 
-def _has_begun(post: Post) -> bool:
-    """Tell whether a post is at work; it is enough that one that is not vital has tried."""
-    tried = post.role not in _VITAL and post.slot[Counter.RESPAWNS] > 0
-    return tried or post.slot.state > State.BOOTING
+def _has_begun(process: ManagedProcess) -> bool:
+    """Tell whether a process is at work; it is enough that one that is not vital has tried."""
+    tried = process.role not in _VITAL and process.slot[Counter.RESPAWNS] > 0
+    return tried or process.slot.state > ProcessState.BOOTING

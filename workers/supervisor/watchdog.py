@@ -2,12 +2,12 @@
 
 import time
 
-from workers.channels.scoreboard import Slot, State
+from workers.channels.scoreboard import ProcessState, Slot
 
-_MOST_TICK_SECONDS = 1.0
+_MAX_TICK_SECONDS = 1.0
 
 
-class Vigil:
+class Watchdog:
     """Watches the heartbeat of one process.
 
     Silence is counted in ticks of the watcher, not by the clock: if the whole gateway was stopped for an hour (a
@@ -27,9 +27,9 @@ class Vigil:
     def is_stuck(self, slot: Slot) -> bool:
         """Look at the slot, and tell whether its process was silent for too long. A slow sync is not stuck."""
         now = time.monotonic()
-        tick_seconds, self._looked = min(now - self._looked, _MOST_TICK_SECONDS), now
+        tick_seconds, self._looked = min(now - self._looked, _MAX_TICK_SECONDS), now
         beat_ns = slot.heartbeat_ns
-        if beat_ns != self._beat_ns or slot.state in (State.SYNCING, State.ENDED):
+        if beat_ns != self._beat_ns or slot.state in (ProcessState.SYNCING, ProcessState.ENDED):
             self._beat_ns, self._silent_seconds = beat_ns, 0.0
         else:
             self._silent_seconds += tick_seconds

@@ -216,7 +216,7 @@ def test_a_metadata_value_that_cannot_be_decided_is_decided_later(make_gateway, 
     obstacle = entry.parent / f"{series_hash}-NumberOfSeriesRelatedInstances=unknown.due"
     obstacle.mkdir()
     os.kill(storage, signal.SIGCONT)
-    wait_until(lambda: gateway.lines("note_failed"), "it is told")
+    wait_until(lambda: gateway.lines("metadata_failed"), "it is told")
     wait_until(rows, "the row of the instance")
     assert entry.parent.exists(), "an association without both values is not finished"
     obstacle.rmdir()

@@ -1,4 +1,4 @@
-"""The database is away, in every way that it can be: reception goes on, and the backlog drains by itself."""
+"""The database is away, in every way that it can be: spool_writer goes on, and the backlog drains by itself."""
 
 import os
 import shlex
@@ -160,7 +160,7 @@ def goes_through(site, fault, make_gateway, tmp_path):
     assert {status.Status for status in send(gateway.port, paths[:10])} == {0}
     wait_until(lambda: len(site.rows()) == 10, "the rows while all is well")
     mend = fault(site)
-    assert {status.Status for status in send(gateway.port, paths[10:])} == {0}, "reception goes on"
+    assert {status.Status for status in send(gateway.port, paths[10:])} == {0}, "spool_writer goes on"
     wait_until(lambda: len(gateway.stored()) == 40, "the files")
     if fault is not locked_then_killed:  # a server that recovers at once may be missed by nobody
         wait_until(lambda: gateway.lines("database_unavailable"), "the gateway says degraded", 60)
@@ -268,7 +268,7 @@ def test_a_table_that_is_locked_for_long_costs_one_connection(long_drill, site, 
     with psycopg.connect(site.conninfo) as holder, psycopg.connect(site.conninfo, autocommit=True) as watcher:
         holder.execute("LOCK TABLE pacsfiles_pacsfile IN ACCESS EXCLUSIVE MODE")
         began = time.monotonic()
-        assert {status.Status for status in send(gateway.port, paths[10:])} == {0}, "reception goes on"
+        assert {status.Status for status in send(gateway.port, paths[10:])} == {0}, "spool_writer goes on"
         seen = set()
 
         def is_over():

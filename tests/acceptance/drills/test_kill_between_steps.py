@@ -52,7 +52,7 @@ AT_THE_END = [
     ("storage", "sendto", 1),
     ("registration", "sendto", 1),
     ("registration", "sendto", 3),
-    ("registration", "/^rename", 1),  # the note is registered
+    ("registration", "/^rename", 1),  # the value is registered
     ("registration", "/^unlink", 1),  # the ledger, then the rest
     ("registration", "rmdir", 1),
 ]

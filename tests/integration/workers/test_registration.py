@@ -11,11 +11,11 @@ from oxidicom.cube.database import Database
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.entries import entries
 from oxidicom.spool.ledger import Started
-from oxidicom.spool.names import RECEIVED, STORED, NoteName
+from oxidicom.spool.names import RECEIVED, STORED, MetadataValue
 from oxidicom.spool.series_metadata import metadata_row
-from oxidicom.spool.spool_writer import Reception
+from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import entry_file
-from workers.channels.scoreboard import Counter, Phase, Role
+from workers.channels.scoreboard import Counter, GatewayPhase, Role
 from workers.registration.registration_worker import RegistrationWorker
 
 ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
@@ -33,10 +33,10 @@ def work_off(shared):
     def run():
         worker = RegistrationWorker(shared, shared.scoreboard.of_role(Role.REGISTRATION)[0])
         worker.boot()
-        shared.scoreboard.phase = Phase.FLUSHING_REGISTRATION
+        shared.scoreboard.phase = GatewayPhase.FLUSHING_REGISTRATION
         worker.run()
         worker._thread.shutdown()
-        os.close(worker._landed)
+        os.close(worker._batch_done)
 
     return run
 
@@ -45,24 +45,24 @@ def work_off(shared):
 def association(shared, tmp_path):
     """An association that is over: three instances and both metadata values are stored."""
     root = Path(shared.settings.files_root)
-    reception = Reception(shared.directory.spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
+    spool_writer = SpoolWriter(shared.directory.spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
     for number in (1, 2, 3):
         description = entry_file(tmp_path / "entry", number)
         data = (tmp_path / "entry").read_bytes()
-        name = reception.name_of(reception.next_number(), len(data), description)
-        with open(os.path.join(reception.directory, name.at(STORED)), "wb") as file:
+        name = spool_writer.name_of(spool_writer.next_number(), len(data), description)
+        with open(os.path.join(spool_writer.directory, name.at(STORED)), "wb") as file:
             file.write(data)
-        reception.enter_in_ledger(name, description)
+        spool_writer.enter_in_ledger(name, description)
         (root / description.file.fname).parent.mkdir(parents=True, exist_ok=True)
         os.link(file.name, root / description.file.fname)
     for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY):
-        note = NoteName(name.series_hash, key, "3")
-        Path(reception.directory, note.at(STORED)).touch()
-        final = root / metadata_row(ASSOCIATION, description.series, note).fname
+        value = MetadataValue(name.series_hash, key, "3")
+        Path(spool_writer.directory, value.at(STORED)).touch()
+        final = root / metadata_row(ASSOCIATION, description.series, value).fname
         final.parent.mkdir(parents=True, exist_ok=True)
         final.touch()
-    reception.end("released", 0)
-    return reception.directory
+    spool_writer.end("released", 0)
+    return spool_writer.directory
 
 
 def stumble_over(monkeypatch, number, times):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_RELEASE_RP
 
-from oxidicom.association.acceptor import Acceptor, State
+from oxidicom.association.acceptor import Acceptor, AssociationState
 from oxidicom.association.events import (
     Aborted,
     AssociationAccepted,
@@ -98,7 +98,7 @@ def test_association_is_accepted(cut: Cut) -> None:
     assert isinstance(event, AssociationAccepted)
     assert (event.request.calling_ae_title, event.request.called_ae_title) == ("PACS", "ChRIS")
     assert [context.transfer_syntax_uid for context in event.contexts] == [EXPLICIT, IMPLICIT, IMPLICIT]
-    assert listener.acceptor.state is State.ESTABLISHED
+    assert listener.acceptor.state is AssociationState.ESTABLISHED
     (answer,) = decode_pdus(listener.sent)
     assert isinstance(answer, A_ASSOCIATE_AC)
     assert [(context.context_id, context.result) for context in answer.presentation_context] == [
@@ -117,9 +117,9 @@ def test_association_of_a_peer_without_usable_name_is_rejected(cut: Cut) -> None
     (answer,) = decode_pdus(listener.sent)
     assert isinstance(answer, A_ASSOCIATE_RJ)
     assert (answer.result, answer.source, answer.reason_diagnostic) == (1, 1, 3)
-    assert listener.acceptor.state is State.AWAITING_CLOSE
+    assert listener.acceptor.state is AssociationState.AWAITING_CLOSE
     listener.receive(b"")
-    assert listener.acceptor.state is State.CLOSED
+    assert listener.acceptor.state is AssociationState.CLOSED
     assert len(listener.events) == 1
 
 
@@ -164,7 +164,7 @@ def test_whole_conversation(cut: Cut) -> None:
     responses = b"".join(pdu.encode() for pdu in pdus[1:-1])
     answers = [(context_id, r.MessageIDBeingRespondedTo) for context_id, r in decode_responses(responses)]
     assert answers == [(5, 300), (1, 1), (3, 2)]
-    assert listener.acceptor.state is State.CLOSED
+    assert listener.acceptor.state is AssociationState.CLOSED
 
 
 @given(st.data())
@@ -214,7 +214,7 @@ def test_cancel_has_no_response() -> None:
     listener = established().receive(p_data(pdv(cancel, 3)))
     assert listener.events == [RequestUnrecognized(0x0FFF)]
     assert listener.sent == b""
-    assert listener.acceptor.state is State.ESTABLISHED
+    assert listener.acceptor.state is AssociationState.ESTABLISHED
 
 
 def refused(command: bytes, *dataset: bytes) -> tuple[StoreRefused, object]:
@@ -332,7 +332,7 @@ def test_release_in_the_middle_of_a_dataset_is_granted() -> None:
 def test_abort_of_the_peer_ends_the_association(cut: Cut) -> None:
     listener = established().receive(*cut(ABORT + b"trailing data"), b"")
     assert listener.events == [Aborted(source=2, reason=5)]
-    assert listener.acceptor.state is State.CLOSED
+    assert listener.acceptor.state is AssociationState.CLOSED
     assert listener.sent == b""
 
 
@@ -354,7 +354,7 @@ def test_end_of_file_without_release_is_a_loss(stream: bytes) -> None:
         listener.receive(stream)
     listener.receive(b"")
     assert isinstance(listener.events[-1], ConnectionLost)
-    assert listener.acceptor.state is State.CLOSED
+    assert listener.acceptor.state is AssociationState.CLOSED
 
 
 def test_deadline_of_a_pdu_applies_inside_pdus_only() -> None:

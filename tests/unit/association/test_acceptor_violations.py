@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pynetdicom.pdu import A_ABORT_RQ
 
-from oxidicom.association.acceptor import Acceptor, State
+from oxidicom.association.acceptor import Acceptor, AssociationState
 from oxidicom.association.events import Event, ProtocolViolated
 from oxidicom.association.negotiation import AcceptancePolicy
 from oxidicom.association.pdu import AbortReason
@@ -55,11 +55,11 @@ def assert_aborts(listener: Listener, reason: AbortReason, *, in_association: bo
     *_, answer = decode_pdus(listener.sent)
     assert isinstance(answer, A_ABORT_RQ)
     assert (answer.source, answer.reason_diagnostic) == ((2, reason) if in_association else (0, 0))
-    assert listener.acceptor.state is State.AWAITING_CLOSE
+    assert listener.acceptor.state is AssociationState.AWAITING_CLOSE
     count = len(listener.events)
     listener.receive(associate_rq(), store_rq(b"data"), ABORT, b"")
     assert len(listener.events) == count
-    assert listener.acceptor.state is State.CLOSED
+    assert listener.acceptor.state is AssociationState.CLOSED
 
 
 BEFORE_ASSOCIATION = {
@@ -182,7 +182,7 @@ def assert_survives(chunks: list[bytes]) -> None:
         listener.receive(chunk)
     listener.receive(b"")
     assert all(isinstance(event, Event) for event in listener.events)
-    assert listener.acceptor.state is State.CLOSED
+    assert listener.acceptor.state is AssociationState.CLOSED
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5))
@@ -222,12 +222,16 @@ def test_every_cap_is_a_setting() -> None:
     policy = AcceptancePolicy(max_pdu_bytes=200_000, max_command_bytes=1024)
     assert_aborts(listen(policy).receive(associate_rq(), pack(">BxL", 4, 200_001)), INVALID)
     assert_aborts(listen(policy).receive(associate_rq(), p_data(pdv(bytes(1025), 1))), INVALID)
-    assert listen(policy).receive(associate_rq(), pack(">BxL", 4, 200_000)).acceptor.state is State.ESTABLISHED
+    assert (
+        listen(policy).receive(associate_rq(), pack(">BxL", 4, 200_000)).acceptor.state is AssociationState.ESTABLISHED
+    )
 
 
 def test_a_pdu_as_long_as_announced_is_taken_whatever_the_cap() -> None:
     policy = AcceptancePolicy(max_pdu_length=100_000, max_pdu_bytes=4096)
-    assert listen(policy).receive(associate_rq(), pack(">BxL", 4, 100_000)).acceptor.state is State.ESTABLISHED
+    assert (
+        listen(policy).receive(associate_rq(), pack(">BxL", 4, 100_000)).acceptor.state is AssociationState.ESTABLISHED
+    )
     assert_aborts(listen(policy).receive(associate_rq(), pack(">BxL", 4, 100_001)), INVALID)
 
 

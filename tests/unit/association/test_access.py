@@ -2,7 +2,7 @@
 
 import pytest
 
-from oxidicom.association.acceptor import Acceptor, State
+from oxidicom.association.acceptor import Acceptor, AssociationState
 from oxidicom.association.access import AllowedPeer, is_allowed, is_welcome, parse_allowed_peers
 from oxidicom.association.associate import decode_associate_rq
 from oxidicom.association.events import AssociationRejected
@@ -91,7 +91,7 @@ def test_the_owner_of_the_connection_may_reject_a_request_that_nothing_speaks_ag
     assert event.reason is PresentationRejectReason.LOCAL_LIMIT_EXCEEDED
     (pdu,) = decode_pdus(listener.sent)
     assert (pdu.result, pdu.source, pdu.reason_diagnostic) == (2, 3, 2)
-    assert listener.acceptor.state is State.AWAITING_CLOSE
+    assert listener.acceptor.state is AssociationState.AWAITING_CLOSE
 
 
 def test_a_request_that_cannot_be_accepted_is_rejected_for_good_even_when_there_is_no_room() -> None:

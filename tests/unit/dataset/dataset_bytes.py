@@ -12,7 +12,7 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
-from oxidicom.dataset.scanner import MOST_VALUE_BYTES
+from oxidicom.dataset.scanner import MAX_VALUE_BYTES
 from oxidicom.wanted_tags import KEYWORDS, LAST_TAG
 
 IMPLICIT = "1.2.840.10008.1.2"
@@ -80,7 +80,7 @@ def raw_values(source: Dataset) -> dict[int, bytes]:
     """Return the raw values that pydicom found for the wanted tags, empty ones left out."""
     elements = [source.get_item(tag) for tag in KEYWORDS if tag in source]
     return {
-        int(found.tag): found.value[:MOST_VALUE_BYTES]
+        int(found.tag): found.value[:MAX_VALUE_BYTES]
         for found in elements
         if isinstance(found, RawDataElement) and found.value
     }

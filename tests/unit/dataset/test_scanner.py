@@ -11,10 +11,10 @@ from pydicom.dataset import Dataset
 
 from oxidicom.dataset.scanner import (
     BEYOND,
-    MOST_DEPTH,
-    MOST_PLACES,
-    MOST_STEPS,
-    MOST_VALUE_BYTES,
+    MAX_DEPTH,
+    MAX_PLACES,
+    MAX_STEPS,
+    MAX_VALUE_BYTES,
     OddDatasetError,
     is_whole,
     scan,
@@ -142,7 +142,7 @@ def test_places_are_where_the_values_are_and_headers_fill_what_is_between(source
 def test_of_a_flood_of_elements_the_first_places_are_kept() -> None:
     found = scan(element(0x00090010, b"LO", b"ab") * 1000 + AFTER, 0, implicit=False, complete=True)
     assert found is not None
-    assert len(found.places) == MOST_PLACES
+    assert len(found.places) == MAX_PLACES
     assert found.values == {PATIENT_ID: b"1449c1d "}
 
 
@@ -218,7 +218,7 @@ def test_the_last_of_two_equal_tags_counts() -> None:
 
 def test_of_a_huge_value_the_beginning_is_kept() -> None:
     huge = element(PATIENT_ID, b"UT", b"x" * 1_000_000)
-    assert scan_explicit(huge) == {PATIENT_ID: b"x" * MOST_VALUE_BYTES}
+    assert scan_explicit(huge) == {PATIENT_ID: b"x" * MAX_VALUE_BYTES}
 
 
 def test_a_few_bytes_of_filling_at_the_end_are_ignored() -> None:
@@ -261,7 +261,7 @@ def test_a_dataset_is_whole_if_it_ends_where_an_element_does(
 def test_sequences_nested_too_deep_are_odd() -> None:
     level = OPEN_SEQUENCE + OPEN_ITEM
     close = ITEM_DELIMITER + SEQUENCE_DELIMITER
-    assert scan_explicit(level * MOST_DEPTH + close * MOST_DEPTH + AFTER) == {PATIENT_ID: b"1449c1d "}
+    assert scan_explicit(level * MAX_DEPTH + close * MAX_DEPTH + AFTER) == {PATIENT_ID: b"1449c1d "}
     with pytest.raises(OddDatasetError, match="nested too deep"):
         scan_explicit(level * 100_000)
 
@@ -275,7 +275,7 @@ def test_sequences_nested_too_deep_are_odd() -> None:
     ],
 )
 def test_a_flood_of_tiny_elements_is_odd_soon(tiny: bytes) -> None:
-    flood = tiny * (4_000_000 // len(tiny) + MOST_STEPS)
+    flood = tiny * (4_000_000 // len(tiny) + MAX_STEPS)
     started = time.process_time()
     with pytest.raises(OddDatasetError, match="too many elements"):
         scan_explicit(flood)

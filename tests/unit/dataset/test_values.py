@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oxidicom.dataset.values import MOST_INTEGER, is_strict_uid, is_uid, parse_age_days, parse_date
+from oxidicom.dataset.values import MAX_INTEGER, is_strict_uid, is_uid, parse_age_days, parse_date
 
 
 @pytest.mark.parametrize("text", ["20130308", "2013-03-08", "2013.03.08"])
@@ -29,7 +29,7 @@ def test_every_date_is_parsed(date: datetime.date) -> None:
 
 @pytest.mark.parametrize(
     ("text", "days"),
-    [("030Y", 10957), ("020D", 20), ("2W", 14), ("5M", 152), ("000D", 0), ("2147483647D", MOST_INTEGER)],
+    [("030Y", 10957), ("020D", 20), ("2W", 14), ("5M", 152), ("000D", 0), ("2147483647D", MAX_INTEGER)],
 )
 def test_an_age_is_parsed_into_days(text: str, days: int) -> None:
     assert parse_age_days(text) == days

@@ -12,16 +12,16 @@ from oxidicom.spool.association_directory import associations
 from oxidicom.spool.gateway_directory import FORMAT, GatewayDirectory
 from oxidicom.spool.ledger import Started
 from oxidicom.spool.names import RECEIVED, EntryName
-from oxidicom.spool.spool_writer import Reception
+from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import commit, describe_file, make_gateway_directory, no_trouble
 
 STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")
 
 
 @pytest.fixture
-def reception(gateway_directory):
-    """The reception of an association under way at the gateway."""
-    made = Reception(gateway_directory.spool, STARTED)
+def spool_writer(gateway_directory):
+    """The spool_writer of an association under way at the gateway."""
+    made = SpoolWriter(gateway_directory.spool, STARTED)
     commit(made, describe_file())
     return made
 
@@ -43,20 +43,20 @@ def everything(directory):
 
 
 def test_a_living_gateway_is_left_although_the_lock_on_its_directory_is_granted(
-    gateway_directory, reception, adopt, monkeypatch
+    gateway_directory, spool_writer, adopt, monkeypatch
 ):
     """Network filesystems know no lock for directories: it is local to each host."""
-    reception._ledger.close()
+    spool_writer._ledger.close()
     before = everything(gateway_directory.path)
     monkeypatch.setattr(module, "_lock_directory", lambda path, how=0: os.open(path, os.O_RDONLY))
     assert adopt() == (0, [])
     assert everything(gateway_directory.path) == before
 
 
-def test_where_locks_do_not_hold_nothing_of_others_is_adopted(gateway_directory, reception, adopt, monkeypatch):
+def test_where_locks_do_not_hold_nothing_of_others_is_adopted(gateway_directory, spool_writer, adopt, monkeypatch):
     before = everything(gateway_directory.path)
     gateway_directory._unlock()
-    reception._ledger.close()
+    spool_writer._ledger.close()
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     assert adopt() == (0, [])
     assert everything(gateway_directory.path) == before
@@ -73,19 +73,19 @@ def test_locks_are_proved_when_they_are_taken(gateway_directory, tmp_path, monke
     assert not make_gateway_directory(tmp_path / "files").locks_hold
 
 
-def test_an_association_whose_listener_lives_stays_where_it_is(gateway_directory, reception, adopt):
+def test_an_association_whose_listener_lives_stays_where_it_is(gateway_directory, spool_writer, adopt):
     """Its gateway is dead, and it is dying."""
     gateway_directory._unlock()
     assert adopt() == (0, [])
-    assert associations(gateway_directory.spool) == [reception.directory]
-    reception._ledger.close()
+    assert associations(gateway_directory.spool) == [spool_writer.directory]
+    spool_writer._ledger.close()
     assert adopt() == (1, [])
     assert not os.path.exists(gateway_directory.path)
 
 
 @pytest.mark.parametrize("written", [f'{{"format": {FORMAT + 1}}}', "", "{", "[1]", "\xff", '{"format": "new"}'])
-def test_a_spool_of_a_newer_format_is_left_to_the_newer_version(gateway_directory, reception, adopt, written):
-    reception._ledger.close()
+def test_a_spool_of_a_newer_format_is_left_to_the_newer_version(gateway_directory, spool_writer, adopt, written):
+    spool_writer._ledger.close()
     gateway_directory._unlock()
     Path(gateway_directory.path, "format.json").write_text(written)
     before = everything(gateway_directory.path)
@@ -96,9 +96,9 @@ def test_a_spool_of_a_newer_format_is_left_to_the_newer_version(gateway_director
 
 
 @pytest.fixture
-def of_version_4_0_0(gateway_directory, reception):
+def of_version_4_0_0(gateway_directory, spool_writer):
     """The gateway is of a version that locks its directory and knows no other files; return what ends it."""
-    reception._ledger.close()
+    spool_writer._ledger.close()
     gateway_directory._unlock()
     for name in ("lock", "format.json"):
         os.unlink(os.path.join(gateway_directory.path, name))
@@ -126,9 +126,9 @@ def test_a_gateway_of_an_older_version_does_not_adopt_this_one(gateway_directory
     os.close(descriptor)
 
 
-def test_an_association_without_its_ledger_is_adopted_with_its_entries(gateway_directory, reception, tmp_path):
-    reception._ledger.close()
-    os.unlink(os.path.join(reception.directory, "ledger.jsonl"))
+def test_an_association_without_its_ledger_is_adopted_with_its_entries(gateway_directory, spool_writer, tmp_path):
+    spool_writer._ledger.close()
+    os.unlink(os.path.join(spool_writer.directory, "ledger.jsonl"))
     gateway_directory._unlock()
     successor = make_gateway_directory(tmp_path / "files")
     assert adopt_orphans(successor, no_trouble) == 1
@@ -137,8 +137,8 @@ def test_an_association_without_its_ledger_is_adopted_with_its_entries(gateway_d
 
 
 @pytest.mark.parametrize("planted", ["core", "01HZ7TF03EZD364005NP332RBR"])
-def test_what_is_strange_in_a_spool_is_left_and_keeps_its_place(gateway_directory, reception, adopt, planted):
-    reception._ledger.close()
+def test_what_is_strange_in_a_spool_is_left_and_keeps_its_place(gateway_directory, spool_writer, adopt, planted):
+    spool_writer._ledger.close()
     gateway_directory._unlock()
     os.mkfifo(os.path.join(gateway_directory.spool, planted))
     assert adopt() == (1, [])
@@ -159,9 +159,9 @@ def test_something_strange_in_place_of_a_file_of_a_gateway_makes_nobody_wait(gat
     assert path.is_fifo()
 
 
-def test_an_entry_that_comes_while_its_directory_is_removed_stays(gateway_directory, reception):
+def test_an_entry_that_comes_while_its_directory_is_removed_stays(gateway_directory, spool_writer):
     """Whatever the order: a directory goes by rmdir, which an entry refuses."""
-    entry = Path(reception.directory, EntryName(2, "0" * 20, 0).at(RECEIVED))
+    entry = Path(spool_writer.directory, EntryName(2, "0" * 20, 0).at(RECEIVED))
     entry.touch()
-    reception.end("released", 0)
+    spool_writer.end("released", 0)
     assert entry.exists()

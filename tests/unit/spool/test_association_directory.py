@@ -13,8 +13,8 @@ from oxidicom.spool.association_directory import associations, end_for_the_dead,
 from oxidicom.spool.entries import contents, is_stranger
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, NumberSet, Started, read_counts, read_ledger
 from oxidicom.spool.names import RECEIVED, REGISTERED, STORED, EntryName
-from oxidicom.spool.series_metadata import expected_count_note
-from oxidicom.spool.spool_writer import Reception
+from oxidicom.spool.series_metadata import expected_count_value
+from oxidicom.spool.spool_writer import SpoolWriter
 from tests.dicom import dataset_bytes, make_instance
 from tests.fixtures.storage import begin_part, commit, describe_file, entry_file
 
@@ -23,12 +23,12 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 @pytest.fixture
-def reception(tmp_path):
-    return Reception(str(tmp_path), STARTED)
+def spool_writer(tmp_path):
+    return SpoolWriter(str(tmp_path), STARTED)
 
 
-def receive(reception, number=1, data=b"data", series_uid="1.2.3"):
-    return commit(reception, describe_file(number, series_uid=series_uid), data)
+def receive(spool_writer, number=1, data=b"data", series_uid="1.2.3"):
+    return commit(spool_writer, describe_file(number, series_uid=series_uid), data)
 
 
 def strangers(directory):
@@ -36,69 +36,69 @@ def strangers(directory):
         return [entry.name for entry in scan if is_stranger(entry)]
 
 
-def die(reception):
+def die(spool_writer):
     """What the kernel does to the files of a process that is killed."""
-    reception._ledger.close()
+    spool_writer._ledger.close()
 
 
-def test_a_committed_entry_has_its_size_and_series_in_its_name(reception):
-    name = receive(reception)
-    assert list(contents(reception.directory)) == [(name, RECEIVED)]
+def test_a_committed_entry_has_its_size_and_series_in_its_name(spool_writer):
+    name = receive(spool_writer)
+    assert list(contents(spool_writer.directory)) == [(name, RECEIVED)]
     assert name.size_bytes == 4
-    assert os.path.getsize(os.path.join(reception.directory, name.at(RECEIVED))) == 4
+    assert os.path.getsize(os.path.join(spool_writer.directory, name.at(RECEIVED))) == 4
 
 
-def test_the_ledger_counts_by_series(reception):
+def test_the_ledger_counts_by_series(spool_writer):
     for number in (1, 2):
-        receive(reception, number)
-    other = receive(reception, 3, series_uid="1.2.4")
-    reception.end("released", 0)
-    ledger = ledger_of(reception.directory)
+        receive(spool_writer, number)
+    other = receive(spool_writer, 3, series_uid="1.2.4")
+    spool_writer.end("released", 0)
+    ledger = ledger_of(spool_writer.directory)
     assert ledger.started == STARTED
     assert sorted(ledger.committed.values()) == [1, 2]
     assert ledger.series[other.series_hash].series_instance_uid == "1.2.4"
     assert ledger.ended == Ended("released", 0)
 
 
-def test_an_association_without_an_instance_leaves_nothing(reception, tmp_path):
-    reception.remove(begin_part(reception))
-    reception.end("released", 0)
+def test_an_association_without_an_instance_leaves_nothing(spool_writer, tmp_path):
+    spool_writer.remove(begin_part(spool_writer))
+    spool_writer.end("released", 0)
     assert associations(str(tmp_path)) == []
 
 
-def test_a_living_listener_is_left_alone(reception):
-    receive(reception)
-    assert end_for_the_dead(reception.directory) is False
-    assert ledger_of(reception.directory).ended is None
+def test_a_living_listener_is_left_alone(spool_writer):
+    receive(spool_writer)
+    assert end_for_the_dead(spool_writer.directory) is False
+    assert ledger_of(spool_writer.directory).ended is None
 
 
-def test_a_dead_listener_is_ended_and_its_unfinished_part_removed(reception):
-    receive(reception)
-    begin_part(reception)
-    die(reception)
-    assert end_for_the_dead(reception.directory) is True
-    assert ledger_of(reception.directory).ended == Ended("listener died")
-    assert not [name for name in os.listdir(reception.directory) if name.endswith(".part")]
-    assert end_for_the_dead(reception.directory) is True
-    assert (Path(reception.directory) / LEDGER_NAME).read_text().count("ended") == 1
+def test_a_dead_listener_is_ended_and_its_unfinished_part_removed(spool_writer):
+    receive(spool_writer)
+    begin_part(spool_writer)
+    die(spool_writer)
+    assert end_for_the_dead(spool_writer.directory) is True
+    assert ledger_of(spool_writer.directory).ended == Ended("listener died")
+    assert not [name for name in os.listdir(spool_writer.directory) if name.endswith(".part")]
+    assert end_for_the_dead(spool_writer.directory) is True
+    assert (Path(spool_writer.directory) / LEDGER_NAME).read_text().count("ended") == 1
 
 
 @pytest.mark.parametrize("missing_bytes", [1, 10_000])
-def test_an_entry_that_was_not_written_whole_before_the_crash_is_no_instance(reception, missing_bytes):
-    noted = receive(reception)
+def test_an_entry_that_was_not_written_whole_before_the_crash_is_no_instance(spool_writer, missing_bytes):
+    noted = receive(spool_writer)
     cut = EntryName(2, noted.series_hash, missing_bytes)
-    with open(os.path.join(reception.directory, cut.at(RECEIVED)), "wb"):
+    with open(os.path.join(spool_writer.directory, cut.at(RECEIVED)), "wb"):
         pass
-    assert end_for_the_dead(reception.directory) is False
-    assert cut in dict(contents(reception.directory)), "its listener may be about to write it"
-    die(reception)
-    end_for_the_dead(reception.directory)
-    assert dict(contents(reception.directory)) == {noted: RECEIVED}
-    assert ledger_of(reception.directory).committed == {noted.series_hash: 1}
+    assert end_for_the_dead(spool_writer.directory) is False
+    assert cut in dict(contents(spool_writer.directory)), "its listener may be about to write it"
+    die(spool_writer)
+    end_for_the_dead(spool_writer.directory)
+    assert dict(contents(spool_writer.directory)) == {noted: RECEIVED}
+    assert ledger_of(spool_writer.directory).committed == {noted.series_hash: 1}
 
 
-def test_a_crash_between_file_and_ledger_is_counted(reception, tmp_path):
-    receive(reception)
+def test_a_crash_between_file_and_ledger_is_counted(spool_writer, tmp_path):
+    receive(spool_writer)
     source = make_instance(tmp_path / "a.dcm", 7)
     meta = build_file_meta(
         sop_class_uid=CT,
@@ -109,20 +109,20 @@ def test_a_crash_between_file_and_ledger_is_counted(reception, tmp_path):
     )
     data = meta + dataset_bytes(source)
     name = EntryName(2, "0123456789abcdef0123", len(data))
-    with open(os.path.join(reception.directory, name.at(RECEIVED)), "wb") as file:
+    with open(os.path.join(spool_writer.directory, name.at(RECEIVED)), "wb") as file:
         file.write(data)
-    die(reception)
-    end_for_the_dead(reception.directory)
-    ledger = ledger_of(reception.directory)
+    die(spool_writer)
+    end_for_the_dead(spool_writer.directory)
+    ledger = ledger_of(spool_writer.directory)
     assert ledger.committed["0123456789abcdef0123"] == 1
     assert ledger.series["0123456789abcdef0123"].patient_id == "1CT1"
 
 
 @pytest.mark.parametrize("cut", [1, 10])
-def test_a_torn_line_is_passed_over_and_mended(reception, cut):
-    receive(reception)
-    die(reception)
-    path = os.path.join(reception.directory, LEDGER_NAME)
+def test_a_torn_line_is_passed_over_and_mended(spool_writer, cut):
+    receive(spool_writer)
+    die(spool_writer)
+    path = os.path.join(spool_writer.directory, LEDGER_NAME)
     os.truncate(path, os.path.getsize(path) - cut)
     assert read_ledger(path).committed == {}
     writer = LedgerWriter(path)
@@ -140,19 +140,19 @@ def spoil(path, old, new):
 
 
 @pytest.mark.parametrize("new", [b"\xff", b"[" * 3000, b"\0"])
-def test_a_line_that_cannot_be_read_costs_that_line_and_is_counted(reception, new):
-    receive(reception)
-    kept = receive(reception, 2)
-    die(reception)
-    path = os.path.join(reception.directory, LEDGER_NAME)
+def test_a_line_that_cannot_be_read_costs_that_line_and_is_counted(spool_writer, new):
+    receive(spool_writer)
+    kept = receive(spool_writer, 2)
+    die(spool_writer)
+    path = os.path.join(spool_writer.directory, LEDGER_NAME)
     spoil(path, b'"number":1', b'"number":' + new)
     ledger = read_ledger(path)
     assert (ledger.committed, ledger.damaged) == ({kept.series_hash: 1}, 1)
     assert read_counts(path).committed == {kept.series_hash: 1}
 
 
-def test_a_line_without_an_end_is_not_read_into_memory(reception):
-    path = os.path.join(reception.directory, LEDGER_NAME)
+def test_a_line_without_an_end_is_not_read_into_memory(spool_writer):
+    path = os.path.join(spool_writer.directory, LEDGER_NAME)
     with open(path, "ab") as file:
         file.truncate(1 << 30)
     tracemalloc.start()
@@ -161,10 +161,10 @@ def test_a_line_without_an_end_is_not_read_into_memory(reception):
     tracemalloc.stop()
 
 
-def receive_whole(reception, tmp_path, number):
+def receive_whole(spool_writer, tmp_path, number):
     """Commit an instance that can be read."""
     description = entry_file(tmp_path / "entry", number)
-    name = commit(reception, description, (tmp_path / "entry").read_bytes())
+    name = commit(spool_writer, description, (tmp_path / "entry").read_bytes())
     (tmp_path / "entry").unlink()
     return name, description
 
@@ -175,57 +175,59 @@ LINES = [b'"started"', b'"series"', b'"number":2']
 @pytest.mark.parametrize(
     ("spoilt", "ended"), [*((line, False) for line in LINES), *((line, True) for line in (*LINES, b'"ended"'))]
 )
-def test_what_a_bad_byte_costs_is_completed_from_the_entries(reception, tmp_path, spoilt, ended):
-    (first, description), (second, _) = (receive_whole(reception, tmp_path, number) for number in (1, 2))
+def test_what_a_bad_byte_costs_is_completed_from_the_entries(spool_writer, tmp_path, spoilt, ended):
+    (first, description), (second, _) = (receive_whole(spool_writer, tmp_path, number) for number in (1, 2))
     if ended:
-        reception.end("released", 0)
+        spool_writer.end("released", 0)
     else:
-        die(reception)
-    path = os.path.join(reception.directory, LEDGER_NAME)
+        die(spool_writer)
+    path = os.path.join(spool_writer.directory, LEDGER_NAME)
     spoil(path, spoilt, b"\xff" + spoilt[1:])
-    assert end_for_the_dead(reception.directory) is True
+    assert end_for_the_dead(spool_writer.directory) is True
     ledger = read_ledger(path)
     assert ledger.committed == {first.series_hash: 2}
     assert ledger.series == {first.series_hash: description.series}
     assert ledger.started and ledger.ended
-    assert sorted(dict(contents(reception.directory))) == [first, second]
+    assert sorted(dict(contents(spool_writer.directory))) == [first, second]
 
 
-def test_a_series_whose_line_is_lost_is_told_by_an_instance_at_its_final_path(reception, tmp_path):
-    name, description = receive_whole(reception, tmp_path, 1)
-    reception.end("released", 0)
+def test_a_series_whose_line_is_lost_is_told_by_an_instance_at_its_final_path(spool_writer, tmp_path):
+    name, description = receive_whole(spool_writer, tmp_path, 1)
+    spool_writer.end("released", 0)
     final = tmp_path / description.file.fname
     final.parent.mkdir(parents=True)
-    os.rename(os.path.join(reception.directory, name.at(RECEIVED)), final)
-    path = os.path.join(reception.directory, LEDGER_NAME)
+    os.rename(os.path.join(spool_writer.directory, name.at(RECEIVED)), final)
+    path = os.path.join(spool_writer.directory, LEDGER_NAME)
     spoil(path, b'"series"', b'"\xffries"')
-    end_for_the_dead(reception.directory, files_root=str(tmp_path))
+    end_for_the_dead(spool_writer.directory, files_root=str(tmp_path))
     assert read_ledger(path).series == {name.series_hash: description.series}
 
 
 @pytest.mark.parametrize("state", [RECEIVED, STORED])
-def test_a_directory_without_its_ledger_is_completed_from_its_entries(reception, tmp_path, state):
-    name, description = receive_whole(reception, tmp_path, 1)
-    os.rename(os.path.join(reception.directory, name.at(RECEIVED)), os.path.join(reception.directory, name.at(state)))
-    die(reception)
-    os.unlink(os.path.join(reception.directory, LEDGER_NAME))
-    assert end_for_the_dead(reception.directory) is True
-    ledger = ledger_of(reception.directory)
+def test_a_directory_without_its_ledger_is_completed_from_its_entries(spool_writer, tmp_path, state):
+    name, description = receive_whole(spool_writer, tmp_path, 1)
+    os.rename(
+        os.path.join(spool_writer.directory, name.at(RECEIVED)), os.path.join(spool_writer.directory, name.at(state))
+    )
+    die(spool_writer)
+    os.unlink(os.path.join(spool_writer.directory, LEDGER_NAME))
+    assert end_for_the_dead(spool_writer.directory) is True
+    ledger = ledger_of(spool_writer.directory)
     assert ledger.started.calling_ae_title == "TEST"
     assert ledger.series == {name.series_hash: description.series}
     assert ledger.committed == {name.series_hash: 1}
     assert ledger.ended
 
 
-def test_without_a_whole_ledger_a_short_entry_is_kept(reception, tmp_path):
+def test_without_a_whole_ledger_a_short_entry_is_kept(spool_writer, tmp_path):
     """It may have been acknowledged, and cut off by a power failure: the storage worker sets it aside."""
-    receive_whole(reception, tmp_path, 1)
+    receive_whole(spool_writer, tmp_path, 1)
     short = EntryName(2, "0" * 20, 100)
-    Path(reception.directory, short.at(RECEIVED)).touch()
-    die(reception)
-    spoil(os.path.join(reception.directory, LEDGER_NAME), b'"number":1', b'"number":x')
-    end_for_the_dead(reception.directory)
-    assert short in dict(contents(reception.directory))
+    Path(spool_writer.directory, short.at(RECEIVED)).touch()
+    die(spool_writer)
+    spoil(os.path.join(spool_writer.directory, LEDGER_NAME), b'"number":1', b'"number":x')
+    end_for_the_dead(spool_writer.directory)
+    assert short in dict(contents(spool_writer.directory))
 
 
 def plant_fifo(path):
@@ -244,9 +246,9 @@ STRANGE = [plant_fifo, plant_link, plant_directory]
 
 
 @pytest.mark.parametrize("plant", STRANGE)
-def test_something_strange_instead_of_a_ledger_makes_nobody_wait(reception, plant):
-    path = os.path.join(reception.directory, LEDGER_NAME)
-    die(reception)
+def test_something_strange_instead_of_a_ledger_makes_nobody_wait(spool_writer, plant):
+    path = os.path.join(spool_writer.directory, LEDGER_NAME)
+    die(spool_writer)
     os.unlink(path)
     plant(path)
     with pytest.raises(OSError):
@@ -256,10 +258,10 @@ def test_something_strange_instead_of_a_ledger_makes_nobody_wait(reception, plan
 
 
 @pytest.mark.parametrize("plant", STRANGE)
-def test_something_strange_with_the_name_of_an_entry_is_none(reception, plant):
-    plant(os.path.join(reception.directory, EntryName(7, "0" * 20, 0).at(RECEIVED)))
-    assert list(contents(reception.directory)) == []
-    assert strangers(reception.directory)
+def test_something_strange_with_the_name_of_an_entry_is_none(spool_writer, plant):
+    plant(os.path.join(spool_writer.directory, EntryName(7, "0" * 20, 0).at(RECEIVED)))
+    assert list(contents(spool_writer.directory)) == []
+    assert strangers(spool_writer.directory)
 
 
 def plant_file(path):
@@ -274,9 +276,9 @@ def plant_file(path):
         *((plant, "01HZ7TF03EZD364005NP332RBR") for plant in (plant_fifo, plant_link, plant_file)),
     ],
 )
-def test_something_strange_among_the_associations_is_none(reception, tmp_path, plant, name):
+def test_something_strange_among_the_associations_is_none(spool_writer, tmp_path, plant, name):
     plant(os.path.join(tmp_path, name))
-    assert associations(str(tmp_path)) == [reception.directory]
+    assert associations(str(tmp_path)) == [spool_writer.directory]
 
 
 def test_numbers_of_instances_cost_a_bit_each():
@@ -288,7 +290,7 @@ def test_numbers_of_instances_cost_a_bit_each():
     ]  # fmt: skip
 
 
-def test_a_write_that_fails_in_the_middle_costs_the_next_line_nothing(reception, monkeypatch):
+def test_a_write_that_fails_in_the_middle_costs_the_next_line_nothing(spool_writer, monkeypatch):
     """The disk takes a part of a line and then says EIO: what it took must not be glued to the next."""
     write = os.write
 
@@ -300,42 +302,42 @@ def test_a_write_that_fails_in_the_middle_costs_the_next_line_nothing(reception,
 
     with monkeypatch.context() as broken, pytest.raises(OSError):
         broken.setattr(os, "write", fail)
-        receive(reception)
-    kept = receive(reception, 2)
-    ledger = ledger_of(reception.directory)
+        receive(spool_writer)
+    kept = receive(spool_writer, 2)
+    ledger = ledger_of(spool_writer.directory)
     assert ledger.committed == {kept.series_hash: 1}
     assert ledger.damaged == 1
 
 
-def test_a_long_completion_gives_signs_of_life(reception, tmp_path):
+def test_a_long_completion_gives_signs_of_life(spool_writer, tmp_path):
     for number in range(1, 4):
-        receive_whole(reception, tmp_path, number)
-    die(reception)
-    os.unlink(os.path.join(reception.directory, LEDGER_NAME))
+        receive_whole(spool_writer, tmp_path, number)
+    die(spool_writer)
+    os.unlink(os.path.join(spool_writer.directory, LEDGER_NAME))
     beats = []
-    end_for_the_dead(reception.directory, beat=lambda: beats.append(1))
+    end_for_the_dead(spool_writer.directory, beat=lambda: beats.append(1))
     assert len(beats) == 3
 
 
 @pytest.mark.parametrize(("gateway", "how"), [("00000000", "listener died"), ("7ZZZZZZZ", "gateway died")])
-def test_an_association_that_is_older_than_the_gateway_was_left_by_another_one(reception, gateway, how):
-    receive(reception)
-    die(reception)
-    end_for_the_dead(reception.directory, gateway)
-    assert ledger_of(reception.directory).ended.how == how
+def test_an_association_that_is_older_than_the_gateway_was_left_by_another_one(spool_writer, gateway, how):
+    receive(spool_writer)
+    die(spool_writer)
+    end_for_the_dead(spool_writer.directory, gateway)
+    assert ledger_of(spool_writer.directory).ended.how == how
 
 
 def test_a_ledger_that_several_make_at_the_same_time_stays(tmp_path):
     """All workers of a gateway look at the spool after a start, and each may find that the ledger is lost."""
     context = multiprocessing.get_context("fork")
     for number in range(50):
-        reception = Reception(str(tmp_path), Started(f"01HZ7TF03EZD364005NP33{number:04}", "TEST", "ChRIS", ""))
-        receive_whole(reception, tmp_path, 1)
-        die(reception)
-        os.unlink(os.path.join(reception.directory, LEDGER_NAME))
+        spool_writer = SpoolWriter(str(tmp_path), Started(f"01HZ7TF03EZD364005NP33{number:04}", "TEST", "ChRIS", ""))
+        receive_whole(spool_writer, tmp_path, 1)
+        die(spool_writer)
+        os.unlink(os.path.join(spool_writer.directory, LEDGER_NAME))
         barrier = context.Barrier(3)
 
-        def end(barrier=barrier, directory=reception.directory):
+        def end(barrier=barrier, directory=spool_writer.directory):
             barrier.wait(60)
             while not end_for_the_dead(directory):
                 pass
@@ -346,44 +348,46 @@ def test_a_ledger_that_several_make_at_the_same_time_stays(tmp_path):
         for worker in workers:
             worker.join(60)
             assert worker.exitcode == 0
-        assert strangers(reception.directory) == []
-        assert list(ledger_of(reception.directory).committed.values()) == [1]
+        assert strangers(spool_writer.directory) == []
+        assert list(ledger_of(spool_writer.directory).committed.values()) == [1]
 
 
-def test_a_ledger_has_one_writer(reception):
+def test_a_ledger_has_one_writer(spool_writer):
     with pytest.raises(BlockingIOError):
-        LedgerWriter(os.path.join(reception.directory, LEDGER_NAME))
+        LedgerWriter(os.path.join(spool_writer.directory, LEDGER_NAME))
 
 
 @pytest.mark.parametrize("left", [RECEIVED, STORED])
-def test_a_directory_with_an_instance_in_it_is_never_removed(reception, left):
-    name = receive(reception)
-    os.rename(os.path.join(reception.directory, name.at(RECEIVED)), os.path.join(reception.directory, name.at(left)))
-    reception.end("released", 0)
-    os.unlink(os.path.join(reception.directory, LEDGER_NAME))
-    assert remove_finished(reception.directory) is False
-    assert dict(contents(reception.directory)) == {name: left}
+def test_a_directory_with_an_instance_in_it_is_never_removed(spool_writer, left):
+    name = receive(spool_writer)
+    os.rename(
+        os.path.join(spool_writer.directory, name.at(RECEIVED)), os.path.join(spool_writer.directory, name.at(left))
+    )
+    spool_writer.end("released", 0)
+    os.unlink(os.path.join(spool_writer.directory, LEDGER_NAME))
+    assert remove_finished(spool_writer.directory) is False
+    assert dict(contents(spool_writer.directory)) == {name: left}
 
 
-def test_what_is_not_ours_keeps_its_directory(reception):
-    os.unlink(os.path.join(reception.directory, receive(reception).at(RECEIVED)))
-    reception.end("released", 0)
-    strange = Path(reception.directory) / "core"
+def test_what_is_not_ours_keeps_its_directory(spool_writer):
+    os.unlink(os.path.join(spool_writer.directory, receive(spool_writer).at(RECEIVED)))
+    spool_writer.end("released", 0)
+    strange = Path(spool_writer.directory) / "core"
     strange.write_bytes(b"x")
-    assert remove_finished(reception.directory) is False
-    assert os.listdir(reception.directory) == ["core"]
-    assert strangers(reception.directory) == ["core"]
+    assert remove_finished(spool_writer.directory) is False
+    assert os.listdir(spool_writer.directory) == ["core"]
+    assert strangers(spool_writer.directory) == ["core"]
 
 
-def test_a_finished_directory_is_removed_ledger_first(reception, monkeypatch):
-    name = receive(reception)
-    reception.end("released", 0)
-    os.unlink(os.path.join(reception.directory, name.at(RECEIVED)))
-    note = expected_count_note(name.series_hash, 1)
-    Path(reception.directory, note.at(REGISTERED)).touch()
+def test_a_finished_directory_is_removed_ledger_first(spool_writer, monkeypatch):
+    name = receive(spool_writer)
+    spool_writer.end("released", 0)
+    os.unlink(os.path.join(spool_writer.directory, name.at(RECEIVED)))
+    value = expected_count_value(name.series_hash, 1)
+    Path(spool_writer.directory, value.at(REGISTERED)).touch()
     removed = []
     unlink = os.unlink
     monkeypatch.setattr(os, "unlink", lambda path: (removed.append(os.path.basename(path)), unlink(path)))
-    remove_finished(reception.directory)
+    remove_finished(spool_writer.directory)
     assert removed[0] == LEDGER_NAME
-    assert not os.path.exists(reception.directory)
+    assert not os.path.exists(spool_writer.directory)

@@ -8,9 +8,9 @@ from oxidicom.paths.final_path import series_hash
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.backlog import Amount, backlog_of, paths_in_work
 from oxidicom.spool.ledger import Started
-from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, NoteName
+from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
 from oxidicom.spool.series_metadata import metadata_row
-from oxidicom.spool.spool_writer import Reception
+from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import begin_part, commit, describe_file, entry_file
 
 STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")
@@ -22,20 +22,22 @@ def root(tmp_path, gateway_directory):
 
 
 @pytest.fixture
-def reception(gateway_directory):
-    return Reception(gateway_directory.spool, STARTED)
+def spool_writer(gateway_directory):
+    return SpoolWriter(gateway_directory.spool, STARTED)
 
 
-def receive(reception, number, data=b"data"):
-    return commit(reception, describe_file(number), data)
+def receive(spool_writer, number, data=b"data"):
+    return commit(spool_writer, describe_file(number), data)
 
 
-def move(reception, name, before, after):
-    os.rename(os.path.join(reception.directory, name.at(before)), os.path.join(reception.directory, name.at(after)))
+def move(spool_writer, name, before, after):
+    os.rename(
+        os.path.join(spool_writer.directory, name.at(before)), os.path.join(spool_writer.directory, name.at(after))
+    )
 
 
-def touch(reception, note, state):
-    with open(os.path.join(reception.directory, note.at(state)), "wb"):
+def touch(spool_writer, value, state):
+    with open(os.path.join(spool_writer.directory, value.at(state)), "wb"):
         pass
 
 
@@ -44,12 +46,12 @@ def test_nothing_was_ever_received(tmp_path):
     assert list(paths_in_work(str(tmp_path))) == []
 
 
-def test_everything_is_counted_by_its_step(root, gateway_directory, reception):
-    receive(reception, 1)
-    move(reception, receive(reception, 2, b"stored"), RECEIVED, STORED)
-    begin_part(reception, b"part")
-    touch(reception, NoteName("0" * 20, EXPECTED_COUNT_KEY, "2"), REGISTERED)
-    touch(reception, NoteName("0" * 20, COMMITTED_COUNT_KEY, "2"), DUE)
+def test_everything_is_counted_by_its_step(root, gateway_directory, spool_writer):
+    receive(spool_writer, 1)
+    move(spool_writer, receive(spool_writer, 2, b"stored"), RECEIVED, STORED)
+    begin_part(spool_writer, b"part")
+    touch(spool_writer, MetadataValue("0" * 20, EXPECTED_COUNT_KEY, "2"), REGISTERED)
+    touch(spool_writer, MetadataValue("0" * 20, COMMITTED_COUNT_KEY, "2"), DUE)
     (gateway,) = backlog_of(root)
     assert (gateway.gateway, gateway.running) == (gateway_directory.ulid, True)
     (association,) = gateway.associations
@@ -61,9 +63,9 @@ def test_everything_is_counted_by_its_step(root, gateway_directory, reception):
     assert gateway.waiting == waiting
 
 
-def test_the_oldest_is_told_by_its_commit(root, reception):
+def test_the_oldest_is_told_by_its_commit(root, spool_writer):
     for number, moment in ((1, 2000), (2, 1000), (3, 3000)):
-        path = os.path.join(reception.directory, receive(reception, number).at(RECEIVED))
+        path = os.path.join(spool_writer.directory, receive(spool_writer, number).at(RECEIVED))
         os.utime(path, (moment, moment))
     (gateway,) = backlog_of(root)
     assert gateway.waiting.committed.oldest.timestamp() == 1000
@@ -75,30 +77,30 @@ def test_sums_of_nothing_have_no_oldest():
     assert total == Amount(0, 0, None)
 
 
-def test_a_gateway_that_is_gone_is_told_from_one_that_runs(root, gateway_directory, reception):
-    receive(reception, 1)
-    reception.end("released", 0)
+def test_a_gateway_that_is_gone_is_told_from_one_that_runs(root, gateway_directory, spool_writer):
+    receive(spool_writer, 1)
+    spool_writer.end("released", 0)
     gateway_directory.release()
     (gateway,) = backlog_of(root)
     assert not gateway.running
     assert gateway.waiting.committed.count == 1
 
 
-def test_what_is_in_work_is_told_by_its_final_path(root, reception):
-    first = receive(reception, 1)
-    receive(reception, 2)
-    os.unlink(os.path.join(reception.directory, first.at(RECEIVED)))  # registered
+def test_what_is_in_work_is_told_by_its_final_path(root, spool_writer):
+    first = receive(spool_writer, 1)
+    receive(spool_writer, 2)
+    os.unlink(os.path.join(spool_writer.directory, first.at(RECEIVED)))  # registered
     series = describe_file().series
-    registered = NoteName(first.series_hash, EXPECTED_COUNT_KEY, "2")
-    due = NoteName(first.series_hash, COMMITTED_COUNT_KEY, "2")
-    touch(reception, registered, REGISTERED)
-    touch(reception, due, DUE)
+    registered = MetadataValue(first.series_hash, EXPECTED_COUNT_KEY, "2")
+    due = MetadataValue(first.series_hash, COMMITTED_COUNT_KEY, "2")
+    touch(spool_writer, registered, REGISTERED)
+    touch(spool_writer, due, DUE)
     expected = {describe_file(2).file.fname, metadata_row(STARTED.association, series, due).fname}
     assert set(paths_in_work(root)) == expected
 
 
-def test_an_entry_that_the_ledger_does_not_have_tells_its_path_itself(root, reception, tmp_path):
+def test_an_entry_that_the_ledger_does_not_have_tells_its_path_itself(root, spool_writer, tmp_path):
     description = entry_file(tmp_path / "entry", 5)
     name = EntryName(5, series_hash(description.series), (tmp_path / "entry").stat().st_size)
-    os.rename(tmp_path / "entry", os.path.join(reception.directory, name.at(RECEIVED)))
+    os.rename(tmp_path / "entry", os.path.join(spool_writer.directory, name.at(RECEIVED)))
     assert list(paths_in_work(root)) == [description.file.fname]

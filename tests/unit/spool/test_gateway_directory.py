@@ -11,17 +11,17 @@ from oxidicom.spool.adoption import adopt_orphans
 from oxidicom.spool.association_directory import associations, ledger_of
 from oxidicom.spool.gateway_directory import GatewayDirectory, gateway_paths, is_running
 from oxidicom.spool.ledger import Started
-from oxidicom.spool.spool_writer import Reception
+from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import commit, describe_file, make_gateway_directory, no_trouble
 
 STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")
 
 
 def receive(gateway_directory):
-    reception = Reception(gateway_directory.spool, STARTED)
-    commit(reception, describe_file())
-    reception._ledger.close()
-    return reception
+    spool_writer = SpoolWriter(gateway_directory.spool, STARTED)
+    commit(spool_writer, describe_file())
+    spool_writer._ledger.close()
+    return spool_writer
 
 
 def die(gateway_directory):

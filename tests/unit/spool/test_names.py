@@ -2,7 +2,7 @@
 
 import pytest
 
-from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, NoteName, parse_name, part_name
+from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue, parse_name, part_name
 
 HASH = "0123456789abcdef0123"
 
@@ -14,8 +14,8 @@ def test_an_entry_is_read_as_it_was_written(state):
 
 
 @pytest.mark.parametrize("state", [DUE, STORED, REGISTERED])
-def test_a_note_is_read_as_it_was_written(state):
-    name = NoteName(HASH, "OxidicomAttemptedPushCount", "17")
+def test_a_value_is_read_as_it_was_written(state):
+    name = MetadataValue(HASH, "OxidicomAttemptedPushCount", "17")
     assert parse_name(name.at(state)) == (name, state)
 
 

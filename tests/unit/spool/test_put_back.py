@@ -15,7 +15,7 @@ from oxidicom.spool.association_directory import associations, end_for_the_dead,
 from oxidicom.spool.entries import contents
 from oxidicom.spool.gateway_directory import GatewayDirectory
 from oxidicom.spool.ledger import Ended
-from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, NoteName
+from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
 from oxidicom.spool.put_back import ENDED, sole_use_of
 from oxidicom.spool.set_aside import rejected_associations, rejected_of, set_aside
 from tests.fixtures.storage import entry_file, no_trouble
@@ -63,9 +63,9 @@ class Storage:
 
         return self._set_aside(association, make, state)
 
-    def reject_note(self, key, value, series=None, association=ASSOCIATION):
+    def set_value_aside(self, key, value, series=None, association=ASSOCIATION):
         def make(directory):
-            name = NoteName(series_hash(self.series), key, value)
+            name = MetadataValue(series_hash(self.series), key, value)
             (directory / name.at(STORED)).touch()
             return name
 
@@ -93,7 +93,9 @@ def test_an_instance_is_put_back_as_received_with_all_that_keeps_it_from_being_c
     name = storage.reject_instance(7)
     assert storage.retry() == 0
     (directory,) = storage.spooled()
-    placeholders = [NoteName(name.series_hash, key, "unknown") for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)]
+    placeholders = [
+        MetadataValue(name.series_hash, key, "unknown") for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)
+    ]
     assert set(contents(directory)) == {(name, RECEIVED), *((one, REGISTERED) for one in placeholders)}
     ledger = ledger_of(directory)
     assert (ledger.started.association, ledger.started.calling_ae_title) == (ASSOCIATION, "TEST")
@@ -105,26 +107,26 @@ def test_an_instance_is_put_back_as_received_with_all_that_keeps_it_from_being_c
 def test_a_metadata_value_is_put_back_as_due_with_the_series_of_its_json_file(storage):
     instance = storage.reject_instance(1)
     shutil.rmtree(storage.rejected / ASSOCIATION)
-    note = storage.reject_note(COMMITTED_COUNT_KEY, "3", series=storage.series)
+    value = storage.set_value_aside(COMMITTED_COUNT_KEY, "3", series=storage.series)
     assert storage.retry() == 0
     (directory,) = storage.spooled()
-    assert (note, DUE) in contents(directory)
+    assert (value, DUE) in contents(directory)
     assert ledger_of(directory).series == {instance.series_hash: storage.series}
 
 
 def test_a_metadata_value_without_its_json_file_is_put_back_with_an_instance_of_its_series(storage):
     storage.reject_instance(1)
-    note = storage.reject_note(EXPECTED_COUNT_KEY, "3")
+    value = storage.set_value_aside(EXPECTED_COUNT_KEY, "3")
     assert storage.retry() == 0
-    assert (note, DUE) in contents(storage.spooled()[0])
+    assert (value, DUE) in contents(storage.spooled()[0])
 
 
 def test_a_metadata_value_of_which_nothing_tells_the_series_is_left(storage):
     storage.reject_instance(1, association=OTHER)
-    note = storage.reject_note(EXPECTED_COUNT_KEY, "3")
+    value = storage.set_value_aside(EXPECTED_COUNT_KEY, "3")
     assert storage.retry(ASSOCIATION) == 1
     assert "reconcile --register" in storage.console.text
-    assert note in storage.names_set_aside()
+    assert value in storage.names_set_aside()
     assert not storage.spooled()
 
 
@@ -140,11 +142,11 @@ def test_what_would_be_refused_again_for_sure_is_left(damage, storage):
 
 def test_a_file_of_somebody_else_is_left(storage):
     storage.reject_instance(1)
-    (storage.rejected / ASSOCIATION / "note.txt").touch()
+    (storage.rejected / ASSOCIATION / "value.txt").touch()
     (storage.rejected / "copies").mkdir()
     (storage.rejected / "copies" / f"000001-{'0' * 20}-0.stored").touch()
     assert storage.retry() == 1
-    assert "note.txt: it is no file of the gateway" in storage.console.text
+    assert "value.txt: it is no file of the gateway" in storage.console.text
     assert "copies" in storage.console.text
     assert storage.spooled() and not storage.spooled("copies")
 
@@ -239,7 +241,9 @@ def test_a_crash_at_any_step_leaves_each_file_in_one_place_and_the_next_try_comp
         step += 1
         storage = Storage(tmp_path / str(step))
         names = {storage.reject_instance(number) for number in (1, 2, 3)}
-        names |= {storage.reject_note(key, "3", storage.series) for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)}
+        names |= {
+            storage.set_value_aside(key, "3", storage.series) for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)
+        }
         killed = kill_at(step, storage.retry)
         done = finish_what_was_put_back(storage)
         assert done | storage.names_set_aside() == names

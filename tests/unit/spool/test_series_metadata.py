@@ -4,8 +4,8 @@ import pytest
 
 from oxidicom.spool.series_metadata import (
     Verdict,
-    committed_count_note,
-    expected_count_note,
+    committed_count_value,
+    expected_count_value,
     metadata_row,
     verdict_of,
 )
@@ -15,7 +15,7 @@ SERIES = describe_file().series
 
 
 def test_a_row_identifies_its_series_and_has_key_and_value():
-    row = metadata_row("01HZ7TF03EZD364005NP332RBQ", SERIES, committed_count_note("h" * 20, 192))
+    row = metadata_row("01HZ7TF03EZD364005NP332RBQ", SERIES, committed_count_value("h" * 20, 192))
     assert row.fname == (
         f"SERVICES/PACS/org.fnndsc.oxidicom/{DIRECTORY}/01HZ7TF03EZD364005NP332RBQ/OxidicomAttemptedPushCount=192"
     )
@@ -26,8 +26,8 @@ def test_a_row_identifies_its_series_and_has_key_and_value():
 
 
 def test_no_number_is_unknown():
-    assert expected_count_note("h", None).value == "unknown"
-    assert expected_count_note("h", 0).value == "0"
+    assert expected_count_value("h", None).text == "unknown"
+    assert expected_count_value("h", 0).text == "0"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from oxidicom.spool.names import EntryName, NoteName
+from oxidicom.spool.names import EntryName, MetadataValue
 from oxidicom.spool.set_aside import (
     Reason,
     forget_reasons,
@@ -20,7 +20,7 @@ from tests.fixtures.storage import describe_file
 
 ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
 ENTRY = EntryName(1, "0123456789abcdef0123", 4)
-NOTE = NoteName("0123456789abcdef0123", "OxidicomAttemptedPushCount", "3")
+NOTE = MetadataValue("0123456789abcdef0123", "OxidicomAttemptedPushCount", "3")
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def test_a_private_copy_that_a_crash_left_on_another_filesystem_is_removed(servi
     private.mkdir()
     left = private / "01HZ7TF03EZD364005NP332RBQ-1"
     left.touch()
-    strange = private / "notes.txt"
+    strange = private / "values.txt"
     strange.touch()
     FinalTree(str(root), str(root / "tmp"), time.time_ns).place(source(root), PATH)
     assert list(private.iterdir()) == [strange]
@@ -149,10 +149,10 @@ def test_a_directory_that_is_moved_away_is_left_and_the_path_made_again(tree, ro
 
 
 def test_what_a_killed_process_left_on_its_way_is_removed_and_nothing_else(tree, root):
-    for name in ("999999999", str(os.getpid()), "notes"):
+    for name in ("999999999", str(os.getpid()), "values"):
         (root / "tmp" / name).touch()
     tree.clear()
-    assert set(os.listdir(root / "tmp")) == {str(os.getpid()), "notes"}
+    assert set(os.listdir(root / "tmp")) == {str(os.getpid()), "values"}
 
 
 def test_without_the_tree_nothing_is_made(tree, root):

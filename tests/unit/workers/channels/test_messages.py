@@ -16,7 +16,7 @@ from oxidicom.wanted_tags import (
     STUDY_DATE,
     STUDY_INSTANCE_UID,
 )
-from workers.channels.messages import MOST_IN_MESSAGE, Instance, InstancesStored
+from workers.channels.messages import MAX_IN_MESSAGE, Instance, InstancesStored
 from workers.channels.queues import MAX_MESSAGE_BYTES
 
 WIDEST = "\U00020000"  # four bytes in UTF-8
@@ -41,5 +41,5 @@ def the_longest_instance() -> Instance:
 def test_the_longest_instances_fit_one_message() -> None:
     longest = the_longest_instance()
     assert len(longest.file.columns.study_description) > 200, "the values are as long as their columns"
-    encoded = msgspec.msgpack.encode(InstancesStored([longest] * MOST_IN_MESSAGE))
-    assert len(encoded) <= MAX_MESSAGE_BYTES, len(encoded) / MOST_IN_MESSAGE
+    encoded = msgspec.msgpack.encode(InstancesStored([longest] * MAX_IN_MESSAGE))
+    assert len(encoded) <= MAX_MESSAGE_BYTES, len(encoded) / MAX_IN_MESSAGE

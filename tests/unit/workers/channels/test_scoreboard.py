@@ -3,7 +3,7 @@
 import os
 import time
 
-from workers.channels.scoreboard import Counter, Phase, Role, Scoreboard, State
+from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Scoreboard
 
 
 def test_what_a_child_writes_the_parent_reads():
@@ -14,11 +14,11 @@ def test_what_a_child_writes_the_parent_reads():
         slot.begin(Role.LISTENER, os.getpid())
         slot.hold("01HZ7TF03EZD364005NP332RBQ", "SCÉ")
         slot.add(Counter.INSTANCES_COMMITTED, 5)
-        slot.beat(State.WORKING)
+        slot.beat(ProcessState.WORKING)
         os._exit(0)
     os.waitpid(pid, 0)
     slot = board.slots[1]
-    assert (slot.role, slot.state, slot.pid, slot.generation) == (Role.LISTENER, State.WORKING, pid, 1)
+    assert (slot.role, slot.state, slot.pid, slot.generation) == (Role.LISTENER, ProcessState.WORKING, pid, 1)
     assert (slot.association, slot.calling_ae_title) == ("01HZ7TF03EZD364005NP332RBQ", "SCÉ")
     assert 0 <= time.monotonic_ns() - slot.heartbeat_ns < 30e9
     assert board.total(Counter.INSTANCES_COMMITTED) == 5
@@ -36,9 +36,9 @@ def test_a_successor_goes_on_with_the_counters():
 
 def test_the_phase_is_on_the_slot_of_the_supervisor():
     board = Scoreboard(1)
-    assert board.phase is Phase.STARTING
-    board.phase = Phase.FLUSHING_STORAGE
-    assert board.phase is Phase.FLUSHING_STORAGE
+    assert board.phase is GatewayPhase.STARTING
+    board.phase = GatewayPhase.FLUSHING_STORAGE
+    assert board.phase is GatewayPhase.FLUSHING_STORAGE
 
 
 def test_counters_fit_into_a_slot_beside_each_other():

@@ -6,22 +6,22 @@ import pytest
 
 from oxidicom.spool.ledger import Started
 from oxidicom.spool.names import RECEIVED, STORED
-from oxidicom.spool.series_metadata import committed_count_note
+from oxidicom.spool.series_metadata import committed_count_value
 from oxidicom.spool.set_aside import rejected_of
-from oxidicom.spool.spool_writer import Reception
+from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import commit, describe_file
-from workers.channels import setting_aside as asides
+from workers.channels import setting_aside
 from workers.channels.scoreboard import Counter, Scoreboard
-from workers.channels.setting_aside import Asides
+from workers.channels.setting_aside import SettingAside
 
 ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
 
 
 @pytest.fixture
 def entry(gateway_directory):
-    reception = Reception(gateway_directory.spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
-    name = commit(reception, describe_file())
-    reception.end("released", 0)
+    spool_writer = SpoolWriter(gateway_directory.spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
+    name = commit(spool_writer, describe_file())
+    spool_writer.end("released", 0)
     return name
 
 
@@ -32,11 +32,11 @@ def slot():
 
 @pytest.fixture
 def aside(gateway_directory, slot):
-    return Asides(gateway_directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
+    return SettingAside(gateway_directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
 
 
 def test_what_is_remembered_is_bounded(aside, entry, monkeypatch):
-    monkeypatch.setattr(asides, "_MAX_KNOWN", 10)
+    monkeypatch.setattr(setting_aside, "_MAX_KNOWN", 10)
     for number in range(100):
         aside.leave_alone(ASSOCIATION, entry._replace(number=number), STORED)
         aside._is_last_try(number, ASSOCIATION, "It", ValueError())
@@ -57,10 +57,10 @@ def test_what_is_told_twice_is_set_aside_and_counted_once(aside, slot, entry):
 
 
 def test_a_metadata_value_takes_its_series_from_the_ledger(aside, gateway_directory, slot, entry):
-    note = committed_count_note(entry.series_hash, 1)
-    with open(os.path.join(gateway_directory.spool, ASSOCIATION, note.at(STORED)), "wb"):
+    value = committed_count_value(entry.series_hash, 1)
+    with open(os.path.join(gateway_directory.spool, ASSOCIATION, value.at(STORED)), "wb"):
         pass
-    aside.set_aside(ASSOCIATION, note, STORED, "because")
+    aside.set_aside(ASSOCIATION, value, STORED, "because")
     (one,) = rejected_of(gateway_directory.rejected, ASSOCIATION)
     assert one.series == describe_file().series
 
@@ -75,8 +75,8 @@ def test_what_cannot_be_set_aside_stays_and_is_left_alone_until_it_is_time_again
     assert os.path.exists(os.path.join(gateway_directory.spool, ASSOCIATION, entry.at(RECEIVED)))
     assert slot[Counter.INSTANCES_REJECTED] == 0
     assert aside.leaves_alone(ASSOCIATION, entry, RECEIVED)
-    later = asides.time.monotonic() + 61
-    monkeypatch.setattr(asides.time, "monotonic", lambda: later)
+    later = setting_aside.time.monotonic() + 61
+    monkeypatch.setattr(setting_aside.time, "monotonic", lambda: later)
     assert not aside.leaves_alone(ASSOCIATION, entry, RECEIVED)
     os.unlink(gateway_directory.rejected)
     aside.set_aside(ASSOCIATION, entry, RECEIVED, "because")

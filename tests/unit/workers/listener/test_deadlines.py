@@ -8,7 +8,7 @@ from oxidicom.association.acceptor import Acceptor
 from oxidicom.settings import Settings
 from tests.unit.association.association_peer import Listener, associate_rq, echo_rq, p_data, pdv, store_rq
 from workers.listener.association import policy_of
-from workers.listener.deadlines import Patience
+from workers.listener.deadlines import Deadlines
 
 
 class Peer:
@@ -18,7 +18,7 @@ class Peer:
         needed = {"CHRIS_DB_CONNECTION": "embedded", "CHRIS_FILES_ROOT": "/data"}
         settings = Settings.from_environment({**needed, **variables})
         self.listener = Listener(Acceptor(policy_of(settings)))
-        self.patience = Patience(settings, self.listener.acceptor)
+        self.patience = Deadlines(settings, self.listener.acceptor)
 
     def associate(self):
         self.send(associate_rq())

@@ -2,8 +2,8 @@
 
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from tests.fixtures.storage import describe_file
-from workers.channels.messages import Instance, NoteStored
-from workers.registration.batching import MOST_ENDS, MOST_IN_BATCH, MOST_PENDING, Pending
+from workers.channels.messages import Instance, MetadataStored
+from workers.registration.batching import MAX_ENDS, MAX_IN_BATCH, MAX_PENDING, Pending
 
 FILE = describe_file().file
 
@@ -14,12 +14,12 @@ def instance(number):
 
 def test_a_batch_is_the_oldest_and_no_larger_than_is_useful():
     pending = Pending()
-    for number in range(MOST_IN_BATCH + 5):
+    for number in range(MAX_IN_BATCH + 5):
         pending.add(instance(number))
     batch = pending.next_batch()
-    assert [one.number for one in batch.instances] == list(range(MOST_IN_BATCH))
+    assert [one.number for one in batch.instances] == list(range(MAX_IN_BATCH))
     pending.done(batch)
-    assert [one.number for one in pending.next_batch().instances] == list(range(MOST_IN_BATCH, MOST_IN_BATCH + 5))
+    assert [one.number for one in pending.next_batch().instances] == list(range(MAX_IN_BATCH, MAX_IN_BATCH + 5))
 
 
 def test_a_thing_that_two_messages_tell_of_is_taken_once():
@@ -37,18 +37,18 @@ def test_a_batch_that_failed_is_still_pending():
 
 def test_the_last_count_waits_to_be_chosen():
     pending = Pending()
-    pending.add(NoteStored("A", "h", COMMITTED_COUNT_KEY, "1", FILE))
-    pending.add(NoteStored("A", "h", EXPECTED_COUNT_KEY, "1", FILE))
+    pending.add(MetadataStored("A", "h", COMMITTED_COUNT_KEY, "1", FILE))
+    pending.add(MetadataStored("A", "h", EXPECTED_COUNT_KEY, "1", FILE))
     batch = pending.next_batch()
-    assert [note.key for note in batch.notes] == [EXPECTED_COUNT_KEY]
-    batch.notes += pending.ends()
+    assert [value.key for value in batch.values] == [EXPECTED_COUNT_KEY]
+    batch.values += pending.ends()
     pending.done(batch)
     assert len(pending) == 0
 
 
 def test_memory_is_bounded():
     pending = Pending()
-    for number in range(MOST_PENDING):
+    for number in range(MAX_PENDING):
         assert not pending.full
         pending.add(instance(number))
     assert pending.full
@@ -56,8 +56,8 @@ def test_memory_is_bounded():
 
 def test_counts_that_wait_take_no_room_from_what_they_wait_for():
     pending = Pending()
-    for number in range(MOST_ENDS + 1):
-        pending.add(NoteStored("A", str(number), COMMITTED_COUNT_KEY, "1", FILE))
-    assert pending.room == MOST_PENDING
-    assert len(pending.ends()) == MOST_ENDS
+    for number in range(MAX_ENDS + 1):
+        pending.add(MetadataStored("A", str(number), COMMITTED_COUNT_KEY, "1", FILE))
+    assert pending.room == MAX_PENDING
+    assert len(pending.ends()) == MAX_ENDS
     assert pending.ends()[0].series_hash == "1", "that which waits longest is left to the next rescan"

@@ -8,18 +8,18 @@ import pytest
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.entries import contents
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
-from oxidicom.spool.names import RECEIVED, STORED, NoteName
-from oxidicom.spool.spool_writer import Reception
+from oxidicom.spool.names import RECEIVED, STORED, MetadataValue
+from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import describe_file, entry_file
-from workers.channels.messages import Instance, InstancesStored, NoteStored
+from workers.channels.messages import Instance, InstancesStored, MetadataStored
 from workers.channels.scoreboard import Counter, Role
-from workers.channels.setting_aside import Asides
+from workers.channels.setting_aside import SettingAside
 from workers.registration import batching
 from workers.registration import registration_rescan as module
 from workers.registration.batching import Pending
-from workers.registration.completion import Finishing
+from workers.registration.completion import SeriesCompletion
 from workers.registration.registration_rescan import RegistrationRescan
-from workers.registration.verdicts import ClosingAccounts
+from workers.registration.verdicts import Verdicts
 
 OLDER, NEWER = "01HZ7TF03EZD364005NP332RBQ", "01HZ7TF03EZD364005NP332RBR"
 
@@ -27,27 +27,27 @@ OLDER, NEWER = "01HZ7TF03EZD364005NP332RBQ", "01HZ7TF03EZD364005NP332RBR"
 @pytest.fixture
 def rescan(shared):
     (slot,) = shared.scoreboard.of_role(Role.REGISTRATION)
-    asides = Asides(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
+    setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
     pending = Pending()
-    finishing = Finishing(shared, pending, ClosingAccounts(slot))
-    made = RegistrationRescan(shared, slot, pending, finishing, asides)
+    completion = SeriesCompletion(shared, pending, Verdicts(slot))
+    made = RegistrationRescan(shared, slot, pending, completion, setting_aside)
     made.run_if_due()
     return made
 
 
 def store(shared, tmp_path, association, count=1):
     """Make an association with so many stored instances, and return what a message would tell of them."""
-    reception = Reception(shared.directory.spool, Started(association, "TEST", "ChRIS", "127.0.0.1:1"))
+    spool_writer = SpoolWriter(shared.directory.spool, Started(association, "TEST", "ChRIS", "127.0.0.1:1"))
     told = []
     for _ in range(count):
         description = entry_file(tmp_path / "entry")
         data = (tmp_path / "entry").read_bytes()
-        name = reception.name_of(reception.next_number(), len(data), description)
-        with open(os.path.join(reception.directory, name.at(STORED)), "wb") as file:
+        name = spool_writer.name_of(spool_writer.next_number(), len(data), description)
+        with open(os.path.join(spool_writer.directory, name.at(STORED)), "wb") as file:
             file.write(data)
-        reception.enter_in_ledger(name, description)
+        spool_writer.enter_in_ledger(name, description)
         told.append(Instance(association, *name, 0, description.file))
-    reception.end("released", 0)
+    spool_writer.end("released", 0)
     return told
 
 
@@ -71,7 +71,7 @@ def test_without_a_reason_it_does_not_look(rescan, shared, tmp_path):
 
 
 def test_the_oldest_come_first_although_messages_tell_of_newer_ones(rescan, shared, tmp_path, monkeypatch):
-    monkeypatch.setattr(batching, "MOST_PENDING", 2)
+    monkeypatch.setattr(batching, "MAX_PENDING", 2)
     told = store(shared, tmp_path, NEWER, 2)
     store(shared, tmp_path, OLDER, 3)
     shared.registration_queue.put(InstancesStored(told))
@@ -87,7 +87,7 @@ def test_an_association_that_goes_on_is_not_asked_for_its_ledger(rescan, shared,
     shared.scoreboard.of_role(Role.LISTENER)[0].hold(OLDER, "TEST")
     monkeypatch.setattr("workers.registration.completion.read_counts", pytest.fail)
     monkeypatch.setattr("workers.registration.completion.contents", lambda directory: iter(()))
-    rescan._finishing.remove_if_finished(OLDER)
+    rescan._completion.remove_if_finished(OLDER)
 
 
 def test_what_is_only_received_is_left_to_storage(rescan, shared, tmp_path):
@@ -119,15 +119,15 @@ def test_what_cannot_be_read_is_left_alone_and_ends_nothing(rescan, shared, tmp_
     rescan.somebody_died()
     rescan.run_if_due()
     assert pending(rescan) == [(NEWER, 1)]
-    assert rescan._asides.leaves_alone(
+    assert rescan._setting_aside.leaves_alone(
         OLDER, next(iter(contents(os.path.join(shared.directory.spool, OLDER))))[0], STORED
     )
 
 
 def test_a_directory_that_cannot_be_removed_ends_nothing(rescan, shared, tmp_path, monkeypatch):
-    reception = Reception(shared.directory.spool, Started(OLDER, "TEST", "ChRIS", "127.0.0.1:1"))
-    reception._ledger.append(Ended("x"))
-    reception._ledger.close()
+    spool_writer = SpoolWriter(shared.directory.spool, Started(OLDER, "TEST", "ChRIS", "127.0.0.1:1"))
+    spool_writer._ledger.append(Ended("x"))
+    spool_writer._ledger.close()
 
     def refuse(directory):
         raise OSError(errno.ENOTEMPTY, "Directory not empty")
@@ -146,19 +146,19 @@ def test_a_directory_whose_removal_was_interrupted_goes(rescan, shared, tmp_path
     assert not os.path.exists(directory)
 
 
-def test_the_ledger_is_read_once_for_all_notes_and_no_more_are_taken_than_there_is_room_for(
+def test_the_ledger_is_read_once_for_all_values_and_no_more_are_taken_than_there_is_room_for(
     rescan, shared, tmp_path, monkeypatch
 ):
     """An association may have thousands of series, and a ledger of many megabytes."""
-    monkeypatch.setattr(batching, "MOST_PENDING", 3)
+    monkeypatch.setattr(batching, "MAX_PENDING", 3)
     (one,) = store(shared, tmp_path, OLDER)
     directory = os.path.join(shared.directory.spool, OLDER)
     os.unlink(os.path.join(directory, one.name.at(STORED)))
     ledger = LedgerWriter(os.path.join(directory, LEDGER_NAME))
     for number in range(5):
-        note = NoteName(f"{number:020x}", EXPECTED_COUNT_KEY, "1")
-        ledger.append(SeriesOpened(note.series_hash, describe_file().series))
-        with open(os.path.join(directory, note.at(STORED)), "wb"):
+        value = MetadataValue(f"{number:020x}", EXPECTED_COUNT_KEY, "1")
+        ledger.append(SeriesOpened(value.series_hash, describe_file().series))
+        with open(os.path.join(directory, value.at(STORED)), "wb"):
             pass
     ledger.close()
     reads = []
@@ -172,9 +172,9 @@ def test_the_ledger_is_read_once_for_all_notes_and_no_more_are_taken_than_there_
 
 
 def test_counts_that_were_left_out_are_looked_for_soon(rescan, monkeypatch):
-    monkeypatch.setattr(batching, "MOST_ENDS", 1)
+    monkeypatch.setattr(batching, "MAX_ENDS", 1)
     for series in ("a", "b"):
-        rescan._pending.add(NoteStored(OLDER, series, COMMITTED_COUNT_KEY, "1", describe_file().file))
+        rescan._pending.add(MetadataStored(OLDER, series, COMMITTED_COUNT_KEY, "1", describe_file().file))
     rescan.somebody_died()
     rescan.run_if_due()
     assert rescan._due - module.time.monotonic() <= 1.0

@@ -57,7 +57,7 @@ def test_the_same_thing_told_otherwise_is_known(clock):
 
 
 def test_no_more_is_remembered_than_memory_is_given_to(clock, monkeypatch):
-    monkeypatch.setattr(module, "_MOST_WAITING", 2)
+    monkeypatch.setattr(module, "_MAX_WAITING", 2)
     retries = Retries(str)
     for thing in ("x", "y", "z"):
         assert retries.failed(thing, OSError(errno.ENOSPC, ""))

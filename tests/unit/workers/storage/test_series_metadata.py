@@ -10,23 +10,22 @@ from oxidicom.paths.final_path import series_hash
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.entries import contents
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, LedgerWriter, SeriesOpened
-from oxidicom.spool.names import DUE, REGISTERED, STORED, NoteName
+from oxidicom.spool.names import DUE, REGISTERED, STORED, MetadataValue
 from oxidicom.spool.set_aside import rejected_of
 from oxidicom.tree.final_tree import FinalTree
 from tests.fixtures.storage import describe_file
 from workers.channels.messages import Instance, SeriesCounted, SeriesSeen
 from workers.channels.storage_condition import StorageCondition
-from workers.storage import metadata_writer as note_writer
-from workers.storage import retries
-from workers.storage.series_metadata import SeriesNotes
+from workers.storage import metadata_writer, retries
+from workers.storage.series_metadata import SeriesMetadata
 from workers.storage.tree_watch import TreeWatch
 
 ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
 DESCRIPTION = describe_file()
 HASH = series_hash(DESCRIPTION.series)
 SERIES = {HASH: DESCRIPTION.series}
-EXPECTED = NoteName(HASH, EXPECTED_COUNT_KEY, "5")
-COMMITTED = NoteName(HASH, COMMITTED_COUNT_KEY, "2")
+EXPECTED = MetadataValue(HASH, EXPECTED_COUNT_KEY, "5")
+COMMITTED = MetadataValue(HASH, COMMITTED_COUNT_KEY, "2")
 
 
 @pytest.fixture
@@ -37,128 +36,128 @@ def shared(make_shared):
 
 
 @pytest.fixture
-def notes(shared):
+def values(shared):
     tree = FinalTree(shared.settings.files_root, shared.directory.tmp, shared.storage_time_ns)
     slot = shared.scoreboard.slots[0]
-    return SeriesNotes(
+    return SeriesMetadata(
         shared, slot, 0, tree, TreeWatch(tree, shared.directory.spool, slot, StorageCondition(shared.scoreboard))
     )
 
 
-def touch(shared, note, state):
-    with open(os.path.join(shared.directory.spool, ASSOCIATION, note.at(state)), "wb"):
-        return note, state
+def touch(shared, value, state):
+    with open(os.path.join(shared.directory.spool, ASSOCIATION, value.at(state)), "wb"):
+        return value, state
 
 
 def there(shared):
     return set(contents(os.path.join(shared.directory.spool, ASSOCIATION)))
 
 
-def test_the_first_instance_of_a_series_makes_one_question(notes, shared):
+def test_the_first_instance_of_a_series_makes_one_question(values, shared):
     for number in (1, 2):
-        notes.see(Instance(ASSOCIATION, number, HASH, 1, 0, DESCRIPTION.file))
-        notes.take_answers()
+        values.see(Instance(ASSOCIATION, number, HASH, 1, 0, DESCRIPTION.file))
+        values.take_answers()
     assert shared.inquiry_queue.get() == SeriesSeen(0, ASSOCIATION, HASH, DESCRIPTION.series)
     assert shared.inquiry_queue.get() is None
 
 
-def test_what_is_registered_is_neither_asked_nor_counted_again_when_an_instance_is_put_back(notes, shared):
+def test_what_is_registered_is_neither_asked_nor_counted_again_when_an_instance_is_put_back(values, shared):
     found = [touch(shared, EXPECTED, REGISTERED), touch(shared, COMMITTED, REGISTERED)]
-    notes.take_up(ASSOCIATION, SERIES, found)
-    notes.see(Instance(ASSOCIATION, 1, HASH, 1, 0, DESCRIPTION.file))
-    notes.end(ASSOCIATION, Ledger(series=SERIES, committed={HASH: 1}))
-    notes.take_answers()
-    notes.write_due()
+    values.take_up(ASSOCIATION, SERIES, found)
+    values.see(Instance(ASSOCIATION, 1, HASH, 1, 0, DESCRIPTION.file))
+    values.end(ASSOCIATION, Ledger(series=SERIES, committed={HASH: 1}))
+    values.take_answers()
+    values.write_due()
     assert shared.inquiry_queue.get() is None
     assert there(shared) == set(found)
-    assert notes.are_written(ASSOCIATION, SERIES)
+    assert values.are_written(ASSOCIATION, SERIES)
 
 
-def test_what_is_due_is_written_also_of_a_series_that_is_known(notes, shared):
+def test_what_is_due_is_written_also_of_a_series_that_is_known(values, shared):
     """The same association was finished a moment ago, and is put back before it is forgotten."""
-    notes.take_up(ASSOCIATION, SERIES, [(EXPECTED, REGISTERED), (COMMITTED, REGISTERED)])
-    notes.take_up(ASSOCIATION, SERIES, [touch(shared, COMMITTED, DUE)])
-    notes.write_due()
+    values.take_up(ASSOCIATION, SERIES, [(EXPECTED, REGISTERED), (COMMITTED, REGISTERED)])
+    values.take_up(ASSOCIATION, SERIES, [touch(shared, COMMITTED, DUE)])
+    values.write_due()
     assert there(shared) == {(COMMITTED, STORED)}
     assert shared.registration_queue.get().key == COMMITTED_COUNT_KEY
 
 
-def test_what_waits_already_is_not_taken_twice(notes, shared):
+def test_what_waits_already_is_not_taken_twice(values, shared):
     found = [touch(shared, EXPECTED, DUE)]
     for _ in range(2):
-        notes.take_up(ASSOCIATION, SERIES, found)
-    notes.write_due()
+        values.take_up(ASSOCIATION, SERIES, found)
+    values.write_due()
     assert shared.registration_queue.get() and shared.registration_queue.get() is None
 
 
-def test_the_count_comes_at_the_end_and_after_the_answer(notes, shared):
-    notes.see(Instance(ASSOCIATION, 1, HASH, 1, 0, DESCRIPTION.file))
-    notes.end(ASSOCIATION, Ledger(series=SERIES, committed={HASH: 2}))
-    notes.write_due()
+def test_the_count_comes_at_the_end_and_after_the_answer(values, shared):
+    values.see(Instance(ASSOCIATION, 1, HASH, 1, 0, DESCRIPTION.file))
+    values.end(ASSOCIATION, Ledger(series=SERIES, committed={HASH: 2}))
+    values.write_due()
     assert there(shared) == set()
     shared.answer_queues[0].put(SeriesCounted(ASSOCIATION, HASH, 5))
-    notes.take_answers()
-    notes.write_due()
+    values.take_answers()
+    values.write_due()
     assert there(shared) == {(EXPECTED, STORED), (COMMITTED, STORED)}
 
 
-def decide(notes, shared):
-    """Have one note due, that of EXPECTED."""
-    notes.take_up(ASSOCIATION, SERIES, [touch(shared, EXPECTED, DUE)])
+def decide(values, shared):
+    """Have one value due, that of EXPECTED."""
+    values.take_up(ASSOCIATION, SERIES, [touch(shared, EXPECTED, DUE)])
 
 
-def test_a_note_that_the_tree_does_not_take_is_tried_again(notes, shared, tmp_path, monkeypatch):
-    decide(notes, shared)
+def test_a_value_that_the_tree_does_not_take_is_tried_again(values, shared, tmp_path, monkeypatch):
+    decide(values, shared)
 
     def refuse(path):
         raise FileNotFoundError(errno.ENOENT, "the files root is gone")
 
-    monkeypatch.setattr(notes._writer._tree, "place_empty", refuse)
-    notes.write_due()
+    monkeypatch.setattr(values._writer._tree, "place_empty", refuse)
+    values.write_due()
     assert there(shared) == {(EXPECTED, DUE)}
     monkeypatch.undo()
     monkeypatch.setattr(retries.time, "monotonic", lambda: 1e12)
-    notes.write_due()
+    values.write_due()
     assert there(shared) == {(EXPECTED, STORED)}
 
 
-def test_a_note_whose_path_is_not_to_be_had_is_set_aside_in_the_end(notes, shared, monkeypatch):
+def test_a_value_whose_path_is_not_to_be_had_is_set_aside_in_the_end(values, shared, monkeypatch):
     ledger = LedgerWriter(os.path.join(shared.directory.spool, ASSOCIATION, LEDGER_NAME), create=True)
     ledger.append(SeriesOpened(HASH, DESCRIPTION.series))
     ledger.close()
-    decide(notes, shared)
+    decide(values, shared)
 
     def refuse(path):
         raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
 
     now = [0.0]
     monkeypatch.setattr(retries.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(notes._writer._tree, "place_empty", refuse)
+    monkeypatch.setattr(values._writer._tree, "place_empty", refuse)
     for _ in range(8):
-        notes.write_due()
+        values.write_due()
         now[0] += 100.0
     assert there(shared) == set()
     (aside,) = rejected_of(shared.directory.rejected, ASSOCIATION)
     assert (aside.name, aside.reason) == (EXPECTED, "cannot be written: Not a directory")
-    assert not notes._writer._retries.is_due
+    assert not values._writer._retries.is_due
 
 
-def test_a_note_of_an_association_that_is_gone_is_forgotten(notes, shared):
-    decide(notes, shared)
+def test_a_value_of_an_association_that_is_gone_is_forgotten(values, shared):
+    decide(values, shared)
     shutil.rmtree(os.path.join(shared.directory.spool, ASSOCIATION))
-    notes.write_due()
-    assert not notes._writer._retries.is_due
+    values.write_due()
+    assert not values._writer._retries.is_due
     assert shared.registration_queue.get() is None
 
 
-def test_many_notes_are_written_in_groups_with_a_sign_of_life_before_each(notes, shared, monkeypatch):
+def test_many_values_are_written_in_groups_with_a_sign_of_life_before_each(values, shared, monkeypatch):
     """An association may have thousands of series, which all end at once."""
-    monkeypatch.setattr(note_writer, "_MOST_IN_GROUP", 2)
-    made = [NoteName(f"{number:020x}", EXPECTED_COUNT_KEY, "1") for number in range(5)]
-    for note in made:
-        notes._writer.add(ASSOCIATION, DESCRIPTION.series, note)
+    monkeypatch.setattr(metadata_writer, "_MAX_IN_GROUP", 2)
+    made = [MetadataValue(f"{number:020x}", EXPECTED_COUNT_KEY, "1") for number in range(5)]
+    for value in made:
+        values._writer.add(ASSOCIATION, DESCRIPTION.series, value)
     beats = []
     monkeypatch.setattr(shared.scoreboard.slots[0], "beat", beats.append)
-    notes.write_due()
-    assert there(shared) == {(note, STORED) for note in made}
+    values.write_due()
+    assert there(shared) == {(value, STORED) for value in made}
     assert len(beats) == 3

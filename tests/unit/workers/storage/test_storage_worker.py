@@ -13,9 +13,9 @@ from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.association_directory import remove_finished
 from oxidicom.spool.entries import contents
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
-from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, NoteName
+from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
 from oxidicom.spool.set_aside import rejected_of
-from oxidicom.spool.spool_writer import Reception
+from oxidicom.spool.spool_writer import SpoolWriter
 from oxidicom.storage.clock import boot_time_ns
 from tests.fixtures.storage import entry_file
 from workers.channels.messages import Instance
@@ -41,8 +41,8 @@ def spool(gateway_directory):
     return gateway_directory.spool
 
 
-def make_association(spool, tmp_path, notes_at=REGISTERED, received=0, ulid=ASSOCIATION):
-    """Make the directory of an association that has ended, with both notes, and so many instances to be stored."""
+def make_association(spool, tmp_path, values_at=REGISTERED, received=0, ulid=ASSOCIATION):
+    """Make the directory of an association that has ended, with both values, and so many instances to be stored."""
     directory = os.path.join(spool, ulid)
     os.mkdir(directory)
     description = entry_file(tmp_path / "entry")
@@ -50,13 +50,13 @@ def make_association(spool, tmp_path, notes_at=REGISTERED, received=0, ulid=ASSO
     ledger = LedgerWriter(os.path.join(directory, LEDGER_NAME), create=True)
     ledger.append(Started(ASSOCIATION, "TEST", "", ""), SeriesOpened(name.series_hash, description.series), Ended("x"))
     ledger.close()
-    notes = [NoteName(name.series_hash, key, "1") for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)]
-    for note in notes:
-        with open(os.path.join(directory, note.at(notes_at)), "wb"):
+    values = [MetadataValue(name.series_hash, key, "1") for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)]
+    for value in values:
+        with open(os.path.join(directory, value.at(values_at)), "wb"):
             pass
     if received:
         os.rename(tmp_path / "entry", os.path.join(directory, name.at(RECEIVED)))
-    return directory, name, notes
+    return directory, name, values
 
 
 def rescan(worker):
@@ -69,18 +69,18 @@ def test_an_association_is_taken_up_again_although_it_was_settled_a_moment_ago(w
     rescan(worker)
     assert directory in worker._rescan._settled
     remove_finished(directory)
-    _, name, notes = make_association(spool, tmp_path, notes_at=DUE, received=1)
+    _, name, values = make_association(spool, tmp_path, values_at=DUE, received=1)
     rescan(worker)
-    worker._notes.write_due()
-    assert set(contents(directory)) == {(one, STORED) for one in (name, *notes)}
+    worker._metadata.write_due()
+    assert set(contents(directory)) == {(one, STORED) for one in (name, *values)}
 
 
-def test_what_has_its_notes_is_not_asked_again_because_of_an_instance(worker, spool, tmp_path):
-    directory, name, notes = make_association(spool, tmp_path, received=1)
+def test_what_has_its_values_is_not_asked_again_because_of_an_instance(worker, spool, tmp_path):
+    directory, name, values = make_association(spool, tmp_path, received=1)
     rescan(worker)
-    worker._notes.take_answers()
+    worker._metadata.take_answers()
     assert worker._shared.inquiry_queue.get() is None
-    assert set(contents(directory)) == {(name, STORED), *((note, REGISTERED) for note in notes)}
+    assert set(contents(directory)) == {(name, STORED), *((value, REGISTERED) for value in values)}
     assert directory in worker._rescan._settled
 
 
@@ -101,19 +101,19 @@ def test_what_cannot_be_set_aside_is_left_alone_and_the_rest_goes_on(worker, spo
 
 @pytest.fixture
 def living(worker, spool):
-    """The reception of an association whose listener lives."""
-    reception = Reception(spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
+    """The spool_writer of an association whose listener lives."""
+    spool_writer = SpoolWriter(spool, Started(ASSOCIATION, "TEST", "ChRIS", "127.0.0.1:1"))
     worker._shared.scoreboard.of_role(Role.LISTENER)[0].hold(ASSOCIATION, "TEST")
-    yield reception
-    reception.end("released", 0)
+    yield spool_writer
+    spool_writer.end("released", 0)
 
 
-def write_entry(reception, tmp_path):
+def write_entry(spool_writer, tmp_path):
     """Write an instance under its committed name, as a listener does before it enters it in the ledger."""
     description = entry_file(tmp_path / "entry")
     data = (tmp_path / "entry").read_bytes()
-    name = reception.name_of(reception.next_number(), len(data), description)
-    descriptor = reception.create(name.at(RECEIVED))
+    name = spool_writer.name_of(spool_writer.next_number(), len(data), description)
+    descriptor = spool_writer.create(name.at(RECEIVED))
     os.write(descriptor, data)
     os.close(descriptor)
     return name, description
@@ -143,7 +143,7 @@ def test_a_bug_at_one_entry_sets_it_aside_and_the_rest_goes_on(worker, spool, tm
     monkeypatch.setattr(rescan_module, "describe_entry", lambda path: {}[path])
     for _ in range(3):
         assert (name, RECEIVED) in set(contents(directory)), "tried three times"
-        worker._asides._left_alone.clear()
+        worker._setting_aside._left_alone.clear()
         rescan(worker)
     assert (name, RECEIVED) not in set(contents(directory))
     (aside,) = rejected_of(worker._shared.directory.rejected, ASSOCIATION)
@@ -163,7 +163,7 @@ def test_a_bug_at_one_association_costs_its_neighbours_nothing(worker, spool, tm
         rescan_module, "ledger_of", lambda path, wanted: {}[path] if OLDER in path else read(path, wanted)
     )
     for _ in range(3):
-        worker._asides._left_alone.clear()
+        worker._setting_aside._left_alone.clear()
         rescan(worker)
         assert (name, STORED) in set(contents(directory))
     assert not os.path.exists(os.path.join(spool, OLDER)), "it was set aside as a whole"
@@ -172,7 +172,7 @@ def test_a_bug_at_one_association_costs_its_neighbours_nothing(worker, spool, tm
 
 
 def test_a_value_whose_ledger_is_lost_is_set_aside(worker, spool, tmp_path):
-    directory, _, _ = make_association(spool, tmp_path, notes_at=DUE)
+    directory, _, _ = make_association(spool, tmp_path, values_at=DUE)
     os.unlink(os.path.join(directory, LEDGER_NAME))
     rescan(worker)
     assert list(contents(directory)) == []
@@ -280,7 +280,7 @@ def test_after_a_failed_sync_all_that_was_committed_before_is_written_anew(
 
 def test_when_memory_is_full_of_failures_the_rest_waits_in_the_spool(worker, living, tmp_path, monkeypatch):
     """The tree takes nothing: what is not remembered is found again, although its association goes on."""
-    monkeypatch.setattr(retries_module, "_MOST_WAITING", 1)
+    monkeypatch.setattr(retries_module, "_MAX_WAITING", 1)
 
     def refuse(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -316,4 +316,4 @@ def test_an_entry_that_cannot_be_read_is_left_alone_and_the_rest_goes_on(worker,
     monkeypatch.setattr(rescan_module, "describe_entry", fail_at_first)
     rescan(worker)
     assert dict(contents(living.directory)) == {names[0]: RECEIVED, names[1]: STORED}
-    assert worker._asides.leaves_alone(ASSOCIATION, names[0], RECEIVED)
+    assert worker._setting_aside.leaves_alone(ASSOCIATION, names[0], RECEIVED)

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from tests.waiting import wait_until
-from workers.channels.scoreboard import Role, Scoreboard, State
-from workers.supervisor.watchdog import Vigil, waits_for_disk
+from workers.channels.scoreboard import ProcessState, Role, Scoreboard
+from workers.supervisor.watchdog import Watchdog, waits_for_disk
 
 
 class Clock:
@@ -36,46 +36,46 @@ def slot():
     return made
 
 
-def look_for(vigil, slot, clock, seconds, tick=0.5):
+def look_for(watchdog, slot, clock, seconds, tick=0.5):
     """Look each `tick`; return whether it was ever found stuck."""
     stuck = False
     for _ in range(int(seconds / tick)):
         clock.now += tick
-        stuck |= vigil.is_stuck(slot)
+        stuck |= watchdog.is_stuck(slot)
     return stuck
 
 
-@pytest.mark.parametrize("state", [State.BOOTING, State.WAITING, State.WORKING])
+@pytest.mark.parametrize("state", [ProcessState.BOOTING, ProcessState.WAITING, ProcessState.WORKING])
 def test_silence_is_stuck(state, slot, clock):
     slot.beat(state)
-    vigil = Vigil(30)
-    assert not look_for(vigil, slot, clock, 29)
-    assert look_for(vigil, slot, clock, 3)
+    watchdog = Watchdog(30)
+    assert not look_for(watchdog, slot, clock, 29)
+    assert look_for(watchdog, slot, clock, 3)
 
 
 def test_a_slow_sync_is_not_stuck(slot, clock):
-    slot.beat(State.SYNCING)
-    assert not look_for(Vigil(30), slot, clock, 1000)
+    slot.beat(ProcessState.SYNCING)
+    assert not look_for(Watchdog(30), slot, clock, 1000)
 
 
 def test_a_sign_of_life_begins_the_count_anew(slot, clock):
-    vigil = Vigil(30)
+    watchdog = Watchdog(30)
     for _ in range(10):
-        slot.beat(State.WORKING)
-        assert not look_for(vigil, slot, clock, 25)
+        slot.beat(ProcessState.WORKING)
+        assert not look_for(watchdog, slot, clock, 25)
 
 
 def test_when_the_whole_gateway_was_stopped_for_an_hour_nobody_is_stuck(slot, clock):
-    vigil = Vigil(30)
-    vigil.is_stuck(slot)
-    assert not look_for(vigil, slot, clock, 3600, tick=3600)
+    watchdog = Watchdog(30)
+    watchdog.is_stuck(slot)
+    assert not look_for(watchdog, slot, clock, 3600, tick=3600)
 
 
 def test_a_successor_begins_anew(slot, clock):
-    vigil = Vigil(30)
-    look_for(vigil, slot, clock, 29)
-    vigil.begin()
-    assert not look_for(vigil, slot, clock, 20)
+    watchdog = Watchdog(30)
+    look_for(watchdog, slot, clock, 29)
+    watchdog.begin()
+    assert not look_for(watchdog, slot, clock, 20)
 
 
 def test_a_process_that_sleeps_or_is_stopped_does_not_wait_for_the_disk():

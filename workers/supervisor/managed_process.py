@@ -1,4 +1,4 @@
-"""The posts of the gateway: each is one process that there is to be, whoever holds it at the moment."""
+"""The processes that there are to be, whoever is it at the moment: a successor takes the place of a dead one."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from workers.registration.registration_worker import RegistrationWorker
 from workers.steward.steward import Steward
 from workers.storage.storage_worker import StorageWorker
 from workers.supervisor.process import Worker
-from workers.supervisor.watchdog import Vigil
+from workers.supervisor.watchdog import Watchdog
 
 STUCK_SECONDS = 30.0
 """A process that gave no sign of life for so long is stuck. Each gives one every few seconds at least."""
@@ -31,8 +31,8 @@ _WORKERS: dict[Role, Callable[[Shared, Slot], Worker]] = {
 
 
 @dataclasses.dataclass
-class Post:
-    """A post, as the supervisor keeps it."""
+class ManagedProcess:
+    """A process, as the supervisor keeps it."""
 
     role: Role
     index: int
@@ -42,7 +42,7 @@ class Post:
     born: float = 0.0
     """When that process was started, on the monotonic clock."""
     backoff: Backoff = dataclasses.field(default_factory=lambda: Backoff(0.1, 10.0))
-    vigil: Vigil = dataclasses.field(default_factory=lambda: Vigil(STUCK_SECONDS))
+    watchdog: Watchdog = dataclasses.field(default_factory=lambda: Watchdog(STUCK_SECONDS))
     replaced: bool = False
     """Its process was ended by the supervisor, for a fresh one to begin."""
     finished: bool = False
@@ -54,8 +54,8 @@ class Post:
         return f"{self.role.name.lower()} {self.index}"
 
 
-def worker_for(post: Post, shared: Shared) -> Worker:
-    """Return the work that is done at a post. Call it in the process that is to do it."""
-    if post.role is Role.STORAGE:
-        return StorageWorker(shared, post.slot, post.index)
-    return _WORKERS[post.role](shared, post.slot)
+def worker_for(process: ManagedProcess, shared: Shared) -> Worker:
+    """Return the work of a process. Call it in that process."""
+    if process.role is Role.STORAGE:
+        return StorageWorker(shared, process.slot, process.index)
+    return _WORKERS[process.role](shared, process.slot)
