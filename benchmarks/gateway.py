@@ -120,8 +120,8 @@ class RunningGateway(RunningServer):
         missing = [name for name in self._registered.rows if not os.path.exists(os.path.join(self.directory, name))]
         if missing:
             raise BenchmarkError(f"{len(missing)} rows have no file, such as {missing[0]}")
-        if glob.glob(os.path.join(self.directory, ".oxidicom", "rejected", "*")):
-            raise BenchmarkError(f"instances were set aside below {self.directory}/.oxidicom/rejected")
+        if glob.glob(os.path.join(self.directory, ".oxidicom", "set-aside", "*")):
+            raise BenchmarkError(f"instances were set aside below {self.directory}/.oxidicom/set-aside")
         return {}
 
     def stored_sizes(self) -> Sequence[int]:

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from oxidicom.errors import OperationError
-from oxidicom.spool.gateway_directory import GatewayDirectory, rejected_directory
+from oxidicom.spool.gateway_directory import GatewayDirectory, aside_directories
 from oxidicom.spool.names import EntryName
 from oxidicom.spool.put_back import Plan, is_in_a_spool, plan_for, put_back, sole_use_of
-from oxidicom.spool.set_aside import ThingSetAside, forget_reasons, rejected_associations, rejected_of
+from oxidicom.spool.set_aside import ThingSetAside, associations_set_aside, forget_reasons, set_aside_of
 
 _MAX_LINES = 20
 
@@ -22,29 +22,21 @@ def run_retry(files_root: str, association: str | None, dry_run: bool, console: 
     Print what was put back, and what was not and why. Return the exit status: 1 when anything was left. Raise
     OperationError, BootError or OSError.
     """
-    rejected = rejected_directory(files_root)
-    with sole_use_of(rejected) if os.path.isdir(rejected) and not dry_run else contextlib.nullcontext():
-        associations = _chosen(rejected_associations(rejected), association)
-        plans = (_look if dry_run else _put_back)(files_root, rejected, associations)
+    plans: list[Plan] = []
+    for aside in filter(os.path.isdir, aside_directories(files_root)):
+        with contextlib.nullcontext() if dry_run else sole_use_of(aside):
+            chosen = [one for one in associations_set_aside(aside) if association in (None, one)]
+            plans += (_look if dry_run else _put_back)(files_root, aside, chosen)
+    if association and not plans:
+        raise OperationError(f"nothing of an association {association} is set aside; `oxidicom status` lists what is")
     return _report(plans, dry_run, console)
 
 
-def _chosen(associations: list[str], association: str | None) -> list[str]:
-    if association is None:
-        return associations
-    if association not in associations:
-        raise OperationError(f"nothing of an association {association} is set aside; `oxidicom status` lists what is")
-    return [association]
+def _look(files_root: str, aside: str, associations: Sequence[str]) -> list[Plan]:
+    return [_unfinished(aside, one) if is_in_a_spool(files_root, one) else plan_for(aside, one) for one in associations]
 
 
-def _look(files_root: str, rejected: str, associations: Sequence[str]) -> list[Plan]:
-    return [
-        _unfinished(rejected, one) if is_in_a_spool(files_root, one) else plan_for(rejected, one)
-        for one in associations
-    ]
-
-
-def _put_back(files_root: str, rejected: str, associations: Sequence[str]) -> list[Plan]:
+def _put_back(files_root: str, aside: str, associations: Sequence[str]) -> list[Plan]:
     if not associations:
         return []
     plans = []
@@ -52,22 +44,22 @@ def _put_back(files_root: str, rejected: str, associations: Sequence[str]) -> li
     try:
         for association in associations:
             if is_in_a_spool(files_root, association):
-                plans.append(_unfinished(rejected, association))
+                plans.append(_unfinished(aside, association))
                 continue
-            plan = plan_for(rejected, association)
+            plan = plan_for(aside, association)
             if plan.files:
-                put_back(plan, directory.spool, rejected)
-            forget_reasons(rejected, association)
+                put_back(plan, directory.spool, aside)
+            forget_reasons(aside, association)
             plans.append(plan)
     finally:
         directory.release()
     return plans
 
 
-def _unfinished(rejected: str, association: str) -> Plan:
+def _unfinished(aside: str, association: str) -> Plan:
     """An association that stands in a spool is left alone: its workers may be setting more aside."""
     reason = "its association is not finished in the spool of a gateway: try again later"
-    return Plan(association, left=[(one, reason) for one in rejected_of(rejected, association)])
+    return Plan(association, left=[(one, reason) for one in set_aside_of(aside, association)])
 
 
 def _report(plans: Sequence[Plan], dry_run: bool, console: Console) -> int:

@@ -15,15 +15,15 @@ from oxidicom.errors import OperationError
 from oxidicom.operations.database import DatabaseState, state_of_database
 from oxidicom.settings import Settings
 from oxidicom.spool.backlog import Amount, AssociationBacklog, Backlog, GatewayBacklog, backlog_of
-from oxidicom.spool.gateway_directory import rejected_directory
-from oxidicom.spool.set_aside import rejected_associations, rejected_of
+from oxidicom.spool.gateway_directory import aside_directories
+from oxidicom.spool.set_aside import associations_set_aside, set_aside_of
 from oxidicom.storage.reserve import Reserve
 
 _MAX_ROWS = 20
 """In a table; the JSON form has all."""
 
 
-class RejectedFile(msgspec.Struct):
+class FileSetAside(msgspec.Struct):
     """One file that was set aside. Its final path holds patient data and is not shown."""
 
     association: str
@@ -51,12 +51,12 @@ class GatewayStatus(msgspec.Struct):
     space: Space
     database: DatabaseState
     gateways: list[GatewayBacklog]
-    rejected: list[RejectedFile]
+    set_aside: list[FileSetAside]
 
     @property
     def is_good(self) -> bool:
         """Nothing is set aside, and the database can be reached."""
-        return self.database.reachable and not self.rejected
+        return self.database.reachable and not self.set_aside
 
 
 def run_status(settings: Settings, as_json: bool, console: Console) -> int:
@@ -84,16 +84,16 @@ def _look(settings: Settings) -> GatewayStatus:
         ),
         state_of_database(settings),
         backlog_of(root),
-        list(_rejected(rejected_directory(root))),
+        [one for aside in aside_directories(root) for one in _aside(aside)],
     )
 
 
-def _rejected(directory: str) -> Iterator[RejectedFile]:
+def _aside(directory: str) -> Iterator[FileSetAside]:
     """Yield what was set aside, the oldest associations first."""
-    for association in rejected_associations(directory):
-        for one in sorted(rejected_of(directory, association), key=lambda one: one.file_name):
+    for association in associations_set_aside(directory):
+        for one in sorted(set_aside_of(directory, association), key=lambda one: one.file_name):
             shown = os.fsencode(one.file_name).decode("utf-8", "backslashreplace")
-            yield RejectedFile(association, shown, one.kind, one.size_bytes, one.since, one.reason)
+            yield FileSetAside(association, shown, one.kind, one.size_bytes, one.since, one.reason)
 
 
 def _print(status: GatewayStatus, console: Console) -> None:
@@ -108,7 +108,7 @@ def _print(status: GatewayStatus, console: Console) -> None:
     )
     _print_gateways(status.gateways, status.at, console)
     _print_associations([one for gateway in status.gateways for one in gateway.associations], status.at, console)
-    _print_rejected(status.rejected, status.at, console)
+    _print_set_aside(status.set_aside, status.at, console)
 
 
 def _print_gateways(gateways: Sequence[GatewayBacklog], now: datetime.datetime, console: Console) -> None:
@@ -133,13 +133,13 @@ def _print_associations(unfinished: list[AssociationBacklog], now: datetime.date
     console.print(table)
 
 
-def _print_rejected(rejected: Sequence[RejectedFile], now: datetime.datetime, console: Console) -> None:
+def _print_set_aside(aside: Sequence[FileSetAside], now: datetime.datetime, console: Console) -> None:
     """Print what was set aside, one line for all of an association that have the same reason."""
-    if not rejected:
-        console.print("rejected  nothing")
+    if not aside:
+        console.print("set aside nothing")
         return
-    groups = [(key, list(group)) for key, group in itertools.groupby(sorted(rejected, key=_group_of), key=_group_of)]
-    table = _table(_title("rejected", len(groups)), "association", "what", "since", "why")
+    groups = [(key, list(group)) for key, group in itertools.groupby(sorted(aside, key=_group_of), key=_group_of)]
+    table = _table(_title("set aside", len(groups)), "association", "what", "since", "why")
     for (association, kind, reason), group in groups[:_MAX_ROWS]:
         amount = _sum(Amount(1, one.size_bytes, one.since) for one in group)
         table.add_row(association, f"{kind}: {_shown(amount, now)}", _moment(amount.oldest), escape(reason))
@@ -147,7 +147,7 @@ def _print_rejected(rejected: Sequence[RejectedFile], now: datetime.datetime, co
     console.print("`oxidicom retry` puts them back when the cause is mended.", highlight=False)
 
 
-def _group_of(one: RejectedFile) -> tuple[str, str, str]:
+def _group_of(one: FileSetAside) -> tuple[str, str, str]:
     return one.association, one.kind, one.reason
 
 

@@ -4,7 +4,7 @@
     .oxidicom/{gateway ULID}/format.json   the format of its spool: a newer one is left to the newer version
     .oxidicom/{gateway ULID}/spool/        one directory for each association
     .oxidicom/{gateway ULID}/tmp/          names through which a final path is replaced
-    .oxidicom/rejected/                    what could not be stored or registered, with the reason
+    .oxidicom/set-aside/                    what could not be stored or registered, with the reason
 
 The lock is an exclusive `flock` on a regular file, inherited by all processes of the gateway. It is proved when it is
 taken: where it is not refused to a second open, nothing of others is adopted. `adoption` takes over what a gateway left
@@ -35,7 +35,8 @@ from oxidicom.storage.root import identity_of, make_identity, place_of_root
 FORMAT = 1
 """Of the spool, as this version writes it. Version 4.0.0 wrote the same without saying so."""
 
-_REJECTED = "rejected"
+_ASIDE = "set-aside"
+_ASIDE_IN_4_0 = "rejected"
 _LOCK = "lock"
 _FORMAT = "format.json"
 _PRIVATE_NAME = re.compile(r"\d+")
@@ -68,7 +69,7 @@ class GatewayDirectory:
         self.path = os.path.join(self.private_root, self.ulid)
         self.spool = spool_of(self.path)
         self.tmp = os.path.join(self.path, "tmp")
-        self.rejected = rejected_directory(files_root)
+        self.aside = aside_directory(files_root)
         self.locks_hold = False
         """Whether a lock is refused to a second open of the file; not known before `make` or `learn`."""
         self._locks: list[int] = []
@@ -83,7 +84,7 @@ class GatewayDirectory:
         if not self._holds_lock():
             self._unlock()
         try:
-            for directory in (self.private_root, self.rejected, self.path):
+            for directory in (self.private_root, self.aside, self.path):
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(directory, 0o700)
             if not self._locks:
@@ -199,9 +200,14 @@ def is_probe(file_name: str) -> bool:
     return file_name == ".ready" or file_name.startswith(".probe-")
 
 
-def rejected_directory(files_root: str) -> str:
+def aside_directory(files_root: str) -> str:
     """Return where things are set aside; it need not exist."""
-    return os.path.join(files_root, PRIVATE_ROOT, _REJECTED)
+    return os.path.join(files_root, PRIVATE_ROOT, _ASIDE)
+
+
+def aside_directories(files_root: str) -> list[str]:
+    """Return where things may have been set aside; the first is where they are now, the other that of version 4.0.0."""
+    return [aside_directory(files_root), os.path.join(files_root, PRIVATE_ROOT, _ASIDE_IN_4_0)]
 
 
 def gateway_paths(files_root: str) -> list[str]:

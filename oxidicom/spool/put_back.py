@@ -1,4 +1,4 @@
-"""Putting back what was set aside: from `rejected/{association}` to a spool, where a gateway takes it up.
+"""Putting back what was set aside: from `set-aside/{association}` to a spool, where a gateway takes it up.
 
 The association gets a directory again, under its own ULID, in the spool of a gateway directory that is released
 afterwards: so a running gateway adopts it within a minute, and a stopped one at its start. From there on everything
@@ -11,7 +11,7 @@ What is set up before the first file moves makes sure that nothing is decided tw
                                               set aside itself and put back as `.due`
 
 Instances go back as `.received`, to be stored, synced and registered; a crash at any moment leaves each file in
-`rejected/` or in the spool.
+`set-aside/` or in the spool.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from oxidicom.spool.gateway_directory import gateway_paths, spool_of
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, EntryName, MetadataValue
 from oxidicom.spool.series_metadata import UNKNOWN
-from oxidicom.spool.set_aside import ThingSetAside, rejected_of
+from oxidicom.spool.set_aside import ThingSetAside, set_aside_of
 from oxidicom.tree.group_sync import sync_file
 
 ENDED = "put back by retry"
@@ -51,19 +51,19 @@ class Plan:
 
 
 @contextlib.contextmanager
-def sole_use_of(rejected: str) -> Iterator[None]:
+def sole_use_of(aside: str) -> Iterator[None]:
     """Keep everybody else from putting back while it lasts. Raise OperationError, or OSError when there is none.
 
     Workers may set aside meanwhile: they do so only for associations that stand in a spool, which are left alone.
     """
-    owner = os.stat(rejected).st_uid
+    owner = os.stat(aside).st_uid
     if owner != os.geteuid():
         raise OperationError(
-            f"{rejected} belongs to {_name_of(owner)}, whose gateway could not read what another user puts back: "
+            f"{aside} belongs to {_name_of(owner)}, whose gateway could not read what another user puts back: "
             "run this as that user"
         )
     try:
-        lock = take_lock(os.path.join(os.path.dirname(rejected), "retry"))
+        lock = take_lock(os.path.join(os.path.dirname(aside), "retry"))
     except BlockingIOError:
         raise OperationError("another `oxidicom retry` is at work: try again when it has ended") from None
     try:
@@ -84,19 +84,19 @@ def is_in_a_spool(files_root: str, association: str) -> bool:
     return any(os.path.exists(os.path.join(spool_of(path), association)) for path in gateway_paths(files_root))
 
 
-def plan_for(rejected: str, association: str) -> Plan:
+def plan_for(aside: str, association: str) -> Plan:
     """Look through what was set aside of one association. Raise OSError."""
     plan = Plan(association)
     if moment_of(association) is None:
         plan.left.extend(
-            (one, "its directory is not that of an association") for one in rejected_of(rejected, association)
+            (one, "its directory is not that of an association") for one in set_aside_of(aside, association)
         )
         return plan
     values: list[ThingSetAside] = []
-    for one in sorted(rejected_of(rejected, association), key=lambda one: one.file_name):
+    for one in sorted(set_aside_of(aside, association), key=lambda one: one.file_name):
         match one.name:
             case EntryName():
-                _plan_instance(plan, one, one.name, os.path.join(rejected, association, one.file_name))
+                _plan_instance(plan, one, one.name, os.path.join(aside, association, one.file_name))
             case MetadataValue():
                 values.append(one)
             case None if one.file_name != LEDGER_NAME:  # a ledger is made anew, from the instances
@@ -139,10 +139,10 @@ def _plan_value(plan: Plan, one: ThingSetAside) -> None:
         )
 
 
-def put_back(plan: Plan, spool: str, rejected: str) -> None:
+def put_back(plan: Plan, spool: str, aside: str) -> None:
     """Move the files of `plan` to `spool`, inside `sole_use_of`. Raise OSError: what was moved by then stays moved."""
     directory = _set_up(plan, spool)
-    source = os.path.join(rejected, plan.association)
+    source = os.path.join(aside, plan.association)
     for one in plan.files:
         assert one.name is not None
         state = RECEIVED if isinstance(one.name, EntryName) else DUE

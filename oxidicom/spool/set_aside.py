@@ -1,4 +1,4 @@
-"""What was set aside: `.oxidicom/rejected/{association}/`, each file beside a JSON file that says why.
+"""What was set aside: `.oxidicom/set-aside/{association}/`, each file beside a JSON file that says why.
 
     000001-{series hash}-{bytes}.received          could not be stored, or not be read
     000001-{series hash}-{bytes}.stored            its row was refused
@@ -68,14 +68,14 @@ class ThingSetAside(NamedTuple):
 def set_aside(
     directory: str,
     file_name: str,
-    rejected: str,
+    aside: str,
     reason: str,
     *,
     path: str = "",
     series: Series | None = None,
     traceback: str = "",
 ) -> bool:
-    """Move one file of the association in `directory` to `rejected`, beside a JSON file that says why.
+    """Move one file of the association in `directory` to `aside`, beside a JSON file that says why.
 
     A metadata value wants its `series`, a bug of ours its `traceback`. The JSON file comes first, so that nothing is
     there without its reason. Return False when the file is gone already. Raise OSError, with the file where it was.
@@ -83,8 +83,8 @@ def set_aside(
     source = os.path.join(directory, file_name)
     if not os.path.exists(source):
         return False  # it was set aside already: a message and a rescan may both tell of it
-    target = os.path.join(rejected, os.path.basename(directory))
-    for missing in (rejected, target):
+    target = os.path.join(aside, os.path.basename(directory))
+    for missing in (aside, target):
         with contextlib.suppress(FileExistsError):
             os.mkdir(missing, 0o700)
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
@@ -93,8 +93,8 @@ def set_aside(
     return True
 
 
-def set_aside_all(directory: str, rejected: str, reason: str, traceback: str) -> int:
-    """Move everything in the directory of an association to `rejected`. Return the number of instances.
+def set_aside_all(directory: str, aside: str, reason: str, traceback: str) -> int:
+    """Move everything in the directory of an association to `aside`. Return the number of instances.
 
     The ledger goes last: until then the association is taken up again by whoever finds it. What is no file of ours
     stays, and the directory with it. Raise OSError.
@@ -102,7 +102,7 @@ def set_aside_all(directory: str, rejected: str, reason: str, traceback: str) ->
     instances = 0
     names = [name.at(state) for name, state in contents(directory) if state != REGISTERED]
     for file_name in (*names, LEDGER_NAME):
-        moved = set_aside(directory, file_name, rejected, reason, traceback=traceback)
+        moved = set_aside(directory, file_name, aside, reason, traceback=traceback)
         instances += moved and file_name != LEDGER_NAME
     remove_finished(directory)
     return instances
@@ -118,18 +118,18 @@ def _write_reason(path: str, reason: Reason) -> None:
         raise
 
 
-def rejected_associations(rejected: str) -> list[str]:
+def associations_set_aside(aside: str) -> list[str]:
     """Return the ULIDs of all associations of which something may be set aside, oldest first."""
     try:
-        with os.scandir(rejected) as scan:
+        with os.scandir(aside) as scan:
             return sorted(entry.name for entry in scan if entry.is_dir(follow_symlinks=False))
     except FileNotFoundError:
         return []
 
 
-def rejected_of(rejected: str, association: str) -> Iterator[ThingSetAside]:
+def set_aside_of(aside: str, association: str) -> Iterator[ThingSetAside]:
     """Yield what was set aside of one association, in no order; nothing when there is nothing. Raise OSError."""
-    directory = os.path.join(rejected, association)
+    directory = os.path.join(aside, association)
     try:
         scan = os.scandir(directory)
     except FileNotFoundError:
@@ -138,10 +138,10 @@ def rejected_of(rejected: str, association: str) -> Iterator[ThingSetAside]:
         for entry in scan:
             if not entry.name.endswith(_JSON):
                 with contextlib.suppress(FileNotFoundError):  # put back while we looked
-                    yield _rejected(association, directory, entry)
+                    yield _aside(association, directory, entry)
 
 
-def _rejected(association: str, directory: str, entry: "os.DirEntry[str]") -> ThingSetAside:
+def _aside(association: str, directory: str, entry: "os.DirEntry[str]") -> ThingSetAside:
     status = entry.stat(follow_symlinks=False)
     parsed = parse_name(entry.name)
     reason = read_reason(os.path.join(directory, entry.name + _JSON))
@@ -165,12 +165,12 @@ def read_reason(path: str) -> Reason | None:
         return None
 
 
-def forget_reasons(rejected: str, association: str) -> None:
+def forget_reasons(aside: str, association: str) -> None:
     """Remove the JSON files of files that are gone from there, and the directory when nothing is left in it.
 
     Only for an association that stands in no spool: else its files may be on their way here. Raise OSError.
     """
-    directory = os.path.join(rejected, association)
+    directory = os.path.join(aside, association)
     names = set(os.listdir(directory))
     for name in names:
         if name.endswith(_JSON) and name.removesuffix(_JSON) not in names:

@@ -166,8 +166,8 @@ def test_a_row_that_is_refused_is_set_aside_and_the_others_are_registered(gatewa
     good = make_series(tmp_path / "good", 3)
     (odd,) = make_series(tmp_path / "odd", 1, PatientID="odd")
     assert {status.Status for status in send(gateway.port, [*good, odd])} == {0}
-    wait_until(lambda: len(rows()) == 3 and gateway.lines("row_rejected"), "the rows of the others")
-    rejected = wait_until(lambda: gateway.find(".oxidicom/rejected/*/*.json"), "the reason")
+    wait_until(lambda: len(rows()) == 3 and gateway.lines("row_set_aside"), "the rows of the others")
+    rejected = wait_until(lambda: gateway.find(".oxidicom/set-aside/*/*.json"), "the reason")
     assert all("SQLSTATE 23514" in path.read_text() for path in rejected)
     wait_until(lambda: not gateway.spooled(), "nothing is left in the spool")
 

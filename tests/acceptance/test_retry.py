@@ -33,7 +33,7 @@ def send_series(gateway, tmp_path, count=3):
 
 
 def set_aside(gateway):
-    return sorted(str(path) for path in gateway.find(".oxidicom/rejected/**/*") if path.is_file())
+    return sorted(str(path) for path in gateway.find(".oxidicom/set-aside/**/*") if path.is_file())
 
 
 def everything_is_right(gateway, rows, sent, expected="unknown"):
@@ -41,7 +41,7 @@ def everything_is_right(gateway, rows, sent, expected="unknown"):
     nothing_lost(gateway, rows, sent)
     found = sorted((row["ProtocolName"], row["SeriesDescription"]) for row in rows(metadata=True))
     assert found == [("NumberOfSeriesRelatedInstances", expected), ("OxidicomAttemptedPushCount", str(len(sent)))]
-    assert not gateway.find(".oxidicom/rejected/*")
+    assert not gateway.find(".oxidicom/set-aside/*")
     assert not gateway.find(".oxidicom/0*/spool/*")
 
 
@@ -125,9 +125,9 @@ def test_what_is_refused_again_is_set_aside_again(make_gateway, database, rows, 
 
 def test_a_disk_that_does_not_take_what_is_set_aside_costs_no_worker(make_gateway, database, rows, tmp_path):
     gateway = make_gateway()
-    rejected = gateway.files_root / ".oxidicom" / "rejected"
-    rejected.rmdir()
-    rejected.touch()  # a file in the way
+    aside = gateway.files_root / ".oxidicom" / "set-aside"
+    aside.rmdir()
+    aside.touch()  # a file in the way
     with refusing(database, REFUSED[0]):
         send_series(gateway, tmp_path)
         (line,) = wait_until(lambda: gateway.lines("set_aside_failed"), "it says so")
@@ -135,7 +135,7 @@ def test_a_disk_that_does_not_take_what_is_set_aside_costs_no_worker(make_gatewa
         wait_until(lambda: len(rows()) == 2 and len(rows(metadata=True)) == 1, "the others are registered")
         assert [name for name in gateway.spooled() if name.endswith(".stored")]
     assert not gateway.lines("process_died")
-    rejected.unlink()
+    aside.unlink()
     gateway.stop()
     gateway.start()
     wait_until(lambda: len(rows()) == 3, "the next start tries it again")
@@ -147,11 +147,11 @@ def test_retry_says_what_it_leaves_and_why(make_gateway, database, tmp_path):
     with refusing(database, REFUSED[0]):
         send_series(gateway, tmp_path)
         wait_until(lambda: set_aside(gateway) and not gateway.spooled(), "one is set aside")
-    (path,) = gateway.find(".oxidicom/rejected/*/*.stored")
+    (path,) = gateway.find(".oxidicom/set-aside/*/*.stored")
     path.write_bytes(b"cut")
     done = gateway.run("retry")
     assert done.returncode == 1
     assert f"{path.parent.name}/{path.name}: it has 3 bytes" in done.stdout
     assert set_aside(gateway)
     assert gateway.run("retry", "--association", "x").returncode == 1
-    assert json.loads(gateway.run("status", "--json").stdout)["rejected"][0]["size_bytes"] == 3
+    assert json.loads(gateway.run("status", "--json").stdout)["set_aside"][0]["size_bytes"] == 3

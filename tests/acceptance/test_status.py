@@ -29,10 +29,10 @@ def test_a_gateway_that_is_at_rest_is_good(gateway, rows, tmp_path):
     assert seen["database"] == {"reachable": True, "generation": "flat", "reason": None}
     (only,) = seen["gateways"]
     assert only["running"] and counts(only["waiting"]) == [0, 0, 0, 0]
-    assert seen["rejected"] == []
+    assert seen["set_aside"] == []
     assert seen["space"]["free_bytes"] > seen["space"]["reserve_bytes"]
     text = gateway.run("status").stdout
-    assert only["gateway"] in text and "running" in text and "rejected  nothing" in text
+    assert only["gateway"] in text and "running" in text and "set aside nothing" in text
 
 
 def test_a_backlog_is_shown_while_it_grows_and_after_the_gateway_has_gone(make_gateway, database, tmp_path):
@@ -72,18 +72,18 @@ def test_what_was_set_aside_is_shown_with_its_reason_and_without_patient_data(ma
     gateway = make_gateway()
     with refusing(database, """"PatientID" <> '1CT1'"""):
         send(gateway.port, make_series(tmp_path / "in", 30))
-        wait_until(lambda: len(gateway.lines("row_rejected")) == 32 and not gateway.spooled(), "all are set aside")
+        wait_until(lambda: len(gateway.lines("row_set_aside")) == 32 and not gateway.spooled(), "all are set aside")
     done = gateway.run("status")
     assert done.returncode == 1
     assert "instance: 30, " in done.stdout and "SQLSTATE 23514" in done.stdout
     code, seen = status(gateway)
     assert code == 1
-    assert sorted({(one["kind"], one["size_bytes"] > 0) for one in seen["rejected"]}) == [
+    assert sorted({(one["kind"], one["size_bytes"] > 0) for one in seen["set_aside"]}) == [
         ("NumberOfSeriesRelatedInstances", False),
         ("OxidicomAttemptedPushCount", False),
         ("instance", True),
     ]
-    assert len(seen["rejected"]) == 32
+    assert len(seen["set_aside"]) == 32
     assert "1CT1" not in done.stdout + json.dumps(seen)
 
 

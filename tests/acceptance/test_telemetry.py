@@ -97,7 +97,7 @@ def test_the_numbers_are_those_of_what_was_sent(make_observed, collector, tmp_pa
         "oxidicom.instance.committed": 10,
         "oxidicom.instance.stored": 10,
         "oxidicom.row.duplicate": 3,
-        "oxidicom.row.rejected": 0,
+        "oxidicom.row.set_aside": 0,
         "oxidicom.fact.dropped": 0,
         "oxidicom.spool.entries": 0,
         "oxidicom.database.up": 1,

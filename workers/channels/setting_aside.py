@@ -36,7 +36,7 @@ class SettingAside:
     def __init__(self, directory: GatewayDirectory, slot: Slot, counter: Counter, action: str) -> None:
         """`counter` counts what is set aside, `action` marks its log line."""
         self._spool = directory.spool
-        self._rejected = directory.rejected
+        self._aside = directory.aside
         self._slot = slot
         self._counter = counter
         self._action = action
@@ -64,13 +64,13 @@ class SettingAside:
         try:
             series = _series_of(directory, name) if isinstance(name, MetadataValue) else None
             if not set_aside(
-                directory, file_name, self._rejected, reason, path=path, series=series, traceback=_trace_of(error)
+                directory, file_name, self._aside, reason, path=path, series=series, traceback=_trace_of(error)
             ):
                 return
         except OSError as trouble:
             self.leave_alone(association, name, state)
             log.error(
-                "{what} cannot be set aside in .oxidicom/rejected ({trouble}) and stays in the spool: {reason}",
+                "{what} cannot be set aside in .oxidicom/set-aside ({trouble}) and stays in the spool: {reason}",
                 what=_called(name),
                 trouble=trouble.strerror,
                 reason=reason,
@@ -79,7 +79,7 @@ class SettingAside:
             return
         self._slot.add(self._counter)
         log.error(
-            "{what} was set aside in .oxidicom/rejected: {reason}",
+            "{what} was set aside in .oxidicom/set-aside: {reason}",
             what=_called(name),
             reason=reason,
             action=self._action,
@@ -104,7 +104,7 @@ class SettingAside:
             return
         try:
             count = set_aside_all(
-                os.path.join(self._spool, association), self._rejected, _reason_of(error), _trace_of(error)
+                os.path.join(self._spool, association), self._aside, _reason_of(error), _trace_of(error)
             )
         except OSError as trouble:
             self._leave_alone(association, "", _LEFT_ALONE_SECONDS)
@@ -112,7 +112,7 @@ class SettingAside:
             return
         self._slot.add(self._counter, count)
         logger.bind(association=association).error(
-            "An association was set aside in .oxidicom/rejected with {count} instances: {reason}",
+            "An association was set aside in .oxidicom/set-aside with {count} instances: {reason}",
             count=count,
             reason=_reason_of(error),
             action=self._action,

@@ -7,12 +7,14 @@ registered or set aside; when all are, the directory goes.
 import itertools
 import os
 import time
+from collections.abc import Iterator
 
 from loguru import logger
 
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.association_directory import remove_finished
 from oxidicom.spool.entries import contents
+from oxidicom.spool.gateway_directory import aside_directories
 from oxidicom.spool.ledger import LEDGER_NAME, Counts, read_counts
 from oxidicom.spool.names import REGISTERED, STORED, EntryName, MetadataValue
 from workers.channels.messages import MetadataStored
@@ -32,7 +34,7 @@ class SeriesCompletion:
         self._shared = shared
         self._pending = pending
         self._spool = shared.directory.spool
-        self._rejected = shared.directory.rejected
+        self._aside = aside_directories(shared.settings.files_root)
         self._verdicts = accounts
         self._look_due: dict[str, float] = {}
         """When an association may be looked into again, after something was found that is not registered."""
@@ -141,16 +143,19 @@ class SeriesCompletion:
 
     def _values_set_aside(self, association: str) -> set[tuple[str, str]]:
         """Return the metadata values of an association that were refused, by series hash and key."""
-        names = (name for name, _ in contents(os.path.join(self._rejected, association)))
+        names = self._names_set_aside(association)
         return {(name.series_hash, name.key) for name in names if isinstance(name, MetadataValue)}
 
     def _set_aside_of(self, directory: str) -> dict[str, int]:
         """Return how many instances of an association are set aside, by series hash."""
         aside: dict[str, int] = {}
-        for name, _ in contents(os.path.join(self._rejected, os.path.basename(directory))):
+        for name in self._names_set_aside(os.path.basename(directory)):
             if isinstance(name, EntryName):
                 aside[name.series_hash] = aside.get(name.series_hash, 0) + 1
         return aside
+
+    def _names_set_aside(self, association: str) -> Iterator[EntryName | MetadataValue]:
+        return (name for aside in self._aside for name, _ in contents(os.path.join(aside, association)))
 
 
 def _warn(association: str, error: OSError) -> None:

@@ -59,7 +59,7 @@ class RegistrationWorker:
         self._backoff = Backoff(0.25, 5.0)
         self._degraded: str | None = None
         self._verdicts = Verdicts(slot)
-        self._setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
+        self._setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside")
         self._completion = SeriesCompletion(shared, self._pending, self._verdicts)
         self._rescan = RegistrationRescan(shared, slot, self._pending, self._completion, self._setting_aside)
 

@@ -38,7 +38,7 @@ class MetadataWriter:
         self._forget = forget
         self._due: dict[tuple[str, MetadataValue], _Due] = {}
         self._retries: Retries[_Due] = Retries(lambda due: (due[0], due[2]))
-        self._setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_REJECTED, "row_rejected")
+        self._setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside")
 
     def add(self, association: str, series: Series, value: MetadataValue) -> None:
         """Have a value written; what is due already, or waits for its next try, is taken once."""

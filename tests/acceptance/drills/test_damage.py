@@ -178,7 +178,7 @@ def test_a_tree_that_takes_nothing_degrades_keeps_everything_and_heals(trouble, 
         wait_until(lambda: gateway.lines("tree_unavailable"), "it is told")
         found = wait_until(lambda: (state := readiness(gateway))["status"] == "degraded" and state, "it is shown")
         assert any("SERVICES/PACS" in reason for reason in found["reasons"])
-        assert not gateway.find(".oxidicom/rejected/*")
+        assert not gateway.find(".oxidicom/set-aside/*")
     finally:
         mend()
     settled(gateway)

@@ -228,6 +228,6 @@ def test_a_spool_that_is_removed_under_a_running_gateway_is_made_again(what, gat
     second = is_taken(gateway, tmp_path, "1.2.4")
     settled(gateway)
     nothing_lost(gateway, rows, {**first, **second})
-    assert Path(gateway.files_root, ".oxidicom", "rejected").is_dir()
+    assert Path(gateway.files_root, ".oxidicom", "set-aside").is_dir()
     assert len(gateway.lines("storage_renewed")) == 1
     assert not gateway.lines("spool_failed")

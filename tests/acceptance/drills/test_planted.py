@@ -38,7 +38,7 @@ def test_a_file_that_is_none_any_more_is_waited_for_and_named(gateway, rows, tmp
     settled(gateway, 90)
     sent |= {f"1.2.3.{number}": path for number, path in enumerate(again, 1)}
     nothing_lost(gateway, rows, sent)
-    assert not gateway.find(".oxidicom/rejected/*")
+    assert not gateway.find(".oxidicom/set-aside/*")
 
 
 def test_an_association_that_is_moved_away_takes_nothing_more(gateway, rows, tmp_path):

@@ -70,4 +70,4 @@ def test_directories_that_are_removed_all_the_time_cost_no_row_and_nothing_waits
     names = {row["fname"] for row in rows()}
     assert len(names) == 18
     assert gateway.stop() == 0
-    assert not gateway.find(".oxidicom/rejected/*")
+    assert not gateway.find(".oxidicom/set-aside/*")

@@ -46,6 +46,6 @@ def test_one_row_for_each_file_and_no_deadlock(long_drill, make_gateway, databas
     settled(gateways[1], 90)
     assert metadata_is_right(rows(metadata=True)) >= len(nothing_lost(gateways[1], rows, sent.acknowledged))
     assert deadlocks(database) == 0
-    assert not [line for gateway in gateways for line in gateway.lines("row_rejected")]
+    assert not [line for gateway in gateways for line in gateway.lines("row_set_aside")]
     if long_drill:
         assert [line for gateway in gateways[1:] for line in gateway.lines("spool_adopted")]

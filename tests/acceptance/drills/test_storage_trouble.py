@@ -186,11 +186,11 @@ def test_an_obstacle_at_the_final_path_is_waited_for(obstacle, final_path, make_
     settled(gateway)
     assert len(rows()) >= 2
     assert gateway.stored()[0] == final_path
-    assert not gateway.find(".oxidicom/rejected/*")
+    assert not gateway.find(".oxidicom/set-aside/*")
 
 
 @pytest.mark.timeout(300)
-def test_an_obstacle_that_stays_ends_in_rejected(long_drill, final_path, make_gateway, rows, tmp_path):
+def test_an_obstacle_that_stays_is_set_aside_in_the_end(long_drill, final_path, make_gateway, rows, tmp_path):
     if not long_drill:
         pytest.skip("takes two minutes: make drills")
     gateway = make_gateway(start=False)
@@ -198,9 +198,9 @@ def test_an_obstacle_that_stays_ends_in_rejected(long_drill, final_path, make_ga
     gateway.start()
     paths = make_series(tmp_path / "in", 3, "1.2.3")
     assert statuses_of(gateway, paths) == [0, 0, 0]
-    wait_until(lambda: gateway.lines("instance_rejected"), "it is given up and set aside", 200)
+    wait_until(lambda: gateway.lines("instance_set_aside"), "it is given up and set aside", 200)
     settled(gateway)
-    (reason,) = gateway.find(".oxidicom/rejected/*/*.json")
+    (reason,) = gateway.find(".oxidicom/set-aside/*/*.json")
     assert "cannot be stored" in reason.read_text()
     assert metadata_is_right(rows(metadata=True)) == 1 + 3, (
         "three were acknowledged, beside the one of the other gateway"

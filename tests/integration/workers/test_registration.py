@@ -106,12 +106,12 @@ def test_a_row_over_which_our_code_stumbles_is_set_aside_after_three_tries(
     assert [row["fname"][-5] for row in rows()] == ["1", "3"]
     assert [row["ProtocolName"] for row in rows(metadata=True)] == [EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY]
     assert not os.path.exists(association)
-    (aside,) = [name for name in os.listdir(os.path.join(shared.directory.rejected, ASSOCIATION)) if "json" in name]
-    with open(os.path.join(shared.directory.rejected, ASSOCIATION, aside), encoding="utf-8") as file:
+    (aside,) = [name for name in os.listdir(os.path.join(shared.directory.aside, ASSOCIATION)) if "json" in name]
+    with open(os.path.join(shared.directory.aside, ASSOCIATION, aside), encoding="utf-8") as file:
         reason = json.load(file)["reason"]
     assert reason.startswith("unexpected KeyError in test_registration.py:")
     assert "Wang" not in reason
-    assert shared.scoreboard.of_role(Role.REGISTRATION)[0][Counter.ROWS_REJECTED] == 1
+    assert shared.scoreboard.of_role(Role.REGISTRATION)[0][Counter.ROWS_SET_ASIDE] == 1
 
 
 def test_a_row_over_which_our_code_stumbles_twice_is_registered_and_the_count_comes_after_it(

@@ -17,7 +17,7 @@ from oxidicom.spool.gateway_directory import GatewayDirectory
 from oxidicom.spool.ledger import Ended
 from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
 from oxidicom.spool.put_back import ENDED, sole_use_of
-from oxidicom.spool.set_aside import rejected_associations, rejected_of, set_aside
+from oxidicom.spool.set_aside import associations_set_aside, set_aside, set_aside_of
 from tests.fixtures.storage import entry_file, no_trouble
 
 ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
@@ -40,19 +40,19 @@ class Storage:
 
     def __init__(self, root):
         self.root = Path(root)
-        self.rejected = self.root / ".oxidicom" / "rejected"
-        self.rejected.mkdir(parents=True, mode=0o700)
+        self.aside = self.root / ".oxidicom" / "set-aside"
+        self.aside.mkdir(parents=True, mode=0o700)
         self.console = Silent()
 
     def _set_aside(self, association, make, state, **details):
         directory = self.root / association
         directory.mkdir()
         name = make(directory)
-        set_aside(str(directory), name.at(state), str(self.rejected), "because", **details)
+        set_aside(str(directory), name.at(state), str(self.aside), "because", **details)
         directory.rmdir()
         return name
 
-    def reject_instance(self, number, state=STORED, association=ASSOCIATION):
+    def set_instance_aside(self, number, state=STORED, association=ASSOCIATION):
         def make(directory):
             description = entry_file(directory / "entry", number)
             size_bytes = (directory / "entry").stat().st_size
@@ -79,9 +79,7 @@ class Storage:
         return [str(path) for path in self.root.glob(f".oxidicom/0*/spool/{association}")]
 
     def names_set_aside(self):
-        return {
-            one.name for of in rejected_associations(str(self.rejected)) for one in rejected_of(str(self.rejected), of)
-        }
+        return {one.name for of in associations_set_aside(str(self.aside)) for one in set_aside_of(str(self.aside), of)}
 
 
 @pytest.fixture
@@ -90,7 +88,7 @@ def storage(tmp_path):
 
 
 def test_an_instance_is_put_back_as_received_with_all_that_keeps_it_from_being_counted_again(storage):
-    name = storage.reject_instance(7)
+    name = storage.set_instance_aside(7)
     assert storage.retry() == 0
     (directory,) = storage.spooled()
     placeholders = [
@@ -101,12 +99,23 @@ def test_an_instance_is_put_back_as_received_with_all_that_keeps_it_from_being_c
     assert (ledger.started.association, ledger.started.calling_ae_title) == (ASSOCIATION, "TEST")
     assert ledger.series == {name.series_hash: storage.series}
     assert (ledger.ended, ledger.committed) == (Ended(ENDED, 0), {})
-    assert rejected_associations(str(storage.rejected)) == []
+    assert associations_set_aside(str(storage.aside)) == []
+
+
+def test_what_version_4_0_has_set_aside_is_put_back_too(storage):
+    """It used another directory."""
+    name = storage.set_instance_aside(1)
+    storage.aside.rename(storage.aside.with_name("rejected"))
+    assert storage.retry(dry_run=True) == 0
+    assert storage.retry() == 0
+    (directory,) = storage.spooled()
+    assert (name, RECEIVED) in contents(directory)
+    assert not list(storage.aside.with_name("rejected").iterdir())
 
 
 def test_a_metadata_value_is_put_back_as_due_with_the_series_of_its_json_file(storage):
-    instance = storage.reject_instance(1)
-    shutil.rmtree(storage.rejected / ASSOCIATION)
+    instance = storage.set_instance_aside(1)
+    shutil.rmtree(storage.aside / ASSOCIATION)
     value = storage.set_value_aside(COMMITTED_COUNT_KEY, "3", series=storage.series)
     assert storage.retry() == 0
     (directory,) = storage.spooled()
@@ -115,14 +124,14 @@ def test_a_metadata_value_is_put_back_as_due_with_the_series_of_its_json_file(st
 
 
 def test_a_metadata_value_without_its_json_file_is_put_back_with_an_instance_of_its_series(storage):
-    storage.reject_instance(1)
+    storage.set_instance_aside(1)
     value = storage.set_value_aside(EXPECTED_COUNT_KEY, "3")
     assert storage.retry() == 0
     assert (value, DUE) in contents(storage.spooled()[0])
 
 
 def test_a_metadata_value_of_which_nothing_tells_the_series_is_left(storage):
-    storage.reject_instance(1, association=OTHER)
+    storage.set_instance_aside(1, association=OTHER)
     value = storage.set_value_aside(EXPECTED_COUNT_KEY, "3")
     assert storage.retry(ASSOCIATION) == 1
     assert "reconcile --register" in storage.console.text
@@ -132,8 +141,8 @@ def test_a_metadata_value_of_which_nothing_tells_the_series_is_left(storage):
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: bytes(len(data))])
 def test_what_would_be_refused_again_for_sure_is_left(damage, storage):
-    name, good = storage.reject_instance(1), storage.reject_instance(2)
-    path = storage.rejected / ASSOCIATION / name.at(STORED)
+    name, good = storage.set_instance_aside(1), storage.set_instance_aside(2)
+    path = storage.aside / ASSOCIATION / name.at(STORED)
     path.write_bytes(damage(path.read_bytes()))
     assert storage.retry() == 1
     assert storage.names_set_aside() == {name}
@@ -141,10 +150,10 @@ def test_what_would_be_refused_again_for_sure_is_left(damage, storage):
 
 
 def test_a_file_of_somebody_else_is_left(storage):
-    storage.reject_instance(1)
-    (storage.rejected / ASSOCIATION / "value.txt").touch()
-    (storage.rejected / "copies").mkdir()
-    (storage.rejected / "copies" / f"000001-{'0' * 20}-0.stored").touch()
+    storage.set_instance_aside(1)
+    (storage.aside / ASSOCIATION / "value.txt").touch()
+    (storage.aside / "copies").mkdir()
+    (storage.aside / "copies" / f"000001-{'0' * 20}-0.stored").touch()
     assert storage.retry() == 1
     assert "value.txt: it is no file of the gateway" in storage.console.text
     assert "copies" in storage.console.text
@@ -152,7 +161,7 @@ def test_a_file_of_somebody_else_is_left(storage):
 
 
 def test_an_association_that_is_not_finished_is_left(storage):
-    name = storage.reject_instance(1)
+    name = storage.set_instance_aside(1)
     gateway = GatewayDirectory(str(storage.root)).make()
     os.mkdir(os.path.join(gateway.spool, ASSOCIATION))
     assert storage.retry() == 1
@@ -161,8 +170,8 @@ def test_an_association_that_is_not_finished_is_left(storage):
 
 
 def test_only_one_association_if_wanted(storage):
-    storage.reject_instance(1)
-    storage.reject_instance(2, association=OTHER)
+    storage.set_instance_aside(1)
+    storage.set_instance_aside(2, association=OTHER)
     assert storage.retry(OTHER) == 0
     assert not storage.spooled(ASSOCIATION) and storage.spooled(OTHER)
     with pytest.raises(OperationError, match="nothing of an association"):
@@ -170,7 +179,7 @@ def test_only_one_association_if_wanted(storage):
 
 
 def test_a_dry_run_changes_nothing(storage):
-    storage.reject_instance(1)
+    storage.set_instance_aside(1)
     before = sorted(storage.root.rglob("*"))
     assert storage.retry(dry_run=True) == 0
     assert sorted(storage.root.rglob("*")) == before
@@ -178,30 +187,30 @@ def test_a_dry_run_changes_nothing(storage):
 
 
 def test_two_at_the_same_time_do_not_meet(storage):
-    storage.reject_instance(1)
-    with sole_use_of(str(storage.rejected)), pytest.raises(OperationError, match="another `oxidicom retry`"):
+    storage.set_instance_aside(1)
+    with sole_use_of(str(storage.aside)), pytest.raises(OperationError, match="another `oxidicom retry`"):
         storage.retry()
     assert storage.retry() == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
 def test_another_user_than_that_of_the_gateway_is_refused(storage):
-    storage.reject_instance(1)
-    os.chown(storage.rejected, 65534, 65534)
+    storage.set_instance_aside(1)
+    os.chown(storage.aside, 65534, 65534)
     with pytest.raises(OperationError, match="run this as that user"):
         storage.retry()
 
 
 def test_reasons_left_over_by_a_crash_are_cleared(storage):
-    name = storage.reject_instance(1)
-    (storage.rejected / ASSOCIATION / name.at(STORED)).unlink()
+    name = storage.set_instance_aside(1)
+    (storage.aside / ASSOCIATION / name.at(STORED)).unlink()
     assert storage.retry() == 0
-    assert rejected_associations(str(storage.rejected)) == []
+    assert associations_set_aside(str(storage.aside)) == []
     assert not list(storage.root.glob(".oxidicom/0*"))
 
 
 def test_an_adopter_leaves_an_association_whose_namesake_is_not_finished(storage):
-    storage.reject_instance(1)
+    storage.set_instance_aside(1)
     storage.retry()
     gateway = GatewayDirectory(str(storage.root)).make()
     namesake = os.path.join(gateway.spool, ASSOCIATION)
@@ -240,7 +249,7 @@ def test_a_crash_at_any_step_leaves_each_file_in_one_place_and_the_next_try_comp
     while killed:
         step += 1
         storage = Storage(tmp_path / str(step))
-        names = {storage.reject_instance(number) for number in (1, 2, 3)}
+        names = {storage.set_instance_aside(number) for number in (1, 2, 3)}
         names |= {
             storage.set_value_aside(key, "3", storage.series) for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)
         }
@@ -250,7 +259,7 @@ def test_a_crash_at_any_step_leaves_each_file_in_one_place_and_the_next_try_comp
         assert not done & storage.names_set_aside()
         storage.retry()
         assert done | finish_what_was_put_back(storage) == names
-        assert rejected_associations(str(storage.rejected)) == []
+        assert associations_set_aside(str(storage.aside)) == []
     assert step > 30
 
 

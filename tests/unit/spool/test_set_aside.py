@@ -10,11 +10,11 @@ import pytest
 from oxidicom.spool.names import EntryName, MetadataValue
 from oxidicom.spool.set_aside import (
     Reason,
+    associations_set_aside,
     forget_reasons,
     read_reason,
-    rejected_associations,
-    rejected_of,
     set_aside,
+    set_aside_of,
 )
 from tests.fixtures.storage import describe_file
 
@@ -33,86 +33,86 @@ def directory(tmp_path):
 
 
 @pytest.fixture
-def rejected(tmp_path):
-    return tmp_path / "rejected"
+def aside(tmp_path):
+    return tmp_path / "aside"
 
 
-def test_an_instance_is_moved_beside_its_reason(directory, rejected):
-    set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because", path="SERVICES/PACS/x")
-    (one,) = rejected_of(str(rejected), ASSOCIATION)
+def test_an_instance_is_moved_beside_its_reason(directory, aside):
+    set_aside(str(directory), ENTRY.at("stored"), str(aside), "because", path="SERVICES/PACS/x")
+    (one,) = set_aside_of(str(aside), ASSOCIATION)
     assert (one.name, one.kind, one.size_bytes, one.reason) == (ENTRY, "instance", 4, "because")
     assert abs(one.since - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(minutes=1)
     assert not (directory / ENTRY.at("stored")).exists()
-    assert read_reason(str(rejected / ASSOCIATION / f"{one.file_name}.json")).path == "SERVICES/PACS/x"
+    assert read_reason(str(aside / ASSOCIATION / f"{one.file_name}.json")).path == "SERVICES/PACS/x"
 
 
-def test_a_metadata_value_keeps_its_series(directory, rejected):
+def test_a_metadata_value_keeps_its_series(directory, aside):
     series = describe_file().series
-    set_aside(str(directory), NOTE.at("stored"), str(rejected), "because", series=series)
-    (one,) = rejected_of(str(rejected), ASSOCIATION)
+    set_aside(str(directory), NOTE.at("stored"), str(aside), "because", series=series)
+    (one,) = set_aside_of(str(aside), ASSOCIATION)
     assert (one.name, one.kind, one.series) == (NOTE, "OxidicomAttemptedPushCount", series)
 
 
-def test_only_its_owner_can_look_into_it(directory, rejected):
-    set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because")
-    assert [path.stat().st_mode & 0o077 for path in (rejected, rejected / ASSOCIATION)] == [0, 0]
+def test_only_its_owner_can_look_into_it(directory, aside):
+    set_aside(str(directory), ENTRY.at("stored"), str(aside), "because")
+    assert [path.stat().st_mode & 0o077 for path in (aside, aside / ASSOCIATION)] == [0, 0]
 
 
-def test_what_is_gone_already_leaves_no_reason(directory, rejected):
-    assert not set_aside(str(directory), "000009-0123456789abcdef0123-4.stored", str(rejected), "because")
-    assert rejected_associations(str(rejected)) == []
+def test_what_is_gone_already_leaves_no_reason(directory, aside):
+    assert not set_aside(str(directory), "000009-0123456789abcdef0123-4.stored", str(aside), "because")
+    assert associations_set_aside(str(aside)) == []
 
 
-def test_what_cannot_be_moved_stays_where_it_was(directory, rejected):
-    rejected.touch()
+def test_what_cannot_be_moved_stays_where_it_was(directory, aside):
+    aside.touch()
     with pytest.raises(OSError, match="Not a directory"):
-        set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because")
+        set_aside(str(directory), ENTRY.at("stored"), str(aside), "because")
     assert (directory / ENTRY.at("stored")).exists()
 
 
-def test_without_room_for_the_reason_nothing_is_moved(directory, rejected, monkeypatch):
+def test_without_room_for_the_reason_nothing_is_moved(directory, aside, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(msgspec.json, "encode", full)  # the write of a real full disk fails in the same place
     with pytest.raises(OSError, match="No space"):
-        set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because")
+        set_aside(str(directory), ENTRY.at("stored"), str(aside), "because")
     assert (directory / ENTRY.at("stored")).exists()
-    assert not list((rejected / ASSOCIATION).iterdir())
+    assert not list((aside / ASSOCIATION).iterdir())
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b'{"reas')])
-def test_a_file_without_a_readable_reason_is_listed_all_the_same(damage, directory, rejected):
-    set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because")
-    damage(rejected / ASSOCIATION / f"{ENTRY.at('stored')}.json")
-    (one,) = rejected_of(str(rejected), ASSOCIATION)
+def test_a_file_without_a_readable_reason_is_listed_all_the_same(damage, directory, aside):
+    set_aside(str(directory), ENTRY.at("stored"), str(aside), "because")
+    damage(aside / ASSOCIATION / f"{ENTRY.at('stored')}.json")
+    (one,) = set_aside_of(str(aside), ASSOCIATION)
     assert (one.name, one.size_bytes) == (ENTRY, 4)
     assert "JSON file" in one.reason
 
 
-def test_a_file_of_somebody_else_is_listed_as_unknown(directory, rejected):
-    set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because")
-    (rejected / ASSOCIATION / "README").touch()
-    assert {one.kind for one in rejected_of(str(rejected), ASSOCIATION)} == {"instance", "unknown file"}
+def test_a_file_of_somebody_else_is_listed_as_unknown(directory, aside):
+    set_aside(str(directory), ENTRY.at("stored"), str(aside), "because")
+    (aside / ASSOCIATION / "README").touch()
+    assert {one.kind for one in set_aside_of(str(aside), ASSOCIATION)} == {"instance", "unknown file"}
 
 
-def test_nothing_rejected_is_no_error(rejected):
-    assert rejected_associations(str(rejected)) == []
-    assert list(rejected_of(str(rejected), ASSOCIATION)) == []
+def test_nothing_rejected_is_no_error(aside):
+    assert associations_set_aside(str(aside)) == []
+    assert list(set_aside_of(str(aside), ASSOCIATION)) == []
 
 
-def test_reasons_of_files_that_are_gone_are_forgotten_and_others_kept(directory, rejected):
-    set_aside(str(directory), ENTRY.at("stored"), str(rejected), "because")
-    set_aside(str(directory), NOTE.at("stored"), str(rejected), "because", series=describe_file().series)
-    os.unlink(rejected / ASSOCIATION / ENTRY.at("stored"))
-    forget_reasons(str(rejected), ASSOCIATION)
-    assert {path.name for path in (rejected / ASSOCIATION).iterdir()} == {
+def test_reasons_of_files_that_are_gone_are_forgotten_and_others_kept(directory, aside):
+    set_aside(str(directory), ENTRY.at("stored"), str(aside), "because")
+    set_aside(str(directory), NOTE.at("stored"), str(aside), "because", series=describe_file().series)
+    os.unlink(aside / ASSOCIATION / ENTRY.at("stored"))
+    forget_reasons(str(aside), ASSOCIATION)
+    assert {path.name for path in (aside / ASSOCIATION).iterdir()} == {
         NOTE.at("stored"),
         f"{NOTE.at('stored')}.json",
     }
-    os.unlink(rejected / ASSOCIATION / NOTE.at("stored"))
-    forget_reasons(str(rejected), ASSOCIATION)
-    assert rejected_associations(str(rejected)) == []
+    os.unlink(aside / ASSOCIATION / NOTE.at("stored"))
+    forget_reasons(str(aside), ASSOCIATION)
+    assert associations_set_aside(str(aside)) == []
 
 
 def test_a_reason_is_plain_json(tmp_path):

@@ -26,7 +26,7 @@ def test_a_root_without_a_sign_of_a_gateway_or_of_files_is_bare(root, there):
     assert look_at_root(str(root)) is Root.BARE
 
 
-@pytest.mark.parametrize("there", [".oxidicom/identity", ".oxidicom/rejected", "SERVICES/PACS/TEST"])
+@pytest.mark.parametrize("there", [".oxidicom/identity", ".oxidicom/set-aside", "SERVICES/PACS/TEST"])
 def test_a_root_that_was_used_is_there(root, there):
     os.makedirs(root / there)
     assert look_at_root(str(root)) is Root.THERE

@@ -7,7 +7,7 @@ import pytest
 from oxidicom.spool.ledger import Started
 from oxidicom.spool.names import RECEIVED, STORED
 from oxidicom.spool.series_metadata import committed_count_value
-from oxidicom.spool.set_aside import rejected_of
+from oxidicom.spool.set_aside import set_aside_of
 from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import commit, describe_file
 from workers.channels import setting_aside
@@ -32,7 +32,7 @@ def slot():
 
 @pytest.fixture
 def aside(gateway_directory, slot):
-    return SettingAside(gateway_directory, slot, Counter.INSTANCES_REJECTED, "instance_rejected")
+    return SettingAside(gateway_directory, slot, Counter.INSTANCES_SET_ASIDE, "instance_set_aside")
 
 
 def test_what_is_remembered_is_bounded(aside, entry, monkeypatch):
@@ -46,14 +46,14 @@ def test_what_is_remembered_is_bounded(aside, entry, monkeypatch):
 
 def test_what_is_set_aside_is_counted(aside, gateway_directory, slot, entry):
     aside.set_aside(ASSOCIATION, entry, RECEIVED, "because", "SERVICES/PACS/x")
-    assert slot[Counter.INSTANCES_REJECTED] == 1
-    assert [one.reason for one in rejected_of(gateway_directory.rejected, ASSOCIATION)] == ["because"]
+    assert slot[Counter.INSTANCES_SET_ASIDE] == 1
+    assert [one.reason for one in set_aside_of(gateway_directory.aside, ASSOCIATION)] == ["because"]
 
 
 def test_what_is_told_twice_is_set_aside_and_counted_once(aside, slot, entry):
     for _ in range(2):
         aside.set_aside(ASSOCIATION, entry, RECEIVED, "because")
-    assert slot[Counter.INSTANCES_REJECTED] == 1
+    assert slot[Counter.INSTANCES_SET_ASIDE] == 1
 
 
 def test_a_metadata_value_takes_its_series_from_the_ledger(aside, gateway_directory, slot, entry):
@@ -61,24 +61,24 @@ def test_a_metadata_value_takes_its_series_from_the_ledger(aside, gateway_direct
     with open(os.path.join(gateway_directory.spool, ASSOCIATION, value.at(STORED)), "wb"):
         pass
     aside.set_aside(ASSOCIATION, value, STORED, "because")
-    (one,) = rejected_of(gateway_directory.rejected, ASSOCIATION)
+    (one,) = set_aside_of(gateway_directory.aside, ASSOCIATION)
     assert one.series == describe_file().series
 
 
 def test_what_cannot_be_set_aside_stays_and_is_left_alone_until_it_is_time_again(
     aside, gateway_directory, slot, entry, monkeypatch
 ):
-    os.rmdir(gateway_directory.rejected)
-    with open(gateway_directory.rejected, "wb"):
+    os.rmdir(gateway_directory.aside)
+    with open(gateway_directory.aside, "wb"):
         pass
     aside.set_aside(ASSOCIATION, entry, RECEIVED, "because")
     assert os.path.exists(os.path.join(gateway_directory.spool, ASSOCIATION, entry.at(RECEIVED)))
-    assert slot[Counter.INSTANCES_REJECTED] == 0
+    assert slot[Counter.INSTANCES_SET_ASIDE] == 0
     assert aside.leaves_alone(ASSOCIATION, entry, RECEIVED)
     later = setting_aside.time.monotonic() + 61
     monkeypatch.setattr(setting_aside.time, "monotonic", lambda: later)
     assert not aside.leaves_alone(ASSOCIATION, entry, RECEIVED)
-    os.unlink(gateway_directory.rejected)
+    os.unlink(gateway_directory.aside)
     aside.set_aside(ASSOCIATION, entry, RECEIVED, "because")
     assert not aside.leaves_alone(ASSOCIATION, entry, RECEIVED)
-    assert list(rejected_of(gateway_directory.rejected, ASSOCIATION))
+    assert list(set_aside_of(gateway_directory.aside, ASSOCIATION))

@@ -11,7 +11,7 @@ from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.entries import contents
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, LedgerWriter, SeriesOpened
 from oxidicom.spool.names import DUE, REGISTERED, STORED, MetadataValue
-from oxidicom.spool.set_aside import rejected_of
+from oxidicom.spool.set_aside import set_aside_of
 from oxidicom.tree.final_tree import FinalTree
 from tests.fixtures.storage import describe_file
 from workers.channels.messages import Instance, SeriesCounted, SeriesSeen
@@ -137,7 +137,7 @@ def test_a_value_whose_path_is_not_to_be_had_is_set_aside_in_the_end(values, sha
         values.write_due()
         now[0] += 100.0
     assert there(shared) == set()
-    (aside,) = rejected_of(shared.directory.rejected, ASSOCIATION)
+    (aside,) = set_aside_of(shared.directory.aside, ASSOCIATION)
     assert (aside.name, aside.reason) == (EXPECTED, "cannot be written: Not a directory")
     assert not values._writer._retries.is_due
 

@@ -14,7 +14,7 @@ from oxidicom.spool.association_directory import remove_finished
 from oxidicom.spool.entries import contents
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
-from oxidicom.spool.set_aside import rejected_of
+from oxidicom.spool.set_aside import set_aside_of
 from oxidicom.spool.spool_writer import SpoolWriter
 from oxidicom.storage.clock import boot_time_ns
 from tests.fixtures.storage import entry_file
@@ -89,7 +89,7 @@ def test_what_cannot_be_set_aside_is_left_alone_and_the_rest_goes_on(worker, spo
     damaged = EntryName(2, name.series_hash, 1000)
     with open(os.path.join(directory, damaged.at(RECEIVED)), "wb"):
         pass
-    rejected = worker._shared.directory.rejected
+    rejected = worker._shared.directory.aside
     os.rmdir(rejected)
     with open(rejected, "wb"):
         pass
@@ -126,7 +126,7 @@ def test_what_a_living_listener_has_not_entered_in_the_ledger_is_left_alone(work
     uncounted, _ = write_entry(living, tmp_path)
     rescan(worker)
     assert dict(contents(living.directory)) == {counted: STORED, uncounted: RECEIVED}
-    assert os.listdir(worker._shared.directory.rejected) == []
+    assert os.listdir(worker._shared.directory.aside) == []
 
 
 def test_what_the_ledger_counts_but_was_cut_off_is_set_aside(worker, living, tmp_path):
@@ -135,7 +135,7 @@ def test_what_the_ledger_counts_but_was_cut_off_is_set_aside(worker, living, tmp
     os.truncate(os.path.join(living.directory, name.at(RECEIVED)), 10)
     rescan(worker)
     assert dict(contents(living.directory)) == {}
-    assert os.listdir(os.path.join(worker._shared.directory.rejected, ASSOCIATION))
+    assert os.listdir(os.path.join(worker._shared.directory.aside, ASSOCIATION))
 
 
 def test_a_bug_at_one_entry_sets_it_aside_and_the_rest_goes_on(worker, spool, tmp_path, monkeypatch):
@@ -146,9 +146,9 @@ def test_a_bug_at_one_entry_sets_it_aside_and_the_rest_goes_on(worker, spool, tm
         worker._setting_aside._left_alone.clear()
         rescan(worker)
     assert (name, RECEIVED) not in set(contents(directory))
-    (aside,) = rejected_of(worker._shared.directory.rejected, ASSOCIATION)
+    (aside,) = set_aside_of(worker._shared.directory.aside, ASSOCIATION)
     assert aside.reason.startswith("unexpected KeyError in test_storage_worker.py")
-    reason = Path(worker._shared.directory.rejected, ASSOCIATION, f"{aside.file_name}.json").read_text()
+    reason = Path(worker._shared.directory.aside, ASSOCIATION, f"{aside.file_name}.json").read_text()
     assert "Traceback" in json.loads(reason)["traceback"]
     rescan(worker)
     assert directory in worker._rescan._settled
@@ -167,7 +167,7 @@ def test_a_bug_at_one_association_costs_its_neighbours_nothing(worker, spool, tm
         rescan(worker)
         assert (name, STORED) in set(contents(directory))
     assert not os.path.exists(os.path.join(spool, OLDER)), "it was set aside as a whole"
-    there = {one.file_name for one in rejected_of(worker._shared.directory.rejected, OLDER)}
+    there = {one.file_name for one in set_aside_of(worker._shared.directory.aside, OLDER)}
     assert there == {LEDGER_NAME, name.at(RECEIVED)}
 
 
@@ -176,7 +176,7 @@ def test_a_value_whose_ledger_is_lost_is_set_aside(worker, spool, tmp_path):
     os.unlink(os.path.join(directory, LEDGER_NAME))
     rescan(worker)
     assert list(contents(directory)) == []
-    reasons = {one.reason for one in rejected_of(worker._shared.directory.rejected, ASSOCIATION)}
+    reasons = {one.reason for one in set_aside_of(worker._shared.directory.aside, ASSOCIATION)}
     assert reasons == {"the ledger does not tell its series any more"}
 
 
