@@ -14,6 +14,7 @@ from loguru import logger
 from oxidicom.errors import CertificateError
 from oxidicom.settings import Settings
 from oxidicom.tls import build_context, expiry_warning
+from workers.channels.ending import Ending, EndKind
 
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "HTTPS_PROXY_REQUEST", "RECORD_TOO_SMALL"}
 """OpenSSL's reasons for a first record that is none."""
@@ -66,11 +67,11 @@ def say_no_more(connection: socket.socket) -> None:
     connection.shutdown(socket.SHUT_WR)
 
 
-def handshake_failure(error: OSError) -> str:
-    """Return in words why there is no handshake."""
+def handshake_failure(error: OSError) -> Ending:
+    """Return how the connection ended in its handshake."""
     if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return "connection lost"
+        return Ending(EndKind.CONNECTION_LOST)
     if error.reason in _NO_TLS:
-        return "the peer does not speak TLS, and this port speaks nothing else"
+        return Ending(EndKind.NO_TLS, "this port speaks nothing else")
     reason = (error.reason or "no reason given").lower().replace("_", " ")
-    return f"TLS handshake failed ({reason})"
+    return Ending(EndKind.HANDSHAKE_FAILED, reason)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from workers.channels.ending import Ending
 from workers.channels.queues import Queue
 from workers.channels.scoreboard import Counter, Slot
 
@@ -32,7 +33,7 @@ class AssociationFinished(msgspec.Struct, frozen=True, array_like=True, tag=1):
     peer_port: int
     calling_ae_title: str
     called_ae_title: str
-    how: str
+    ending: Ending
     rejection: str = ""
     """Why it was rejected; empty when it was accepted."""
     contexts_accepted: int = 0

@@ -28,13 +28,11 @@ class InquiryWorker:
     """Takes questions, gives them to the desks, and delivers the answers."""
 
     def __init__(self, shared: Shared, slot: Slot) -> None:
+        """Make the desks, one for each PACS in the address book."""
         self._shared = shared
         self._slot = slot
         self._desks: dict[str, PacsDesk] = {}
         self._answers: collections.deque[tuple[int, SeriesCounted]] = collections.deque()
-
-    def boot(self) -> None:
-        """Make the desks, one for each PACS in the address book."""
         settings = self._shared.settings
         self._reported = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         wake = partial(os.eventfd_write, self._reported, 1)

@@ -35,6 +35,7 @@ from oxidicom.settings import Settings
 from oxidicom.spool.ledger import Started
 from workers.channels.bugs import place_of
 from workers.channels.encryption import handshake_failure, say_no_more
+from workers.channels.ending import UNWELCOME, Ending, EndKind
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.channels.shared import Shared
 from workers.listener.association_account import AssociationAccount
@@ -50,16 +51,16 @@ _CLOSE_SOON_SECONDS = 0.1
 """The same for what was no association: a scanner or a monitor that holds on must not keep listeners from others."""
 
 
-def _how_it_ended(event: ReleaseRequested | Aborted | ConnectionLost | ProtocolViolated) -> str:
+def _ending_by(event: ReleaseRequested | Aborted | ConnectionLost | ProtocolViolated) -> Ending:
     match event:
         case ReleaseRequested():
-            return "released"
+            return Ending(EndKind.RELEASED)
         case Aborted():
-            return f"aborted by the peer (source {event.source}, reason {event.reason})"
+            return Ending(EndKind.ABORTED, f"source {event.source}, reason {event.reason}")
         case ConnectionLost():
-            return "connection lost"
+            return Ending(EndKind.CONNECTION_LOST)
         case ProtocolViolated():
-            return f"protocol violated: {event.error}"
+            return Ending(EndKind.PROTOCOL_VIOLATED, str(event.error))
 
 
 def policy_of(settings: Settings) -> AcceptancePolicy:
@@ -77,11 +78,12 @@ def policy_of(settings: Settings) -> AcceptancePolicy:
     )
 
 
-UNWELCOME = "turned away, since CHRIS_SCP_ALLOWED_AETS has nobody on its network"
-
-
 class _Over(Exception):  # noqa: N818 (no error: the normal way out of the receiving loop)
-    """The association is over; the argument says how."""
+    """The association is over."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(str(ending))
+        self.ending = ending
 
 
 class Association:
@@ -96,7 +98,6 @@ class Association:
         self._acceptor = Acceptor(policy_of(shared.settings), peer.address)
         self._deadlines = Deadlines(shared.settings, self._acceptor)
         self._store_service: StoreService | None = None
-        self._keep_pieces = False
         self._is_unwelcome = False
         self._look_due = 0.0
         self._unserved = 0
@@ -109,9 +110,9 @@ class Association:
 
     def serve(self) -> None:
         """Serve the association to its end. A bug of ours costs this one, not the listener and its next ones."""
-        how = "listener failed"
+        ending = Ending(EndKind.FAILED)
         try:
-            how = self._converse()
+            ending = self._converse()
         except Exception as error:  # noqa: BLE001 (what a peer can make of a bug is not foreseeable)
             self._log.opt(exception=error).error(
                 "Unexpected {kind} in {place}; the association is aborted",
@@ -123,11 +124,11 @@ class Association:
             self._send_last()
         finally:
             self._close()
-            self._end(how)
+            self._end(ending)
 
     # -- the conversation ------------------------------------------------------------------------------------
 
-    def _converse(self) -> str:
+    def _converse(self) -> Ending:
         try:
             self._learn_peer()
             self._shake_hands()
@@ -136,16 +137,14 @@ class Association:
                 for event in self._acceptor.received(count):
                     self._handle(event)
                     self._look_around()
-                if self._store_service:  # its pieces lie in the buffer that is filled next
-                    self._keep_pieces = self._store_service.settle(self._acceptor.has_room)
                 self._send(self._acceptor.bytes_to_send())
         except _Over as over:
             # Its place is free before the peer can know: it may come again at once.
             self._slot.hold(self._ulid, "")
             self._send_last()
-            return str(over)
+            return over.ending
         except OSError as error:
-            return f"connection lost ({error.strerror or error})"
+            return Ending(EndKind.CONNECTION_LOST, error.strerror or str(error))
 
     def _send_last(self) -> None:
         with contextlib.suppress(OSError, _Over):
@@ -162,7 +161,7 @@ class Association:
         try:
             peer = learn_peer(self._connection, self._account.peer, self._shared.settings, may_wait)
         except ProtocolError as error:
-            raise _Over(f"PROXY protocol: {error}") from None
+            raise _Over(Ending(EndKind.NOT_FROM_BALANCER, str(error))) from None
         self._account.peer = peer
         self._acceptor.peer_address = peer.address
         if not is_welcome(self._shared.settings.allowed_peers, peer.address):
@@ -181,23 +180,25 @@ class Association:
             self._connection = secured
             while True:
                 if self._is_told_to_stop():
-                    raise _Over("gateway stopped")
+                    raise _Over(Ending(EndKind.GATEWAY_STOPPED))
                 with contextlib.suppress(TimeoutError):
                     secured.do_handshake()
                     self._account.tls = secured.version()
                     return
                 if time.monotonic() - self._account.began > limit_seconds:
-                    raise _Over(f"deadline: no TLS handshake within {limit_seconds:g} s")
+                    raise _Over(Ending(EndKind.DEADLINE, f"no TLS handshake within {limit_seconds:g} s"))
         except OSError as error:
             raise _Over(handshake_failure(error)) from None
 
     def _receive(self) -> int:
         """Put the next bytes into the acceptor's buffer; return how many, 0 at the end of file."""
+        keep_pieces = self._store_service is not None and self._store_service.keeps_pieces()
+        writable = self._acceptor.writable(keep_pieces=keep_pieces)
         while True:
             began = self._look_around()
             count = None
             try:
-                count = self._connection.recv_into(self._acceptor.writable(keep_pieces=self._keep_pieces))
+                count = self._connection.recv_into(writable)
             except (TimeoutError, BlockingIOError):
                 pass
             except ConnectionError:
@@ -215,7 +216,7 @@ class Association:
             self._look_due = now + _LOOK_SECONDS
             if self._is_told_to_stop():
                 self._acceptor.abort()
-                raise _Over("gateway stopped")
+                raise _Over(Ending(EndKind.GATEWAY_STOPPED))
         return now
 
     def _is_told_to_stop(self) -> bool:
@@ -225,7 +226,7 @@ class Association:
     def _give_up_waiting(self, overrun: str) -> None:
         if self._acceptor.state is not AssociationState.AWAITING_REQUEST:  # there ARTIM closes without a word (AA-2)
             self._acceptor.abort()
-        raise _Over(f"deadline: {overrun}")
+        raise _Over(Ending(EndKind.DEADLINE, overrun))
 
     def _send(self, data: bytes) -> None:
         """Send all of `data`. `sendall` with a timeout loses count of what went out, so the offset is kept here."""
@@ -238,7 +239,7 @@ class Association:
             if data:  # rare: the answer is short, and the peer waits for it
                 deadline = deadline or time.monotonic() + self._shared.settings.stall_seconds
                 if time.monotonic() > deadline:
-                    raise _Over("deadline: the peer takes no answer")
+                    raise _Over(Ending(EndKind.DEADLINE, "the peer takes no answer"))
 
     # -- events ----------------------------------------------------------------------------------------------
 
@@ -261,7 +262,7 @@ class Association:
                 self._slot.add(Counter.ASSOCIATIONS_REJECTED)
                 self._account.ask(event.request)
                 self._account.rejection = event.reason.name.lower().replace("_", " ")
-                raise _Over(f"rejected: {self._account.rejection}")
+                raise _Over(Ending(EndKind.REJECTED, self._account.rejection))
             case Echoed():
                 self._log.debug("C-ECHO answered", action="echoed")
             case RequestUnrecognized():
@@ -273,7 +274,7 @@ class Association:
                     action="request_unrecognized",
                 )
             case ReleaseRequested() | Aborted() | ConnectionLost() | ProtocolViolated():
-                raise _Over(_how_it_ended(event))
+                raise _Over(_ending_by(event))
 
     def _requested(self, request: AssociationRequest) -> None:
         """Claim a place for the AE title, then see whether there are too many: of two at once none may slip through."""
@@ -319,12 +320,12 @@ class Association:
             while self._connection.recv(65536) and time.monotonic() < deadline:
                 pass
 
-    def _end(self, how: str) -> None:
+    def _end(self, ending: Ending) -> None:
         if self._store_service:
-            self._store_service.end(how)
+            self._store_service.end(str(ending))
         self._slot.hold("", "")
-        if how != "released" and self._store_service:
+        if ending.kind is not EndKind.RELEASED and self._store_service:
             self._slot.add(Counter.ASSOCIATIONS_ABORTED)
-        self._account.write_line(how, self._store_service)
-        if fact := self._account.fact(how, self._store_service):
+        self._account.write_line(ending, self._store_service)
+        if fact := self._account.fact(ending, self._store_service):
             self._shared.facts.tell(self._slot, fact)

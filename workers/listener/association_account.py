@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from loguru import logger
 
 from oxidicom.association.associate import AnsweredContext, AssociationRequest
+from workers.channels.ending import Ending, EndKind
 from workers.channels.facts import AssociationFinished
 from workers.listener.connections import Peer
 from workers.listener.store_service import StoreService
@@ -34,7 +35,7 @@ class AssociationAccount:
         """Note who asks. The request itself, which may have a megabyte of proposals, is not kept."""
         self.titles = request.calling_ae_title, request.called_ae_title
 
-    def fact(self, how: str, store_service: StoreService | None) -> AssociationFinished | None:
+    def fact(self, ending: Ending, store_service: StoreService | None) -> AssociationFinished | None:
         """Return what the observer is told of its end, if it was asked for; without a store service it was rejected."""
         titles = self.titles
         if titles is None:
@@ -55,18 +56,18 @@ class AssociationAccount:
             bytes=store_service.committed_bytes if store_service else 0,
             series=store_service.series if store_service else 0,
             refused=_by_code(store_service) if store_service else {},
-            how=how,
+            ending=ending,
             rejection=self.rejection,
             moments=store_service.moments if store_service else [],
         )
 
-    def write_line(self, how: str, store_service: StoreService | None) -> None:
+    def write_line(self, ending: Ending, store_service: StoreService | None) -> None:
         """Write the one line that accounts for it."""
         titles = self.titles
         if titles is None or store_service is None:
             # A port scan, a browser, a rejected request; or a load balancer, whose probes come by the second.
-            is_news = self.is_news and not how.startswith("connection lost")
-            write_connection_line(self.peer, how, is_news=is_news, association=self.ulid)
+            is_news = self.is_news and ending.kind is not EndKind.CONNECTION_LOST
+            write_connection_line(self.peer, ending, is_news=is_news, association=self.ulid)
             return
         seconds = time.monotonic() - self.began
         logger.bind(association=self.ulid).info(
@@ -74,7 +75,7 @@ class AssociationAccount:
             "{refused_total} refused",
             calling_ae_title=titles[0],
             peer=str(self.peer),
-            how=how,
+            how=str(ending),
             received=store_service.received,
             committed=store_service.committed,
             refused_total=store_service.refused.total(),
@@ -88,13 +89,13 @@ class AssociationAccount:
         )
 
 
-def write_connection_line(peer: Peer, how: str, *, is_news: bool = True, association: str = "") -> None:
+def write_connection_line(peer: Peer, ending: Ending, *, is_news: bool = True, association: str = "") -> None:
     """Write the line about a connection that ended without an association."""
     logger.bind(**({"association": association} if association else {})).log(
         "INFO" if is_news else "DEBUG",
         "Connection from {peer} ended without an association: {how}",
         peer=str(peer),
-        how=how,
+        how=str(ending),
         action="no_association",
     )
 

@@ -23,11 +23,12 @@ from oxidicom.association.negotiation import NO_ROOM
 from oxidicom.errors import ProtocolError
 from oxidicom.files.descriptors import keepable
 from workers.channels.encryption import say_no_more
+from workers.channels.ending import UNWELCOME, Ending, EndKind
 from workers.channels.facts import AssociationFinished
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Slot
 from workers.channels.shared import Shared
 from workers.listener.accept_queue import AcceptQueue, count_waiting
-from workers.listener.association import UNWELCOME, policy_of
+from workers.listener.association import policy_of
 from workers.listener.association_account import write_connection_line
 from workers.listener.connections import Peer, accept, learn_peer, peer_of
 from workers.listener.listener import HEARTBEAT_SECONDS
@@ -61,6 +62,7 @@ class Doorman:
     """Watches the queue of connections, and rejects."""
 
     def __init__(self, shared: Shared, slot: Slot) -> None:
+        """Open the waiting room."""
         self._shared = shared
         self._slot = slot
         self._policy = policy_of(shared.settings)
@@ -70,9 +72,6 @@ class Doorman:
         self._callers: dict[int, _Caller] = {}
         """By descriptor, oldest first."""
         self._poll = select.poll()
-
-    def boot(self) -> None:
-        """Open the waiting room."""
         self._waiting_room = WaitingRoom(self._shared)
         self._poll.register(self._waiting_room, select.POLLIN)
 
@@ -204,7 +203,7 @@ class Doorman:
             peer_port=caller.peer.port,
             calling_ae_title=event.request.calling_ae_title,
             called_ae_title=event.request.called_ae_title,
-            how=f"rejected: {reason}",
+            ending=Ending(EndKind.REJECTED, reason),
             rejection=reason,
         )
         self._shared.facts.tell(self._slot, fact)

@@ -32,12 +32,10 @@ class Listener:
     """Accepts and serves until the supervisor shuts the listening socket down."""
 
     def __init__(self, shared: Shared, slot: Slot) -> None:
+        """Get ready to wait for connections. Whether the storage takes what they bring, the steward says."""
         self._shared = shared
         self._slot = slot
         self._opening = opening_of(shared.settings)
-
-    def boot(self) -> None:
-        """Get ready to wait for connections. Whether the storage takes what they bring, the steward says."""
         self._poll = select.epoll()  # its own: one that is made before the fork is shared
         for source in (self._shared.listening_socket, self._shared.finished):
             self._poll.register(source, select.EPOLLIN | select.EPOLLEXCLUSIVE)

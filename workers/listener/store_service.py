@@ -147,7 +147,7 @@ class StoreService:
             )
 
     def take(self, piece: memoryview) -> None:
-        """Bytes of the dataset have come. They must stay as they are until `settle` says that they need not.
+        """Bytes of the dataset have come. They must stay as they are until `keeps_pieces` says no.
 
         Without room on the disk the instance is given up at once; what still comes of it is read and dropped.
         """
@@ -163,12 +163,16 @@ class StoreService:
         except Exception as error:  # noqa: BLE001 (see `_fail`)
             self._fail(error)
 
-    def settle(self, has_room: bool) -> bool:
-        """Write out what was taken, unless it is little and there is room for more. Return whether it is kept."""
+    def keeps_pieces(self) -> bool:
+        """Decide whether what was taken stays in the receive buffer, before more is received into it.
+
+        It does while it is little and there is room for more: an instance that comes whole is written in one piece.
+        Else it is written out now. This is the one place where that is decided.
+        """
         incoming = self._incoming
         if incoming is None or not incoming.dataset_bytes:
             return False
-        if has_room and incoming.may_wait:
+        if incoming.may_wait and self._acceptor.has_room:
             return True
         try:
             incoming.flush()

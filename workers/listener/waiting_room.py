@@ -14,6 +14,7 @@ import time
 from loguru import logger
 
 from oxidicom.files.descriptors import keepable
+from workers.channels.ending import Ending, EndKind
 from workers.channels.ports import deferred_seconds, opening_seconds
 from workers.channels.shared import Shared
 from workers.listener.arrival import MAX_BYTES, Arrival, opening_of
@@ -122,4 +123,4 @@ class WaitingRoom:
                     arrival.connection.recv(MAX_BYTES, socket.MSG_DONTWAIT)
                 arrival.connection.close()
                 what = "TLS handshake" if self._opening.encrypted else "association request"
-                write_connection_line(arrival.peer, f"deadline: no {what} within {self._seconds:g} s")
+                write_connection_line(arrival.peer, Ending(EndKind.DEADLINE, f"no {what} within {self._seconds:g} s"))

@@ -35,6 +35,7 @@ class Observer:
     """Takes facts, exports them, serves the health page, and reports totals once a minute if there is news."""
 
     def __init__(self, shared: Shared, slot: Slot) -> None:
+        """Make the exporters, if there is an endpoint, and the health page, if there is a port."""
         self._shared = shared
         self._slot = slot
         self._ae_totals = AeTotals()
@@ -42,9 +43,6 @@ class Observer:
         self._logs: LogWriter | None = None
         self._metrics: MetricsExporter | None = None
         self._reported = (0, 0, 0)
-
-    def boot(self) -> None:
-        """Make the exporters, if there is an endpoint, and the health page, if there is a port."""
         settings = self._shared.settings
         if settings.otlp_endpoint:
             resource = resource_of(self._shared.directory.ulid)

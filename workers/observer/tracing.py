@@ -1,14 +1,15 @@
 """Facts as spans: one `association` each, with `findscu` and `register` as children. Pure but for the writer."""
 
 from oxidicom.telemetry.spans import SpanEvent, SpanWriter
+from workers.channels.ending import EndKind
 from workers.channels.facts import AssociationFinished, BatchRegistered, SeriesAsked
 
 
 def trace_association(writer: SpanWriter, fact: AssociationFinished) -> None:
     """Write the span of an association; what did not end by a release, or was refused in part, is an error."""
     error = None
-    if fact.how != "released":
-        error = fact.how
+    if fact.ending.kind is not EndKind.RELEASED:
+        error = str(fact.ending)
     elif fact.refused:
         error = "refused instances: " + ", ".join(f"{count} x {status}" for status, count in fact.refused.items())
     writer.association(
@@ -28,7 +29,7 @@ def trace_association(writer: SpanWriter, fact: AssociationFinished) -> None:
             "oxidicom.instances.refused": sum(fact.refused.values()),
             "oxidicom.bytes": fact.bytes,
             "oxidicom.series": fact.series,
-            "oxidicom.ended": fact.how,
+            "oxidicom.ended": str(fact.ending),
         },
         [
             SpanEvent(

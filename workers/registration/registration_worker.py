@@ -48,6 +48,7 @@ class RegistrationWorker:
     """Registers everything that storage has stored."""
 
     def __init__(self, shared: Shared, slot: Slot) -> None:
+        """Make the thread that uses the database, and let it connect, for which nobody waits."""
         self._shared = shared
         self._slot = slot
         self._spool = shared.directory.spool
@@ -62,9 +63,6 @@ class RegistrationWorker:
         self._setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside")
         self._completion = SeriesCompletion(shared, self._pending, self._verdicts)
         self._rescan = RegistrationRescan(shared, slot, self._pending, self._completion, self._setting_aside)
-
-    def boot(self) -> None:
-        """Make the thread that uses the database, and let it connect, for which nobody waits."""
         self._database = Database(
             self._shared.db_connection,
             max_connections=self._shared.settings.db_pool,

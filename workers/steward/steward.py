@@ -66,9 +66,6 @@ class Steward:
         self._told: set[tuple[str, str]] = set()
         self._told_of_storage = self._told_of_tree = StorageTrouble.NOT_LOOKED_AT
 
-    def boot(self) -> None:
-        """Nothing to get ready."""
-
     def run(self) -> None:
         """Look until everybody else has ended."""
         pause = select.poll()

@@ -36,6 +36,7 @@ class StorageWorker:
     """Stores the series whose hash leads to it, so that two versions of one file never race."""
 
     def __init__(self, shared: Shared, slot: Slot, index: int) -> None:
+        """Try to place a file in the final tree. Raise BootError when the spool cannot be opened."""
         self._shared = shared
         self._slot = slot
         self._index = index
@@ -47,9 +48,6 @@ class StorageWorker:
         pages of any of them may be marked clean without being on the disk."""
         self._setting_aside = SettingAside(shared.directory, slot, Counter.INSTANCES_SET_ASIDE, "instance_set_aside")
         self._synced = 0.0
-
-    def boot(self) -> None:
-        """Try to place a file in the final tree. Raise BootError when the spool cannot be opened."""
         self._sync = GroupSync(self._spool)
         condition = StorageCondition(self._shared.scoreboard)
         self._tree = FinalTree(

@@ -26,10 +26,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Worker(Protocol):
-    """The work of a role. Its constructor and `boot` run in the child, so they may make threads and connections."""
+    """The work of a role. Its constructor runs in the child, so it may make threads and connections.
 
-    def boot(self) -> None:
-        """Get ready. Raise BootError when that is impossible."""
+    It raises BootError when that is impossible.
+    """
 
     def run(self) -> None:
         """Work until the phase on the scoreboard says that it is over."""
@@ -77,7 +77,6 @@ def _settle_in(shared: Shared, name: str, supervisor: int) -> None:
 def _work(slot: Slot, make: Callable[[], Worker]) -> int:
     try:
         worker = make()
-        worker.boot()
         slot.beat(ProcessState.WAITING)
         worker.run()
     except BootError as error:

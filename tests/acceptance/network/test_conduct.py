@@ -150,7 +150,7 @@ def test_an_abort_in_the_middle_of_a_dataset_costs_that_association(gateway):
         wire.send(p_data(pdv(STORE_COMMAND, 3), pdv(bytes(1000), 0)) + ABORT)
         assert wire.receive() is LOST
     lines = wait_until(lambda: len(gateway.lines("association_ended")) == 2 and gateway.lines(), "both ended")
-    assert "aborted by the peer (source 2, reason 5)" in [line.get("how") for line in lines]
+    assert "aborted by the peer: source 2, reason 5" in [line.get("how") for line in lines]
     wait_until(lambda: not gateway.spooled(), "nothing is left in the spool")
 
 

@@ -110,7 +110,7 @@ def test_openssl_shakes_hands(tls_gateway, authority, options, expected):
 def test_openssl_with_old_protocols_and_ciphers_is_refused(tls_gateway, options):
     command = ["openssl", "s_client", "-connect", f"127.0.0.1:{tls_gateway.port}", *options]
     assert run(command, check=False, input="").returncode != 0
-    assert ended(tls_gateway)["how"].startswith("TLS handshake failed (")
+    assert ended(tls_gateway)["how"].startswith("TLS handshake failed: ")
 
 
 def test_a_peer_without_the_certificate_that_is_asked_for_gets_no_association(make_tls_gateway, authority, tmp_path):
@@ -133,7 +133,7 @@ def test_plain_clients_get_a_quick_end_and_one_line(tls_gateway, data):
         while wire.socket.recv(1000):
             pass
     assert time.monotonic() - began < 5
-    assert ended(tls_gateway)["how"] == "the peer does not speak TLS, and this port speaks nothing else"
+    assert ended(tls_gateway)["how"] == "the peer does not speak TLS: this port speaks nothing else"
     assert len(tls_gateway.lines("no_association")) == 1
 
 

@@ -32,7 +32,6 @@ def work_off(shared):
 
     def run():
         worker = RegistrationWorker(shared, shared.scoreboard.of_role(Role.REGISTRATION)[0])
-        worker.boot()
         shared.scoreboard.phase = GatewayPhase.FLUSHING_REGISTRATION
         worker.run()
         worker._thread.shutdown()

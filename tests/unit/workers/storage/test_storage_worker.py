@@ -31,7 +31,6 @@ OLDER, ASSOCIATION = "01HZ7TF03EZD364005NP332RBP", "01HZ7TF03EZD364005NP332RBQ"
 def worker(shared, monkeypatch):
     monkeypatch.setattr(rescan_module, "_TICK_NS", -1)  # a directory that was changed just now may be settled
     worker = StorageWorker(shared, shared.scoreboard.of_role(Role.STORAGE)[0], 0)
-    worker.boot()
     yield worker
     worker._sync.close()
 

@@ -1,0 +1,37 @@
+"""How an association ends."""
+
+import enum
+
+import msgspec
+
+
+class EndKind(enum.StrEnum):
+    """The kinds of ends; the value is how it is said in the log and in the ledger."""
+
+    RELEASED = "released"
+    ABORTED = "aborted by the peer"
+    CONNECTION_LOST = "connection lost"
+    PROTOCOL_VIOLATED = "protocol violated"
+    DEADLINE = "deadline"
+    REJECTED = "rejected"
+    TURNED_AWAY = "turned away"
+    NO_TLS = "the peer does not speak TLS"
+    HANDSHAKE_FAILED = "TLS handshake failed"
+    NOT_FROM_BALANCER = "PROXY protocol"
+    GATEWAY_STOPPED = "gateway stopped"
+    FAILED = "listener failed"
+    """By a bug of ours."""
+
+
+class Ending(msgspec.Struct, frozen=True, array_like=True):
+    """One end."""
+
+    kind: EndKind
+    detail: str = ""
+    """Why, without patient data."""
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value
+
+
+UNWELCOME = Ending(EndKind.TURNED_AWAY, "CHRIS_SCP_ALLOWED_AETS has nobody on its network")
