@@ -17,9 +17,10 @@ from collections.abc import Callable
 from oxidicom.files.regular_file import NotRegularFileError
 from oxidicom.paths.private_root import is_ulid
 from oxidicom.spool.entries import contents, entries
+from oxidicom.spool.journal import is_open
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, LedgerWriter, read_ledger
 from oxidicom.spool.ledger_completion import complete_ledger
-from oxidicom.spool.names import REGISTERED, EntryName, is_part, parse_name
+from oxidicom.spool.names import is_part, parse_name
 
 _STRANGE = ".strange"
 """What stands in the place of a ledger and is none gets this ending, and is left alone."""
@@ -99,7 +100,7 @@ def remove_finished(directory: str) -> bool:
     crash chooses. Nothing goes while an instance or an open metadata value stands in it, and a file that is not ours
     never does. Raise OSError.
     """
-    if any(isinstance(name, EntryName) or state != REGISTERED for name, state in contents(directory)):
+    if any(is_open(name, state) for name, state in contents(directory)):
         return False
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(directory, LEDGER_NAME))
@@ -127,4 +128,4 @@ def remove_files(directory: str, is_ours: Callable[[str], bool]) -> bool:
 
 def _is_registered(file_name: str) -> bool:
     parsed = parse_name(file_name)
-    return parsed is not None and parsed[1] == REGISTERED
+    return parsed is not None and not is_open(*parsed)

@@ -17,8 +17,9 @@ from oxidicom.paths.private_root import moment_of
 from oxidicom.spool.association_directory import associations, ledger_of
 from oxidicom.spool.entries import contents, describe_entry
 from oxidicom.spool.gateway_directory import gateway_paths, is_running, spool_of
+from oxidicom.spool.journal import Owner, is_open, owner_of
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, committed_lines, read_started
-from oxidicom.spool.names import PART, RECEIVED, REGISTERED, EntryName, MetadataValue, parse_name
+from oxidicom.spool.names import PART, EntryName, MetadataValue, parse_name
 from oxidicom.spool.series_metadata import metadata_row
 
 
@@ -97,7 +98,7 @@ def _paths_in(directory: str) -> Iterator[str]:
     for name, state in contents(directory):
         if isinstance(name, EntryName):
             entries[name.number] = name.at(state)
-        elif state != REGISTERED and name.series_hash in ledger.series:
+        elif is_open(name, state) and name.series_hash in ledger.series:
             series = ledger.series[name.series_hash]
             yield metadata_row(os.path.basename(directory), series, name).fname
     with contextlib.suppress(FileNotFoundError, NotRegularFileError):  # it has no ledger, or is finished by now
@@ -148,9 +149,9 @@ def _field_of(file_name: str) -> str | None:
     if file_name.endswith(f".{PART}"):
         return "receiving"
     parsed = parse_name(file_name)
-    if parsed is None or parsed[1] == REGISTERED:
+    if parsed is None or not is_open(*parsed):
         return None
     name, state = parsed
     if isinstance(name, MetadataValue):
         return "metadata"
-    return "committed" if state == RECEIVED else "stored"
+    return "committed" if owner_of(name, state) is Owner.STORAGE else "stored"

@@ -28,8 +28,9 @@ from oxidicom.paths.private_root import moment_of
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.spool.entries import describe_entry
 from oxidicom.spool.gateway_directory import gateway_paths, spool_of
+from oxidicom.spool.journal import first_state
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
-from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, EntryName, MetadataValue
+from oxidicom.spool.names import REGISTERED, EntryName, MetadataValue
 from oxidicom.spool.series_metadata import UNKNOWN
 from oxidicom.spool.set_aside import ThingSetAside, set_aside_of
 from oxidicom.tree.group_sync import sync_file
@@ -145,8 +146,7 @@ def put_back(plan: Plan, spool: str, aside: str) -> None:
     source = os.path.join(aside, plan.association)
     for one in plan.files:
         assert one.name is not None
-        state = RECEIVED if isinstance(one.name, EntryName) else DUE
-        os.rename(os.path.join(source, one.file_name), os.path.join(directory, one.name.at(state)))
+        os.rename(os.path.join(source, one.file_name), os.path.join(directory, one.name.at(first_state(one.name))))
     with contextlib.suppress(FileNotFoundError):  # of an association that was set aside as a whole
         os.unlink(os.path.join(source, LEDGER_NAME))
     sync_directory(directory)

@@ -21,8 +21,9 @@ from oxidicom.files.regular_file import open_regular
 from oxidicom.records import Series
 from oxidicom.spool.association_directory import remove_finished
 from oxidicom.spool.entries import contents
+from oxidicom.spool.journal import is_open
 from oxidicom.spool.ledger import LEDGER_NAME
-from oxidicom.spool.names import REGISTERED, EntryName, MetadataValue, parse_name
+from oxidicom.spool.names import EntryName, MetadataValue, parse_name
 
 _JSON = ".json"
 _MAX_REASON_BYTES = 1 << 20
@@ -100,7 +101,7 @@ def set_aside_all(directory: str, aside: str, reason: str, traceback: str) -> in
     stays, and the directory with it. Raise OSError.
     """
     instances = 0
-    names = [name.at(state) for name, state in contents(directory) if state != REGISTERED]
+    names = [name.at(state) for name, state in contents(directory) if is_open(name, state)]
     for file_name in (*names, LEDGER_NAME):
         moved = set_aside(directory, file_name, aside, reason, traceback=traceback)
         instances += moved and file_name != LEDGER_NAME

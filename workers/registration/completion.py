@@ -15,8 +15,9 @@ from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.association_directory import remove_finished
 from oxidicom.spool.entries import contents
 from oxidicom.spool.gateway_directory import aside_directories
+from oxidicom.spool.journal import is_open
 from oxidicom.spool.ledger import LEDGER_NAME, Counts, read_counts
-from oxidicom.spool.names import REGISTERED, STORED, EntryName, MetadataValue
+from oxidicom.spool.names import STORED, EntryName, MetadataValue
 from workers.channels.messages import MetadataStored
 from workers.channels.shared import Shared
 from workers.registration.batching import MAX_IN_BATCH, Batch, Pending
@@ -84,7 +85,7 @@ class SeriesCompletion:
         left: set[str] = set()
         expected: set[str] = set()
         for name, state in contents(os.path.join(self._spool, association)):
-            if state != REGISTERED and not _is_end(name) and (association, name.at(state)) not in in_batch:
+            if is_open(name, state) and not _is_end(name) and (association, name.at(state)) not in in_batch:
                 left.add(name.series_hash)
             elif isinstance(name, MetadataValue) and name.key == EXPECTED_COUNT_KEY:
                 expected.add(name.series_hash)
@@ -115,7 +116,7 @@ class SeriesCompletion:
         for _ in range(2):  # two looks, as in `ready`
             values: dict[tuple[str, str], str] = {}
             for name, state in contents(directory):
-                if state != REGISTERED:
+                if is_open(name, state):
                     return
                 if isinstance(name, MetadataValue):
                     values[name.series_hash, name.key] = name.text

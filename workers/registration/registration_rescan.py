@@ -15,6 +15,7 @@ from functools import partial
 from oxidicom.errors import DatasetError
 from oxidicom.spool.association_directory import associations, end_for_the_dead, ledger_of
 from oxidicom.spool.entries import contents, describe_entry, entries
+from oxidicom.spool.journal import Owner, owner_of
 from oxidicom.spool.names import STORED, EntryName, MetadataValue
 from oxidicom.spool.series_metadata import metadata_row
 from workers.channels.messages import Instance, MetadataStored
@@ -150,12 +151,14 @@ class RegistrationRescan:
 
     def _stored_in(self, directory: str, association: str) -> Iterator[EntryName]:
         for name, state in entries(directory):
-            if state == STORED and not self._setting_aside.leaves_alone(association, name, state):
+            if owner_of(name, state) is Owner.REGISTRATION and not self._setting_aside.leaves_alone(
+                association, name, state
+            ):
                 yield name
 
     def _values_in(self, directory: str, association: str) -> Iterator[MetadataValue]:
         for name, state in contents(directory):
-            if not isinstance(name, MetadataValue) or state != STORED:
+            if not isinstance(name, MetadataValue) or owner_of(name, state) is not Owner.REGISTRATION:
                 continue
             if not self._setting_aside.leaves_alone(association, name, state):
                 yield name

@@ -20,7 +20,8 @@ from oxidicom.cube.isolation import Isolated, register_isolating
 from oxidicom.errors import DatabaseUnavailableError, FilesGoneError
 from oxidicom.files.open_directories import OpenDirectories
 from oxidicom.records import PacsFile
-from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED
+from oxidicom.spool.journal import first_state
+from oxidicom.spool.names import REGISTERED, STORED
 from oxidicom.tree.standing import missing
 from workers.channels.backoff import Backoff
 from workers.channels.facts import BatchRegistered
@@ -187,11 +188,9 @@ class RegistrationWorker:
         """
         for message in gone:
             directory = os.path.join(self._spool, message.association)
-            before = RECEIVED if isinstance(message, Instance) else DUE
             try:
-                os.rename(
-                    os.path.join(directory, message.name.at(STORED)), os.path.join(directory, message.name.at(before))
-                )
+                before = message.name.at(first_state(message.name))
+                os.rename(os.path.join(directory, message.name.at(STORED)), os.path.join(directory, before))
             except FileNotFoundError:
                 pass  # it went on already
             except OSError as error:

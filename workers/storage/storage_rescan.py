@@ -15,6 +15,7 @@ from oxidicom.paths.final_path import storage_worker_of
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.spool.association_directory import associations, end_for_the_dead, ledger_mtime_ns, ledger_of
 from oxidicom.spool.entries import contents, describe_entry, entries
+from oxidicom.spool.journal import Owner, owner_of
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, NumberSet, committed_numbers
 from oxidicom.spool.names import DUE, RECEIVED, EntryName, MetadataValue
 from workers.channels.messages import Instance
@@ -255,11 +256,14 @@ class StorageRescan:
         return None
 
     def _mine_received(self, directory: str) -> Iterator[EntryName]:
-        return (name for name, state in entries(directory) if state == RECEIVED and self._is_mine(name.series_hash))
+        return (name for name, state in entries(directory) if self._is_to_do(name, state))
 
     def _is_left(self, directory: str) -> bool:
         """Tell whether this worker has an instance to store or a metadata value to write."""
-        return any(state in (RECEIVED, DUE) and self._is_mine(name.series_hash) for name, state in contents(directory))
+        return any(self._is_to_do(name, state) for name, state in contents(directory))
+
+    def _is_to_do(self, name: EntryName | MetadataValue, state: str) -> bool:
+        return owner_of(name, state) is Owner.STORAGE and self._is_mine(name.series_hash)
 
     def _is_mine(self, series_hash: str) -> bool:
         return storage_worker_of(series_hash, len(self._shared.storage_queues)) == self._index
