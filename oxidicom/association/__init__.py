@@ -4,6 +4,8 @@ Bytes come in, events and bytes come out (PS3.8: upper layer; PS3.7: C-STORE and
 socket, a clock, a thread or a log: whoever owns the connection drives an `Acceptor` and decides about
 deadlines.
 
+Open `acceptor.py` first.
+
     acceptor       the upper layer's state machine; the one class that a listener talks to
     pdu_reader     the receive buffer, and the PDUs and fragments in it
     dimse          fragments to messages; answers what needs no decision of the listener

@@ -113,9 +113,11 @@ def remove_files(directory: str, is_ours: Callable[[str], bool]) -> bool:
     What is gone already is no error. Raise OSError.
     """
     try:
-        for name in filter(is_ours, os.listdir(directory)):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(directory, name))
+        with os.scandir(directory) as scan:
+            for entry in scan:
+                if is_ours(entry.name):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(entry.path)
         os.rmdir(directory)
     except FileNotFoundError:
         return True

@@ -1,4 +1,5 @@
 """What leaves the gateway about itself: OpenTelemetry over OTLP/gRPC, and Prometheus text.
 
-Everything here is made in the observer process, after the fork: gRPC and the SDK's threads do not survive one.
+Open `readings.py` first. Everything here is made in the observer process, after the fork: gRPC and the SDK's threads do
+not survive one.
 """

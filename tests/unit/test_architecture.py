@@ -1,6 +1,7 @@
 """The import rules: each heavy dependency has one owner, and the protocol knows no sockets."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,8 @@ def test_only_the_command_line_knows_the_processes():
 
 
 @pytest.mark.parametrize("module", ["socket", "time", "threading", "logging", "loguru", "select"])
-@pytest.mark.parametrize("package", ["oxidicom/association/", "oxidicom/dataset/"])
-def test_the_protocol_and_the_datasets_do_no_input_or_output(module, package):
+@pytest.mark.parametrize("package", ["oxidicom/association/", "oxidicom/dataset/", "oxidicom/paths/"])
+def test_pure_rooms_do_no_input_or_output(module, package):
     assert not [user for user in users_of(module) if user.startswith(package)]
 
 
@@ -52,3 +53,64 @@ def test_the_processes_know_no_dicom_library():
 def test_only_the_command_line_reads_the_environment():
     readers = [path for path in FILES if "os.environ" in path.read_text().replace("`os.environ`", "")]
     assert [str(path.relative_to(ROOT)) for path in readers] == ["oxidicom/cli.py"]
+
+
+# -- rooms -------------------------------------------------------------------------------------------------------------
+
+FLOORS = [
+    {"errors", "records", "statuses", "stencil", "wanted_tags"},
+    {"files", "paths"},
+    {"association", "dataset", "telemetry", "log_stream"},
+    {"storage", "tree", "pacs", "logs"},
+    {"settings", "spool"},
+    {"cube", "embedded", "tls", "service_manager"},
+    {"operations"},
+    {"cli"},
+    {"__main__"},
+]
+"""The rooms of the library, from the ground up: each imports only what is on a floor below, and itself."""
+ROLES = {"listener", "storage", "registration", "inquiry", "observer", "steward"}
+
+
+def room_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[1]
+
+
+def rooms_of(package, path):
+    """Return the rooms of a package that a file imports from."""
+    return {name.split(".")[1] for name in imports_of(path) if name.startswith(f"{package}.")}
+
+
+def test_nothing_in_the_library_points_upward():
+    floor_of = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    arrows = [
+        (str(path.relative_to(ROOT)), room)
+        for path in FILES
+        if path.is_relative_to(ROOT / "oxidicom") and path.name != "__init__.py"
+        for room in rooms_of("oxidicom", path)
+        if room != room_of(path) and floor_of[room] >= floor_of[room_of(path)]
+    ]
+    assert arrows == []
+
+
+def test_a_role_imports_the_channels_and_the_library_and_no_other_role():
+    arrows = [
+        (str(path.relative_to(ROOT)), room)
+        for path in ROOT.glob("workers/*/*.py")
+        for room in rooms_of("workers", path)
+        if (room_of(path) in ROLES and room not in {room_of(path), "channels"})
+        or (room_of(path) == "channels" and room != "channels")
+    ]
+    assert arrows == []
+
+
+@pytest.mark.parametrize("package", ["workers", "oxidicom"])
+def test_each_room_says_what_lives_there_and_which_file_to_open_first(package):
+    rooms = [path for path in ROOT.glob(f"{package}/**/__init__.py") if path.parent != ROOT / package]
+    assert rooms
+    for path in rooms:
+        said = ast.get_docstring(ast.parse(path.read_text())) or ""
+        named = re.findall(r"`([a-z0-9_/]+\.py)`", said)
+        assert named, f"{path}: which file is to be opened first?"
+        assert all((path.parent / name).exists() or (ROOT / name).exists() for name in named), path

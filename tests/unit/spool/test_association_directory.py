@@ -11,7 +11,16 @@ import pytest
 from oxidicom.dataset.part10 import build_file_meta
 from oxidicom.spool.association_directory import associations, end_for_the_dead, ledger_of, remove_finished
 from oxidicom.spool.entries import contents, is_stranger
-from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, NumberSet, Started, read_counts, read_ledger
+from oxidicom.spool.ledger import (
+    LEDGER_NAME,
+    Committed,
+    Ended,
+    LedgerWriter,
+    NumberSet,
+    Started,
+    read_counts,
+    read_ledger,
+)
 from oxidicom.spool.names import RECEIVED, REGISTERED, STORED, EntryName
 from oxidicom.spool.series_metadata import expected_count_value
 from oxidicom.spool.spool_writer import SpoolWriter
@@ -325,6 +334,25 @@ def test_an_association_that_is_older_than_the_gateway_was_left_by_another_one(s
     die(spool_writer)
     end_for_the_dead(spool_writer.directory, gateway)
     assert ledger_of(spool_writer.directory).ended.how == how
+
+
+def test_the_memory_of_a_completion_does_not_grow_with_the_entries(spool_writer):
+    name, description = EntryName(1, "0" * 20, 0), describe_file(1)
+    spool_writer.enter_in_ledger(name, description)
+    die(spool_writer)
+    writer = LedgerWriter(os.path.join(spool_writer.directory, LEDGER_NAME))
+    for number in range(20_000):
+        name = EntryName(number, "0" * 20, 0)
+        writer.append(Committed(name.number, name.series_hash, 0, "SERVICES/PACS/x"))
+        Path(spool_writer.directory, name.at(RECEIVED)).touch()
+    writer.close()
+    tracemalloc.start()
+    try:
+        end_for_the_dead(spool_writer.directory)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 500_000, "20,000 names have 2 MB"
 
 
 def test_a_ledger_that_several_make_at_the_same_time_stays(tmp_path):
