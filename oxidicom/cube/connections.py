@@ -32,7 +32,8 @@ class Connections:
                 try:
                     return super().connect(*arguments, **keywords)
                 except psycopg.Error as error:
-                    failures.append(error)
+                    # Its frames hold the socket of the try, which would stay open for as long as the error is kept.
+                    failures.append(error.with_traceback(None))
                     raise
 
         self._pool: ConnectionPool[Any] = ConnectionPool(

@@ -21,7 +21,8 @@ from oxidicom.cube.faults import (
     refuses_row,
     waited_for_lock,
 )
-from oxidicom.cube.registrar import Registrar, registrar_for
+from oxidicom.cube.generation import Generation, Reader, generation_of
+from oxidicom.cube.rows import RowBatch
 from oxidicom.cube.session import USUAL_LIMITS, Session, TimeLimits
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError, RowRefusedError
 from oxidicom.records import PacsFile, SeriesIdentity
@@ -73,17 +74,17 @@ class Database:
         for tries_left in reversed(range(_TRIES)):
             is_old = self._session.is_open
             try:
-                return self._register(files, metadata)
+                return self._register(RowBatch(files, metadata))
             except psycopg.Error as error:
                 if not (tries_left and (can_be_tried_again(error) or self._is_otherwise_next_time(error, is_old))):
-                    raise _meaning(error) from error
+                    raise self._meaning(error) from error
             except UNSENDABLE as error:
                 raise RowRefusedError(refusal_reason(error)) from error
         raise AssertionError("the last try returns or raises")
 
     def generation(self) -> str:
         """Return the name of the generation of the schema. Raise DatabaseUnavailableError."""
-        return self._read(lambda registrar, _: registrar.generation)
+        return self._look(lambda generation, _: generation.name)
 
     def has_files(self) -> bool:
         """Tell whether any PACS file is registered; none is when CUBE has not made its tables yet.
@@ -91,28 +92,28 @@ class Database:
         Raise DatabaseUnavailableError when it cannot be told.
         """
         try:
-            return self._read(lambda registrar, connection: registrar.any_file(connection))
+            return self._read(lambda reader, connection: reader.any_file(connection))
         except NotMigratedError:
             return False
 
-    def names_below(self, directory: str, after: str, most: int) -> list[str]:
-        """Return up to `most` names below `directory` that come after `after`, in the order of their bytes.
+    def names_below(self, directory: str, after: str, limit: int) -> list[str]:
+        """Return up to `limit` names below `directory` that come after `after`, in the order of their bytes.
 
         So all of them can be gone through in short transactions. Raise DatabaseUnavailableError.
         """
-        return self._read(lambda registrar, connection: registrar.names_below(connection, directory, after, most))
+        return self._read(lambda reader, connection: reader.names_below(connection, directory, after, limit))
 
     def count_below(self, directory: str) -> int:
         """Return the number of names below `directory`. Raise DatabaseUnavailableError."""
-        return self._read(lambda registrar, connection: registrar.count_below(connection, directory))
+        return self._read(lambda reader, connection: reader.count_below(connection, directory))
 
     def known(self, names: Sequence[str]) -> set[str]:
         """Return those of `names` that are registered. Raise DatabaseUnavailableError."""
-        return self._read(lambda registrar, connection: registrar.known(connection, names))
+        return self._read(lambda reader, connection: reader.known(connection, names))
 
     def series_below(self, directory: str) -> list[SeriesIdentity]:
         """Return the different series below `directory`, two at most. Raise DatabaseUnavailableError."""
-        return self._read(lambda registrar, connection: registrar.series_below(connection, directory))
+        return self._read(lambda reader, connection: reader.series_below(connection, directory))
 
     def interrupt(self, after_seconds: float) -> None:
         """End a transaction that takes so long already. May be called from another thread at any time."""
@@ -122,22 +123,25 @@ class Database:
         """Close the connection."""
         self._session.end()
 
-    def _register(self, files: Sequence[PacsFile], metadata: Sequence[PacsFile]) -> Registered:
-        check = partial(self._before_commit, [*files, *metadata])
-        with self._session.transaction(before_commit=check) as (registrar, connection):
-            added = registrar.insert(connection, files, metadata)
+    def _register(self, batch: RowBatch) -> Registered:
+        rows = [*batch.files, *batch.metadata]
+        with self._session.transaction(before_commit=partial(self._before_commit, rows)) as (generation, connection):
+            added = generation.registrar.register(connection, batch)
         new = [name for cursor in added for (name,) in cursor]
-        return Registered(new, len(files) + len(metadata) - len(new))
+        return Registered(new, len(rows) - len(new))
 
-    def _read(self, ask: Callable[[Registrar, Connection], _Answer]) -> _Answer:
+    def _read(self, ask: Callable[[Reader, Connection], _Answer]) -> _Answer:
+        return self._look(lambda generation, connection: ask(generation.reader, connection))
+
+    def _look(self, ask: Callable[[Generation, Connection], _Answer]) -> _Answer:
         while True:
             is_old = self._session.is_open
             try:
                 with self._session.transaction(reading=True) as (_, connection):
-                    return ask(registrar_for(connection), connection)  # looked for anew: CUBE may migrate
+                    return ask(generation_of(connection), connection)  # looked for anew: CUBE may migrate
             except psycopg.Error as error:
                 if not self._is_otherwise_next_time(error, is_old):
-                    raise DatabaseUnavailableError(outage_reason(error)) from error
+                    raise DatabaseUnavailableError(outage_reason(error, self._session.meaning_of)) from error
 
     def _is_otherwise_next_time(self, error: psycopg.Error, is_old: bool) -> bool:
         """Tell whether a new connection may be without `error`. `is_old`: that one was made for an earlier call."""
@@ -146,8 +150,8 @@ class Database:
             return True
         return is_old and may_be_outdated(error)
 
-
-def _meaning(error: psycopg.Error) -> RowRefusedError | DatabaseUnavailableError:
-    if refuses_row(error):
-        return RowRefusedError(refusal_reason(error), error.sqlstate)
-    return DatabaseUnavailableError(outage_reason(error), has_waited=waited_for_lock(error))
+    def _meaning(self, error: psycopg.Error) -> RowRefusedError | DatabaseUnavailableError:
+        if refuses_row(error):
+            return RowRefusedError(refusal_reason(error), error.sqlstate)
+        reason = outage_reason(error, self._session.meaning_of)
+        return DatabaseUnavailableError(reason, has_waited=waited_for_lock(error))

@@ -4,6 +4,8 @@ Errors are told by SQLSTATE, column and constraint. The server's texts are not p
 A row is refused only for what it holds. What is the matter with the database itself is waited for, however long.
 """
 
+from collections.abc import Callable
+
 import psycopg
 
 from oxidicom.errors import FilesGoneError
@@ -35,7 +37,7 @@ _REASONS = {
     "22021": "it holds text that is not UTF-8",
     "2200H": "the ids of its table are used up",
     "25006": "it is read-only (a standby, or failing over)",
-    _NO_RIGHTS: "its user may not write the tables: grant SELECT and INSERT on pacsfiles_pacs and pacsfiles_pacsfile",
+    _NO_RIGHTS: "its user may not use its tables",
     "42P05": "a pooler before it mixes up prepared statements",
     "42P01": "it has no tables for PACS files",
     "53100": "its disk is full",
@@ -50,7 +52,7 @@ _REASONS = {
     _LOCKED: "a table is locked by somebody else, by a migration for instance; it goes on when the lock is released",
     _CANCELLED: "it took too long and was stopped: it is overloaded, or something in it is locked",
 }
-_TABLES_CHANGED = "its tables are not those of CUBE 3.5 to 5.2 any more; it is looked at again"
+_TABLES_CHANGED = "its tables are not those that they were; it is looked at again"
 
 _REFUSALS = {
     "22001": "a value is too long",
@@ -64,7 +66,7 @@ def refuses_row(error: psycopg.Error) -> bool:
     state = error.sqlstate
     if not state:
         return isinstance(error, psycopg.DataError)
-    if state in _OF_THE_DATABASE or _wants_unknown_column(error) or _is_id_taken(error):
+    if state in _OF_THE_DATABASE or wants_unknown_column(error) or _is_id_taken(error):
         return False
     return state[:2] in (_CLASS_DATA, _CLASS_INTEGRITY)
 
@@ -74,7 +76,7 @@ def can_be_tried_again(error: psycopg.Error) -> bool:
 
     A PACS may be deleted before the rows that refer to it are inserted, or before COMMIT (its constraint is deferred).
     """
-    return error.sqlstate in _TRY_AGAIN or _lacks_pacs(error)
+    return error.sqlstate in _TRY_AGAIN or lacks_pacs(error)
 
 
 def may_be_outdated(error: psycopg.Error) -> bool:
@@ -82,7 +84,7 @@ def may_be_outdated(error: psycopg.Error) -> bool:
     state = error.sqlstate
     if not state:
         return isinstance(error, psycopg.OperationalError)
-    return state in _LOST or state == _CHANGED_PLAN or _schema_changed(error)
+    return state in _LOST or state == _CHANGED_PLAN or schema_changed(error)
 
 
 def is_of_pooler(error: psycopg.Error) -> bool:
@@ -116,12 +118,13 @@ def refusal_reason(error: Exception) -> str:
     return f"{sentence} ({state})" if sentence else state
 
 
-def outage_reason(error: Exception) -> str:
-    """Describe why the database cannot be used, without its values or its password."""
-    state = error.sqlstate if isinstance(error, psycopg.Error) else None
-    if state:
-        assert isinstance(error, psycopg.Error)
-        return f"{_sentence(error, state)} (SQLSTATE {state})"
+def outage_reason(error: Exception, meaning_of: Callable[[psycopg.Error], str | None] = lambda _: None) -> str:
+    """Describe why the database cannot be used, without its values or its password.
+
+    `meaning_of` says what an error means in the tables that it has, if it means something special there.
+    """
+    if isinstance(error, psycopg.Error) and error.sqlstate:
+        return f"{meaning_of(error) or _sentence(error, error.sqlstate)} (SQLSTATE {error.sqlstate})"
     if isinstance(error, (OSError, MemoryError)):
         return f"this machine lacks something: {getattr(error, 'strerror', None) or 'memory'}"
     text = " ".join(str(error).split())
@@ -132,25 +135,29 @@ def outage_reason(error: Exception) -> str:
 
 
 def _sentence(error: psycopg.Error, state: str) -> str:
-    if _lacks_pacs(error):
-        return "a PACS that was added to it cannot be found in it: its rights, or a trigger, hide it"
-    if _wants_unknown_column(error):
-        return f"its column {error.diag.column_name} wants a value that CUBE 3.5 to 5.2 does not have"
     if _is_id_taken(error):
         return "it gives out ids that are taken: set its sequences behind the highest ids (setval)"
-    return _REASONS.get(state) or (_TABLES_CHANGED if _schema_changed(error) else "it reports an error")
+    return _REASONS.get(state) or (_TABLES_CHANGED if schema_changed(error) else "it reports an error")
 
 
-def _schema_changed(error: psycopg.Error) -> bool:
+def schema_changed(error: psycopg.Error) -> bool:
+    """Tell whether the tables are not those that our statements are for."""
     state = error.sqlstate or ""
-    return (state.startswith(_CLASS_STATEMENT) and state != _NO_RIGHTS) or _wants_unknown_column(error)
+    return (state.startswith(_CLASS_STATEMENT) and state != _NO_RIGHTS) or wants_unknown_column(error)
 
 
-def _lacks_pacs(error: psycopg.Error) -> bool:
+def lacks_rights(error: psycopg.Error) -> bool:
+    """Tell whether the user of the gateway may not do what a statement does."""
+    return error.sqlstate == _NO_RIGHTS
+
+
+def lacks_pacs(error: psycopg.Error) -> bool:
+    """Tell whether the PACS that a row names is not there."""
     return error.sqlstate == _NOT_NULL and error.diag.column_name == "pacs_id"
 
 
-def _wants_unknown_column(error: psycopg.Error) -> bool:
+def wants_unknown_column(error: psycopg.Error) -> bool:
+    """Tell whether a column that the gateway does not write wants a value."""
     return error.sqlstate == _NOT_NULL and error.diag.column_name not in _NULLABLE
 
 

@@ -1,10 +1,13 @@
 """The flat generation of CUBE's schema (CUBE 3.5 to 5.2): one table of PACS, one of files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 
+from oxidicom.cube.connections import Connection
+from oxidicom.cube.faults import lacks_pacs, lacks_rights, schema_changed, wants_unknown_column
+from oxidicom.cube.rows import RowBatch
 from oxidicom.records import PacsFile, SeriesIdentity, SharedColumns
 
 # No sequence value is taken for what is there: ids are 32-bit in an older CUBE. Sorted for the same reason as files.
@@ -48,6 +51,12 @@ ON CONFLICT (fname) DO NOTHING
 RETURNING fname
 """
 
+_DETECT = """
+SELECT to_regclass('pacsfiles_pacsseries') IS NULL AND EXISTS (
+    SELECT FROM pg_attribute
+    WHERE attrelid = to_regclass('pacsfiles_pacsfile') AND attname = 'PatientID' AND NOT attisdropped)
+"""
+
 _ANY_FILE = "SELECT EXISTS (SELECT FROM pacsfiles_pacsfile)"
 
 # The operators between tildes compare byte by byte, whatever the locale of the database, as its index for LIKE does.
@@ -66,45 +75,71 @@ FROM pacsfiles_pacsfile WHERE fname ~>~ %s AND fname ~<~ %s LIMIT 2
 
 
 class FlatRegistrar:
-    """Writes `pacsfiles_pacs` and `pacsfiles_pacsfile`, and looks names up."""
+    """Writes `pacsfiles_pacs` and `pacsfiles_pacsfile`."""
 
-    generation = "flat"
-
-    def insert(
-        self, connection: psycopg.Connection[Any], files: Sequence[PacsFile], metadata: Sequence[PacsFile]
-    ) -> Sequence[Iterable[tuple[str]]]:
-        """Insert `files`, then `metadata` in its order. The names of the new ones can be taken after the transaction.
+    def register(self, connection: Connection, batch: RowBatch) -> Sequence[Iterable[tuple[str]]]:
+        """Insert a batch. The names of the new rows can be taken after the transaction.
 
         Files are inserted in the order of the bytes of `fname`: writers that add the same rows in different orders
-        deadlock.
+        deadlock. Metadata is inserted in its own order, row by row.
         """
+        files, metadata = batch
         identifiers = {file.columns.pacs_identifier for file in (*files, *metadata)}
         connection.execute(_ADD_PACS, [list(identifiers)], prepare=True)
-        batches = [files, *([row] for row in metadata)]
-        return [connection.execute(_ADD_FILES, _arrays(rows), prepare=True) for rows in batches if rows]
+        groups = [files, *([row] for row in metadata)]
+        return [connection.execute(_ADD_FILES, _arrays(rows), prepare=True) for rows in groups if rows]
 
-    def any_file(self, connection: psycopg.Connection[Any]) -> bool:
+
+class FlatReader:
+    """Looks names up in `pacsfiles_pacsfile`."""
+
+    def any_file(self, connection: Connection) -> bool:
         """Tell whether there is any row of a file."""
         return connection.execute(_ANY_FILE).fetchone() == (True,)
 
-    def names_below(self, connection: psycopg.Connection[Any], directory: str, after: str, most: int) -> list[str]:
-        """Return up to `most` names below `directory` that come after `after`, in the order of their bytes."""
+    def names_below(self, connection: Connection, directory: str, after: str, limit: int) -> list[str]:
+        """Return up to `limit` names below `directory` that come after `after`, in the order of their bytes."""
         first, end = _range(directory)
-        found = connection.execute(_NAMES, [max(first, after), end, most])
+        found = connection.execute(_NAMES, [max(first, after), end, limit])
         return [name for (name,) in found]
 
-    def count_below(self, connection: psycopg.Connection[Any], directory: str) -> int:
+    def count_below(self, connection: Connection, directory: str) -> int:
         """Return the number of names below `directory`."""
         (count,) = connection.execute(_COUNT, _range(directory)).fetchone() or (0,)
         return int(count)
 
-    def known(self, connection: psycopg.Connection[Any], names: Sequence[str]) -> set[str]:
+    def known(self, connection: Connection, names: Sequence[str]) -> set[str]:
         """Return those of `names` that are registered."""
         return {name for (name,) in connection.execute(_KNOWN_NAMES, [list(names)])}
 
-    def series_below(self, connection: psycopg.Connection[Any], directory: str) -> list[SeriesIdentity]:
+    def series_below(self, connection: Connection, directory: str) -> list[SeriesIdentity]:
         """Return the different series that have names below `directory`; no more than two of them."""
         return [SeriesIdentity(*row) for row in connection.execute(_SERIES, _range(directory))]
+
+
+class Flat:
+    """The generation."""
+
+    name = "flat"
+    grants: Mapping[str, str] = {"pacsfiles_pacs": "SELECT, INSERT", "pacsfiles_pacsfile": "SELECT, INSERT"}
+    registrar = FlatRegistrar()
+    reader = FlatReader()
+
+    def detect(self, connection: Connection) -> bool:
+        """Tell whether these are the tables that `connection` sees, and not those of a later generation."""
+        return connection.execute(_DETECT).fetchone() == (True,)
+
+    def meaning_of(self, error: psycopg.Error) -> str | None:
+        """Say what an error means in these tables, without its values; None when it means the same everywhere."""
+        if lacks_pacs(error):
+            return "a PACS that was added to it cannot be found in it: its rights, or a trigger, hide it"
+        if wants_unknown_column(error):
+            return f"its column {error.diag.column_name} wants a value that CUBE 3.5 to 5.2 does not have"
+        if lacks_rights(error):
+            return f"its user may not write the tables: grant SELECT and INSERT on {' and '.join(self.grants)}"
+        if schema_changed(error) and error.sqlstate != "42P01":
+            return "its tables are not those of CUBE 3.5 to 5.2 any more; it is looked at again"
+        return None
 
 
 def _range(directory: str) -> tuple[str, str]:

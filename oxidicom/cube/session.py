@@ -15,12 +15,10 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from oxidicom.cube.connections import Connections
+from oxidicom.cube.connections import Connection, Connections
 from oxidicom.cube.faults import leaves_connection_sound, outage_reason
-from oxidicom.cube.registrar import Registrar, registrar_for
+from oxidicom.cube.generation import Generation, generation_of
 from oxidicom.errors import DatabaseUnavailableError
-
-_Connection = psycopg.Connection[Any]
 
 _DEFAULTS = {
     "application_name": "oxidicom",
@@ -65,7 +63,7 @@ USUAL_LIMITS = TimeLimits()
 
 
 class _InUse(NamedTuple):
-    connection: _Connection
+    connection: Connection
     socket: socket.socket
     """A duplicate of the connection's own."""
     since: float
@@ -75,8 +73,8 @@ class _InUse(NamedTuple):
 class _Link(NamedTuple):
     """A connection, and what was found behind it."""
 
-    connection: _Connection
-    registrar: Registrar
+    connection: Connection
+    generation: Generation
 
 
 class Session:
@@ -93,6 +91,8 @@ class Session:
         self._max_connections = max_connections
         self._connections: Connections | None = None
         self._link: _Link | None = None
+        self._generation: Generation | None = None
+        """That of the last connection."""
         self.may_prepare = True
         """Whether statements are prepared on the server."""
         self._in_use: _InUse | None = None
@@ -103,10 +103,15 @@ class Session:
         """Whether there is a connection, which was made for an earlier transaction."""
         return self._link is not None
 
+    def meaning_of(self, error: psycopg.Error) -> str | None:
+        """Say what an error means in the tables that the database had last; None when it means the same everywhere."""
+        return self._generation.meaning_of(error) if self._generation else None
+
     def open(self) -> None:
         """Connect, unless there is a connection. Raise psycopg.Error or DatabaseUnavailableError."""
         try:
             self._link = self._link or self._connect()
+            self._generation = self._link.generation
         except (psycopg.Error, DatabaseUnavailableError):
             raise
         except Exception as error:  # whatever it is, no row has to do with it
@@ -133,7 +138,7 @@ class Session:
     @contextlib.contextmanager
     def transaction(
         self, *, reading: bool = False, before_commit: Callable[[], None] | None = None
-    ) -> Iterator[tuple[Registrar, _Connection]]:
+    ) -> Iterator[tuple[Generation, Connection]]:
         """Give a transaction within its time limits, whose statements go out together.
 
         `before_commit` is called when all of them are done; what it raises undoes them.
@@ -143,11 +148,11 @@ class Session:
         """
         self.open()
         assert self._link is not None
-        connection, registrar = self._link
+        connection, generation = self._link
         try:
             with self._interruptible(connection), _as_one(connection, before_commit):
                 connection.execute(_SET_LIMITS, self._limits_of(reading), prepare=True)
-                yield registrar, connection
+                yield generation, connection
         except (OSError, MemoryError) as error:  # this machine lacks something, no row does
             self.close()
             raise DatabaseUnavailableError(outage_reason(error)) from error
@@ -183,19 +188,19 @@ class Session:
             with self._interruptible(connection):
                 if _is_pooled(connection):
                     connection.prepare_threshold = None  # not for `prepare=True` either
-                return _Link(connection, registrar_for(connection))
+                return _Link(connection, generation_of(connection))
         except BaseException:
             self._give_up(connection)
             raise
 
-    def _give_up(self, connection: _Connection) -> None:
+    def _give_up(self, connection: Connection) -> None:
         """Close a connection; its place in the pool is free then."""
         connection.close()
         if self._connections:
             self._connections.give_back(connection)
 
     @contextlib.contextmanager
-    def _interruptible(self, connection: _Connection) -> Iterator[None]:
+    def _interruptible(self, connection: Connection) -> Iterator[None]:
         """Let `interrupt` end what happens inside.
 
         The duplicate of the socket is made and closed by the thread that uses the connection: libpq may close its own
@@ -220,7 +225,7 @@ class Session:
 
 
 @contextlib.contextmanager
-def _as_one(connection: _Connection, before_commit: Callable[[], None] | None) -> Iterator[None]:
+def _as_one(connection: Connection, before_commit: Callable[[], None] | None) -> Iterator[None]:
     """Make what is executed inside a transaction that goes out whole and is answered once.
 
     COMMIT goes out with the rest, unless something is to be seen to before. To wait for each statement costs as much as
@@ -243,7 +248,7 @@ def _as_one(connection: _Connection, before_commit: Callable[[], None] | None) -
         raise
 
 
-def _is_pooled(connection: _Connection) -> bool:
+def _is_pooled(connection: Connection) -> bool:
     """Tell whether the server is another than the one that greeted us: a pooler stands between, pgbouncer for instance.
 
     It may take another server for each transaction, where a prepared statement is not there, or is somebody else's.

@@ -90,7 +90,7 @@ def fill_spool(files_root, associations, entries):
         ledger.append(Started(ulid, "BENCHMARK", "ChRIS", "127.0.0.1:1"))
         described, lines = None, []
         for number in range(entries):
-            identity = Identity(1, association, number)
+            identity = Identity(1 + association // 5000, association % 5000, number)  # four digits each
             message.address(identity, 1)
             data = meta + dataset_of(message)
             if number % identity.instances_per_series == 0:

@@ -64,7 +64,7 @@ def test_an_unexpected_exception_before_any_row_was_touched_is_no_fault_of_a_row
     def stumble(_):
         raise KeyError("secret")
 
-    monkeypatch.setattr(session, "registrar_for", stumble)
+    monkeypatch.setattr(session, "generation_of", stumble)
     with pytest.raises(DatabaseUnavailableError, match="KeyError") as raised:
         register_isolating(cube, [file(1), file(2)], [])
     assert "secret" not in str(raised.value)
