@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run check test corpus fuzz drills benchmark curves integration-test foreign-clients lint format install-service clean
+.PHONY: help install run check test corpus fuzz drills benchmark curves integration-test foreign-clients lint format pictures install-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ integration-test: $(STAMP) ## the whole way with a real Orthanc as the PACS; ins
 
 foreign-clients: $(STAMP) ## send 30 kinds of files with C-STORE clients of others, fetched into .foreign (a first time: 20 minutes)
 	$(VENV)/bin/python -m tests.foreign $(FOREIGN_ARGS)
+
+pictures: ## draw docs/pictures anew from their text; needs Graphviz (apt-get install graphviz)
+	for text in docs/pictures/*.dot; do dot -Tsvg "$$text" -o "$${text%.dot}.svg"; done
 
 install-service: ## as root: install into /opt/oxidicom, with a user, a systemd unit and /etc/oxidicom/oxidicom.env
 	@[ "$$(id -u)" = 0 ] || { echo "make: install-service changes the system: run it as root"; exit 1; }

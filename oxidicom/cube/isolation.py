@@ -1,23 +1,23 @@
 """Isolating the rows that cannot be registered, so that everything else of their batch is."""
 
+import dataclasses
 from collections.abc import Sequence
-
-import msgspec
 
 from oxidicom.cube.database import Database, Registered
 from oxidicom.errors import DatabaseUnavailableError, FilesGoneError, RowRefusedError
 from oxidicom.records import PacsFile, SeriesIdentity
 
 
-class Isolated(msgspec.Struct):
+@dataclasses.dataclass
+class Isolated:
     """What became of a batch."""
 
-    new: list[str] = []
+    new: list[str] = dataclasses.field(default_factory=list)
     known: int = 0
-    refused: list[tuple[PacsFile, RowRefusedError]] = []
-    failed: list[tuple[PacsFile, Exception]] = []
+    refused: list[tuple[PacsFile, RowRefusedError]] = dataclasses.field(default_factory=list)
+    failed: list[tuple[PacsFile, Exception]] = dataclasses.field(default_factory=list)
     """Rows that met a bug, of ours or of the client library. It is theirs alone: the others went through."""
-    postponed: list[PacsFile] = []
+    postponed: list[PacsFile] = dataclasses.field(default_factory=list)
     """Metadata that was not tried: it is to come after the rows of its series, and one of these failed."""
 
 

@@ -6,6 +6,7 @@ that after the death of a process only the last line can be torn; a torn line is
 with Success. A line that cannot be read, whatever became of it, costs that line: the others count.
 """
 
+import dataclasses
 import errno
 import fcntl
 import os
@@ -123,13 +124,14 @@ class LedgerWriter:
         os.close(self._descriptor)
 
 
-class Ledger(msgspec.Struct):
+@dataclasses.dataclass
+class Ledger:
     """What a ledger says, read at one moment."""
 
     started: Started | None = None
-    series: dict[str, Series] = {}
+    series: dict[str, Series] = dataclasses.field(default_factory=dict)
     """By series hash, in the order of their first instances."""
-    committed: dict[str, int] = {}
+    committed: dict[str, int] = dataclasses.field(default_factory=dict)
     """Number of committed instances by series hash."""
     ended: Ended | None = None
     damaged: int = 0
@@ -154,13 +156,14 @@ def read_ledger(path: str, wanted: Callable[[str], bool] | None = None) -> Ledge
     return ledger
 
 
-class Counts(msgspec.Struct):
+@dataclasses.dataclass
+class Counts:
     """What a ledger says in the end, without the series themselves."""
 
     calling_ae_title: str = ""
-    committed: dict[str, int] = {}
+    committed: dict[str, int] = dataclasses.field(default_factory=dict)
     """Number of committed instances by series hash."""
-    opened: set[str] = set()
+    opened: set[str] = dataclasses.field(default_factory=set)
     """Hashes of the series that are known; of one that is not, because its line is lost, nothing can be said."""
     ended: Ended | None = None
 

@@ -6,10 +6,9 @@ committed instances. What was still being received is removed: it was never answ
 """
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable
-
-import msgspec
 
 from oxidicom.records import Description
 from oxidicom.spool.entries import describe_entry, entries
@@ -21,14 +20,15 @@ _MAX_PATHS = 10
 """So many instances of a series are asked what it is; CUBE may have deleted some."""
 
 
-class _Told(msgspec.Struct):
+@dataclasses.dataclass
+class _Told:
     """What a ledger knows, with no more memory than its series need."""
 
     started: bool = False
     ended: bool = False
-    numbers: NumberSet = msgspec.field(default_factory=NumberSet)
-    series: set[str] = msgspec.field(default_factory=set)
-    unopened: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    numbers: NumberSet = dataclasses.field(default_factory=NumberSet)
+    series: set[str] = dataclasses.field(default_factory=set)
+    unopened: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     """Series of which only instances are known, with the final paths of a few."""
     is_whole: bool = True
     """Every line can be read: what has none was never answered with Success if it is not whole itself."""
