@@ -11,7 +11,7 @@ same presentation context, and messages do not interleave (PS3.8, annex E.1):
 Only a C-STORE-RQ that could succeed is the listener's business. All other requests are answered here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 
 from oxidicom.association.associate import AnsweredContext
@@ -133,18 +133,21 @@ class DimseProvider:
         return (*received, ended)
 
     def _handle_request(self, command: Command) -> Sequence[Event]:
-        if command.field == CommandField.C_STORE_RQ:
-            return self._handle_store(command)
-        if command.field == CommandField.C_ECHO_RQ:
-            return self._answer(command, Echoed(), encode_plain_response(command, Status.SUCCESS))
-        unrecognized = RequestUnrecognized(command.field)
-        if command.field == CommandField.C_CANCEL_RQ:
-            # PS3.7, 9.3.2.3: there is no response to it; and nothing that we do can be cancelled.
-            return self._answer(command, unrecognized, b"")
+        service = _SERVICES.get(command.field, DimseProvider._refuse_operation)
+        return service(self, command)
+
+    def _refuse_operation(self, command: Command) -> Sequence[Event]:
         if command.field & IS_RESPONSE:
             raise invalid_parameter(f"command {command.field:04X}H is a response, and nothing was requested")
         response = encode_plain_response(command, Status.UNRECOGNIZED_OPERATION)
-        return self._answer(command, unrecognized, response)
+        return self._answer(command, RequestUnrecognized(command.field), response)
+
+    def _handle_cancel(self, command: Command) -> Sequence[Event]:
+        """There is no response to it (PS3.7, 9.3.2.3); and nothing that we do can be cancelled."""
+        return self._answer(command, RequestUnrecognized(command.field), b"")
+
+    def _handle_echo(self, command: Command) -> Sequence[Event]:
+        return self._answer(command, Echoed(), encode_plain_response(command, Status.SUCCESS))
 
     def _handle_store(self, command: Command) -> Sequence[Event]:
         request = build_store_request(command, self._contexts[self._context_id])
@@ -176,6 +179,14 @@ class DimseProvider:
             self.outgoing.append(encode_command_pdus(self._context_id, response, self._max_pdu_length))
         self._end_message()
         return (event,)
+
+
+_SERVICES: Mapping[int, Callable[[DimseProvider, Command], Sequence[Event]]] = {
+    CommandField.C_STORE_RQ: DimseProvider._handle_store,
+    CommandField.C_ECHO_RQ: DimseProvider._handle_echo,
+    CommandField.C_CANCEL_RQ: DimseProvider._handle_cancel,
+}
+"""What is served, by the command field of the request."""
 
 
 def _find_refusal(request: StoreRequest, command: Command) -> tuple[Status, str, Element] | None:

@@ -29,9 +29,8 @@ from oxidicom.association.events import (
     StoreRefused,
     StoreRequested,
 )
-from oxidicom.association.negotiation import NO_ROOM, AcceptancePolicy
+from oxidicom.association.negotiation import NO_ROOM
 from oxidicom.errors import ProtocolError
-from oxidicom.settings import Settings
 from oxidicom.spool.ledger import Started
 from workers.channels.bugs import place_of
 from workers.channels.encryption import handshake_failure, say_no_more
@@ -41,6 +40,7 @@ from workers.channels.shared import Shared
 from workers.listener.association_account import AssociationAccount
 from workers.listener.connections import READ_SECONDS, Peer, learn_peer, wait_in_kernel
 from workers.listener.deadlines import Deadlines
+from workers.listener.policy import acceptance_policy, title_policy
 from workers.listener.store_service import MAX_LOGGED, StoreService
 
 _LOOK_SECONDS = 0.5
@@ -63,21 +63,6 @@ def _ending_by(event: ReleaseRequested | Aborted | ConnectionLost | ProtocolViol
             return Ending(EndKind.PROTOCOL_VIOLATED, str(event.error))
 
 
-def policy_of(settings: Settings) -> AcceptancePolicy:
-    """Return what the settings say about associations."""
-    return AcceptancePolicy(
-        ae_title=settings.ae_title,
-        check_called_ae_title=settings.check_called_ae_title,
-        allowed_peers=settings.allowed_peers,
-        max_pdu_length=settings.max_pdu_length_bytes,
-        strict=settings.strict,
-        uncompressed_only=settings.uncompressed_only,
-        max_request_bytes=settings.max_request_bytes,
-        max_pdu_bytes=settings.max_pdu_bytes,
-        max_command_bytes=settings.max_command_bytes,
-    )
-
-
 class _Over(Exception):  # noqa: N818 (no error: the normal way out of the receiving loop)
     """The association is over."""
 
@@ -95,7 +80,7 @@ class Association:
         self._connection = connection
         self._ulid = str(ULID())
         self._account = AssociationAccount(self._ulid, peer)
-        self._acceptor = Acceptor(policy_of(shared.settings), peer.address)
+        self._acceptor = Acceptor(acceptance_policy(shared.settings), peer.address)
         self._deadlines = Deadlines(shared.settings, self._acceptor)
         self._store_service: StoreService | None = None
         self._is_unwelcome = False
@@ -280,7 +265,7 @@ class Association:
         """Claim a place for the AE title, then see whether there are too many: of two at once none may slip through."""
         self._account.ask(request)
         self._slot.hold(self._ulid, request.calling_ae_title)
-        most = self._shared.settings.max_associations_per_ae
+        most = title_policy(self._shared.settings, request.calling_ae_title).max_associations
         if most and self._shared.scoreboard.associations_of(request.calling_ae_title) > most:
             self._acceptor.reject(NO_ROOM)
 

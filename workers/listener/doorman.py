@@ -28,10 +28,10 @@ from workers.channels.facts import AssociationFinished
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Slot
 from workers.channels.shared import Shared
 from workers.listener.accept_queue import AcceptQueue, count_waiting
-from workers.listener.association import policy_of
 from workers.listener.association_account import write_connection_line
 from workers.listener.connections import Peer, accept, learn_peer, peer_of
 from workers.listener.listener import HEARTBEAT_SECONDS
+from workers.listener.policy import acceptance_policy
 from workers.listener.waiting_room import WaitingRoom
 
 _TICK_SECONDS = 0.25
@@ -65,7 +65,7 @@ class Doorman:
         """Open the waiting room."""
         self._shared = shared
         self._slot = slot
-        self._policy = policy_of(shared.settings)
+        self._policy = acceptance_policy(shared.settings)
         self._accept_queue = AcceptQueue(lambda: count_waiting(shared.listening_socket))
         self._finished_queue = AcceptQueue(lambda: shared.finished.waiting)
         self._most = keepable(_MAX_CALLERS)

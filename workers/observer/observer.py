@@ -13,17 +13,15 @@ from loguru import logger
 
 from oxidicom.logs import report_dropped_lines
 from oxidicom.telemetry.identity import resource_of
-from oxidicom.telemetry.log_records import LogWriter
 from oxidicom.telemetry.metrics import MetricsExporter
 from oxidicom.telemetry.prometheus import prometheus_page
 from oxidicom.telemetry.readings import AnyReading
-from oxidicom.telemetry.spans import SpanWriter
-from workers.channels.facts import AssociationFinished, BatchRegistered, Fact, LineLogged, SeriesAsked
+from workers.channels.facts import Fact
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.channels.shared import Shared
 from workers.observer.health import HealthServer
 from workers.observer.readings import AeTotals, take_readings
-from workers.observer.tracing import trace_association, trace_batch, trace_series_asked
+from workers.observer.subscribers import Logs, Subscriber, Totals, Traces
 
 _WAIT_SECONDS = 0.5
 _REPORT_SECONDS = 60.0
@@ -39,15 +37,13 @@ class Observer:
         self._shared = shared
         self._slot = slot
         self._ae_totals = AeTotals()
-        self._spans: SpanWriter | None = None
-        self._logs: LogWriter | None = None
+        self._subscribers: list[Subscriber] = [Totals(self._ae_totals)]
         self._metrics: MetricsExporter | None = None
         self._reported = (0, 0, 0)
         settings = self._shared.settings
         if settings.otlp_endpoint:
             resource = resource_of(self._shared.directory.ulid)
-            self._spans = SpanWriter(resource)
-            self._logs = LogWriter(resource)
+            self._subscribers += [Traces(resource), Logs(resource)]
             seconds = settings.metric_export_interval_milliseconds / 1000
             self._metrics = MetricsExporter(resource, seconds, self._take_readings)
             self._metrics.start()
@@ -81,33 +77,16 @@ class Observer:
             self._take(fact)
 
     def _take(self, fact: Fact) -> None:
-        if isinstance(fact, AssociationFinished):
-            self._count(fact)
-        if self._spans is None or self._logs is None:
-            return
-        match fact:
-            case AssociationFinished():
-                trace_association(self._spans, fact)
-            case SeriesAsked():
-                trace_series_asked(self._spans, fact)
-            case BatchRegistered():
-                trace_batch(self._spans, fact)
-            case LineLogged():
-                self._logs.write(fact.time_ns, fact.level, fact.message, fact.fields, fact.association)
-
-    def _count(self, fact: AssociationFinished) -> None:
-        if fact.rejection:
-            self._ae_totals.rejections[fact.rejection] += 1
-        else:
-            self._ae_totals.add(fact.calling_ae_title, fact.committed, fact.bytes)
+        for subscriber in self._subscribers:
+            if isinstance(fact, subscriber.wants):
+                subscriber.take(fact)
 
     def _close(self) -> None:
         """Export what is left, as far as a second allows: the supervisor does not wait longer."""
         self._take_facts()
         report_dropped_lines()
-        for writer in (self._spans, self._logs):
-            if writer:
-                writer.close()
+        for subscriber in self._subscribers:
+            subscriber.close()
         if self._metrics:
             self._metrics.close(_CLOSE_SECONDS)
 

@@ -7,8 +7,8 @@ import pytest
 from oxidicom.association.acceptor import Acceptor
 from oxidicom.settings import Settings
 from tests.unit.association.association_peer import Listener, associate_rq, echo_rq, p_data, pdv, store_rq
-from workers.listener.association import policy_of
 from workers.listener.deadlines import Deadlines
+from workers.listener.policy import acceptance_policy
 
 
 class Peer:
@@ -17,7 +17,7 @@ class Peer:
     def __init__(self, **variables):
         needed = {"CHRIS_DB_CONNECTION": "embedded", "CHRIS_FILES_ROOT": "/data"}
         settings = Settings.from_environment({**needed, **variables})
-        self.listener = Listener(Acceptor(policy_of(settings)))
+        self.listener = Listener(Acceptor(acceptance_policy(settings)))
         self.patience = Deadlines(settings, self.listener.acceptor)
 
     def associate(self):
