@@ -97,7 +97,7 @@ def report_dropped_lines() -> None:
         return
     before = stream.dropped_here
     logger.warning(
-        "{count} lines of log were lost, since whoever reads them did not take them; look at what reads the log",
+        "{count} log lines were lost because their reader did not take them; check what reads the log",
         count=dropped,
         action="log_lines_dropped",
     )

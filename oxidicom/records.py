@@ -73,4 +73,4 @@ class Description(msgspec.Struct, frozen=True):
     sop_class_uid: str
     sop_instance_uid: str
     warnings: tuple[str, ...] = ()
-    """What had to be mended in its values, or is odd about it; names of attributes, never their values."""
+    """What had to be corrected in its values, or is odd about it; names of attributes, never their values."""

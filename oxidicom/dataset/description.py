@@ -146,7 +146,7 @@ def _describe_series(raw_values: tuple[bytes | None, ...], calling_ae_title: str
 
 
 class _Values:
-    """The values of a dataset, mended where they have to be, and what was mended."""
+    """The values of a dataset, corrected where they have to be, and what was corrected."""
 
     def __init__(self, raw_values: dict[int, bytes]) -> None:
         self._raw_values = raw_values

@@ -10,7 +10,7 @@ _MAX_LINES = 20
 """Of each kind; the JSON form has all."""
 
 ROW_REGISTERED = "registered"
-"""The outcome of a difference that was mended."""
+"""The outcome of a difference that was repaired."""
 
 
 class Outcome(msgspec.Struct, frozen=True):

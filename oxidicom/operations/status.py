@@ -144,7 +144,7 @@ def _print_set_aside(aside: Sequence[FileSetAside], now: datetime.datetime, cons
         amount = _sum(Amount(1, one.size_bytes, one.since) for one in group)
         table.add_row(association, f"{kind}: {_shown(amount, now)}", _moment(amount.oldest), escape(reason))
     console.print(table)
-    console.print("`oxidicom retry` puts them back when the cause is mended.", highlight=False)
+    console.print("`oxidicom retry` puts them back once the cause is fixed.", highlight=False)
 
 
 def _group_of(one: FileSetAside) -> tuple[str, str, str]:

@@ -124,11 +124,11 @@ class SettingAside:
             _bound(self._tries)
             self._tries[key] = tries
         logger.bind(association=association).opt(exception=error).error(
-            "Unexpected {kind} in {place} at {what}; {outcome}. Please report this line",
+            "Unexpected {kind} in {place} while handling {what}; {outcome}. Please report this line",
             kind=type(error).__name__,
             place=place_of(error),
             what=what[0].lower() + what[1:],
-            outcome="it is tried again" if tries < _TRIES else "it is set aside, everything else goes on",
+            outcome="it will be tried again" if tries < _TRIES else "it is set aside, everything else goes on",
             action="unexpected",
         )
         return tries >= _TRIES
@@ -147,7 +147,7 @@ class SettingAside:
         """Leave an instance alone that the disk does not give, and say so."""
         self.leave_alone(association, name, state)
         logger.bind(association=association).warning(
-            "Instance {number} cannot be read: {reason}; it stays in the spool and is tried again",
+            "Instance {number} cannot be read: {reason}; it stays in the spool and will be tried again",
             number=name.number,
             reason=error.strerror,
             action="take_up_failed",
@@ -181,7 +181,9 @@ class SettingAside:
 def waits_for_next_rescan(association: str, error: OSError) -> None:
     """Say that an association cannot be taken up: a full or failing disk. The others need not wait for it."""
     logger.bind(association=association).warning(
-        "An association cannot be taken up: {reason}", reason=error.strerror, action="take_up_failed"
+        "An association cannot be processed now: {reason}; it will be tried again",
+        reason=error.strerror,
+        action="take_up_failed",
     )
 
 

@@ -112,11 +112,11 @@ def tell_of_tree(
     slot.set(Counter.TREE_TROUBLE, trouble)
     if trouble and not was_known:
         logger.error(
-            "Degraded: {what}{reason}; instances wait in the spool, none is set aside for it. To do: {remedy}",
+            "Degraded: {what}{reason}; instances wait in the spool, none is set aside for this. To do: {remedy}",
             what=sentence_of(trouble),
             reason=f" ({reason})" if reason else "",
             remedy=remedy_of(trouble),
             action="tree_unavailable",
         )
     elif before not in (StorageTrouble.NONE, unknown) and condition.tree_trouble is StorageTrouble.NONE:
-        logger.info("SERVICES/PACS takes files again; what waits is stored", action="tree_available")
+        logger.info("SERVICES/PACS can be written again; waiting instances are being stored", action="tree_available")

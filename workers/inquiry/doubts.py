@@ -44,7 +44,7 @@ class Doubts:
 
     def _log(self, reason: str, kind: _DoubtKind) -> None:
         logger.bind(association=kind.association).warning(
-            "{ae_title} does not tell the size of {count} series: {reason}",
+            "PACS {ae_title} did not say how many instances {count} series have: {reason}",
             ae_title=self._ae_title,
             count=kind.count,
             reason=reason,

@@ -254,7 +254,7 @@ class Association:
                 self._unserved += 1
                 self._log.log(
                     "WARNING" if self._unserved <= MAX_LOGGED else "DEBUG",
-                    "A request came that this gateway does not serve",
+                    "Received a request for a service that this gateway does not offer",
                     command_field=f"{event.command_field:04X}H",
                     action="request_unrecognized",
                 )

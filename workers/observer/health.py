@@ -98,7 +98,7 @@ class HealthServer:
             server = _Server(open_port(address, port), handler)
         except OSError as error:
             logger.error(
-                "There is no health page: {address}:{port} cannot be used: {reason}; set CHRIS_HTTP_PORT",
+                "No health page: {address}:{port} cannot be used: {reason}; set CHRIS_HTTP_PORT to a free port",
                 address=address,
                 port=port,
                 reason=error.strerror,

@@ -97,8 +97,8 @@ class Observer:
         if news != self._reported:
             self._reported = news
             logger.info(
-                "So far {committed} instances committed; {new} rows registered, {known} were there before; "
-                "{backlog} wait for registration",
+                "Totals: {committed} instances committed; {new} rows registered, {known} already there; "
+                "{backlog} waiting to be registered",
                 committed=news[0],
                 new=new,
                 known=known,

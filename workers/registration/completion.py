@@ -161,7 +161,7 @@ class SeriesCompletion:
 
 def _warn(association: str, error: OSError) -> None:
     logger.bind(association=association).warning(
-        "The spool of an association cannot be read or cleared: {reason}; it is looked at again",
+        "The spool of an association cannot be read or cleared: {reason}; it will be tried again",
         reason=error.strerror,
         action="finish_failed",
     )

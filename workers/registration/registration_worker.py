@@ -202,7 +202,7 @@ class RegistrationWorker:
                 self._shared.storage_queue_of(message.series_hash).put(message)
         if gone:
             logger.warning(
-                "{count} files are not at their final paths any more; they are stored again from the spool",
+                "{count} files are no longer at their final paths; they are being stored again from the spool",
                 count=len(gone),
                 action="files_gone",
             )
@@ -291,7 +291,7 @@ class RegistrationWorker:
             self._setting_aside.leave_alone(message.association, message.name, STORED)
             if not self._setting_aside.is_known_trouble(error):
                 logger.warning(
-                    "The spool cannot be cleared of what is registered: {reason}; tried again each minute",
+                    "Registered entries cannot be removed from the spool: {reason}; retrying every minute",
                     reason=error.strerror,
                     action="clear_failed",
                 )
@@ -309,7 +309,7 @@ class RegistrationWorker:
         if reason != self._degraded:
             self._degraded = reason
             logger.warning(
-                "Degraded: rows wait in the spool, since the database cannot be used: {reason}",
+                "Degraded: rows wait in the spool because the database cannot be used: {reason}",
                 reason=reason,
                 action="database_unavailable",
             )

@@ -50,16 +50,24 @@ class Verdicts:
             self._slot.add(_COUNTERS[verdict])
             logger.bind(association=association).log(
                 "WARNING" if verdict in _TROUBLE else "INFO",
-                "Series of {calling_ae_title} {verdict}: {committed} of {expected} instances came{aside}, "
-                "association {how}",
+                "Series from {calling_ae_title} {verdict}: {account} (association {how})",
                 calling_ae_title=counts.calling_ae_title,
                 verdict=verdict.value,
                 committed=committed,
                 expected=expected,
-                aside=f", {set_aside[series_hash]} of them set aside" if series_hash in set_aside else "",
+                account=_account(committed, expected, set_aside.get(series_hash, 0)),
                 how=counts.ended.how if counts.ended else "",
                 registered_before=known[series_hash],
                 refused_in_association=counts.ended.refused if counts.ended else None,
                 series=series_hash,
                 action="series_ended",
             )
+
+
+def _account(committed: int, expected: str, set_aside: int) -> str:
+    """Say what came and what was expected, in a few words."""
+    if expected == UNKNOWN:
+        account = f"{committed} instances received, the PACS did not say how many it has"
+    else:
+        account = f"{committed} of {expected} instances received"
+    return f"{account}, {set_aside} of them set aside" if set_aside else account

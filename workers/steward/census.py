@@ -78,7 +78,7 @@ class Census:
             return
         self._told.add(path)
         logger.warning(
-            "{path} is nothing of this version of the gateway and is left alone; look what it is, and remove it",
+            "{path} was not written by this version of the gateway and is left alone; see what it is, and remove it",
             path=ascii(os.path.relpath(path, self._directory.files_root))[1:-1],
             action="stranger_left",
         )

@@ -176,10 +176,10 @@ class Steward:
             return
         self._told_of_storage = trouble
         if trouble is StorageTrouble.NONE and told is not StorageTrouble.NOT_LOOKED_AT:
-            logger.info("The storage {root} is there again", root=self._root, action="storage_available")
+            logger.info("The storage {root} is available again", root=self._root, action="storage_available")
         elif trouble:
             logger.error(
-                "Degraded: {what}{reason}; no instance is taken (A700). To do: {remedy}",
+                "Degraded: {what}{reason}; no instance is accepted (A700). To do: {remedy}",
                 what=sentence_of(trouble),
                 reason=f" ({reason})" if reason else "",
                 remedy=remedy_of(trouble),
@@ -227,10 +227,12 @@ class Steward:
         if not adopted:
             return
         if first:
-            logger.info("Took up {count} unfinished associations", count=adopted, action="spool_adopted")
+            logger.info("Resuming {count} unfinished associations", count=adopted, action="spool_adopted")
         else:
             logger.warning(
-                "Took over {count} associations of a gateway that is gone", count=adopted, action="spool_adopted"
+                "Took over {count} associations from a gateway that is no longer running",
+                count=adopted,
+                action="spool_adopted",
             )
         self._shared.hint_rescan(self._slot)
 

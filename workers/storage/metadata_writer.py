@@ -141,7 +141,7 @@ class MetadataWriter:
         association, _, value = due
         logger.bind(association=association).log(
             "DEBUG" if self._setting_aside.is_known_trouble(error) else "WARNING",  # a full disk meets every series
-            "{key} of a series cannot be written: {reason}; it is tried again",
+            "{key} of a series cannot be written: {reason}; it will be tried again",
             key=value.key,
             reason=error.strerror,
             action="metadata_failed",

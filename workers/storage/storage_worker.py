@@ -65,7 +65,8 @@ class StorageWorker:
         )
         if self._watch.look() and not self._watch.has_links:
             logger.warning(
-                "The storage has no hard links into SERVICES: every file is copied once more", action="no_hard_links"
+                "The storage does not support hard links into SERVICES: every file is copied once more",
+                action="no_hard_links",
             )
 
     def run(self) -> None:
@@ -228,7 +229,7 @@ class StorageWorker:
                 "DEBUG"
                 if self._setting_aside.is_known_trouble(error)
                 else "WARNING",  # a full disk meets every instance
-                "Instance {number} cannot be stored: {reason}; it stays in the spool and is tried again",
+                "Instance {number} cannot be stored: {reason}; it stays in the spool and will be tried again",
                 number=message.number,
                 reason=error.strerror,
                 action="store_failed",

@@ -179,7 +179,7 @@ class Supervisor:
         What they open anew is there. SIGKILL is safe at any moment, as ever; associations were being refused already.
         """
         logger.warning(
-            "The storage was mounted anew or its spool is gone: processes begin anew", action="storage_renewed"
+            "The storage was remounted or its spool is gone: restarting all processes", action="storage_renewed"
         )
         running = [process for process in self._processes if process.pid]
         for process in running:
@@ -193,7 +193,7 @@ class Supervisor:
     def _reload_certificate(self) -> None:
         encryption, scoreboard = self._shared.encryption, self._shared.scoreboard
         if encryption is None:
-            logger.info("There is no certificate to be read anew", action="tls_reload_ignored")
+            logger.info("There is no certificate to reload", action="tls_reload_ignored")
             return
         generation = scoreboard.tls_generation + 1
         try:
@@ -202,7 +202,7 @@ class Supervisor:
             logger.error("The old certificate stays in use: {error}", error=str(error), action="tls_kept")
             return
         scoreboard.slots[0].set(Counter.TLS_GENERATION, generation)
-        logger.info("Certificate and key were read anew", action="tls_reloaded")
+        logger.info("Certificate and key were reloaded", action="tls_reloaded")
         encryption.warn_of_expiry()
 
     def _status(self) -> str:
@@ -233,7 +233,7 @@ class Supervisor:
         for process in self._processes:
             if process.pid and process.watchdog.is_stuck(process.slot) and not waits_for_disk(process.pid):
                 logger.error(
-                    "Process {name} gave no sign of life for {seconds:g} s and is killed",
+                    "Process {name} gave no sign of life for {seconds:g} s and is being killed",
                     name=process.name,
                     seconds=STUCK_SECONDS,
                     action="process_stuck",
@@ -291,7 +291,7 @@ class Supervisor:
         else:
             seconds = process.backoff.failed()
         logger.bind(**({"association": process.slot.association} if process.slot.association else {})).warning(
-            "Process {name} ended unexpectedly ({status}); its successor starts {when}",
+            "Process {name} ended unexpectedly ({status}); it is restarted {when}",
             name=process.name,
             status=f"signal {-status}" if status < 0 else f"exit status {status}",
             when=f"in {seconds:g} s" if seconds else "at once",
@@ -369,11 +369,15 @@ class Supervisor:
         for process in self._processes:
             if process.pid:
                 logger.error(
-                    "Process {name} waits for the disk and does not end", name=process.name, action="unkillable"
+                    "Process {name} is stuck waiting for the disk and cannot be ended",
+                    name=process.name,
+                    action="unkillable",
                 )
         self._shared.listening_socket.close()
         if self._made and not self._shared.directory.remove_if_empty():
-            logger.info("What is not registered yet waits in the spool for the next start", action="backlog_kept")
+            logger.info(
+                "Instances that are not registered yet wait in the spool for the next start", action="backlog_kept"
+            )
 
 
 def _is_there(files_root: str) -> bool:
