@@ -41,7 +41,7 @@ TYPICAL = {
 }
 """What a file gets that has none of its own."""
 
-_SYNTAXES = {
+_SYNTAXES: dict[tuple[bool | None, bool | None], str] = {
     (True, True): "1.2.840.10008.1.2",
     (False, True): "1.2.840.10008.1.2.1",
     (False, False): "1.2.840.10008.1.2.2",

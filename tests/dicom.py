@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pydicom
 from pydicom.data import get_testdata_file
-from pydicom.filebase import DicomFileLike
 from pynetdicom import AE, _config, build_context
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # the bytes of a file are sent as they are
@@ -22,7 +21,7 @@ LARGE = {"Rows": 1024, "Columns": 1024, "PixelData": bytes(2 * 1024 * 1024)}
 
 def make_instance(path, number=1, series_uid="1.2.3", **attributes):
     """Write a small CT instance to `path` and return it."""
-    dataset = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    dataset = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
     del dataset.DataSetTrailingPadding  # some senders leave it out
     dataset.SeriesInstanceUID = series_uid
     dataset.SOPInstanceUID = f"{series_uid}.{number}"
@@ -85,10 +84,6 @@ def dataset_bytes(path):
     with open(path, "rb") as file:
         data = file.read()
     reader = io.BytesIO(data)
-    pydicom.filereader._read_file_meta_info(_positioned(reader))
-    return data[reader.tell() :]
-
-
-def _positioned(reader: io.BytesIO) -> DicomFileLike:
     reader.seek(132)
-    return reader
+    pydicom.filereader._read_file_meta_info(reader)
+    return data[reader.tell() :]

@@ -50,9 +50,14 @@ def by_uid(paths):
 def values_of(path):
     """Return all values but group lengths and padding, which say nothing and which encoders leave out."""
     dataset = pydicom.dcmread(path)
-    dataset.walk(lambda parent, element: parent.pop(element.tag) if element.tag.element == 0 else None)
+    dataset.walk(_without_group_length)
     dataset.pop("DataSetTrailingPadding", None)
     return pydicom.Dataset(dataset)
+
+
+def _without_group_length(parent, element):
+    if element.tag.element == 0:
+        parent.pop(element.tag)
 
 
 def main():
@@ -123,7 +128,7 @@ class Scenario:
                     PatientID=f"SAMPLE{number}",
                 )  # fmt: skip
         for name in _COMPRESSED:
-            dataset = pydicom.dcmread(get_testdata_file(name))
+            dataset = pydicom.dcmread(str(get_testdata_file(name)))
             dataset.PatientID = dataset.get("PatientID") or "COMPRESSED"
             dataset.StudyDate = dataset.get("StudyDate") or "20200101"
             dataset.SeriesNumber, dataset.InstanceNumber = 1, 1

@@ -19,7 +19,7 @@ def missing(files_root: str, paths: Iterable[str]) -> set[str]:
     gone: set[str] = set()
     with contextlib.ExitStack() as opened:
         open_path, descriptor = "", -1
-        for path in paths:
+        for path in sorted(paths):
             directory, _, name = path.rpartition("/")
             if directory != open_path:
                 opened.close()

@@ -169,7 +169,7 @@ def test_a_pacs_that_serves_one_association_gets_all_questions_over_it(make_inqu
     def on_find(event):
         yield 0xFF00, answer(event.identifier, number_of(event.identifier))
 
-    handlers = [(evt.EVT_C_FIND, on_find), (evt.EVT_REJECTED, rejected.append)]
+    handlers: list[evt.EventHandlerType] = [(evt.EVT_C_FIND, on_find), (evt.EVT_REJECTED, rejected.append)]
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     try:
         inquiry = make_inquiry(server.server_address[1], timeout_seconds=60)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.filebase import DicomBytesIO
-from pydicom.uid import MediaStorageDirectoryStorage
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from tests.corpus import REQUIRED, TYPICAL, differences
 from tests.dicom import contexts_of, dataset_bytes, file_meta_of, open_association, send
@@ -97,7 +97,7 @@ def amended(path, directory, number):
         if not dataset.get(keyword):
             setattr(dataset, keyword, value)
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.826.0.2.{number}"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.826.0.2.{number}")
     target = directory / f"{number}.dcm"
     if path.name == IMPLICIT_IN_EXPLICIT:
         write_implicit(dataset, target)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance.test_retry import refusing
 from tests.dicom import make_series, send
+from tests.fixtures.postgres import value_of
 from tests.waiting import wait_until
 
 _UNNUMBERED = """SELECT f.*, p.identifier FROM pacsfiles_pacsfile f JOIN pacsfiles_pacs p ON p.id = f.pacs_id
@@ -73,8 +74,8 @@ def test_rows_that_were_lost_are_registered_as_they_were(lost, filled, database)
     assert {one["outcome"] for one in differences.values()} == {"registered"}
     assert all_rows(database) == before
     with psycopg.connect(database) as connection:
-        last = connection.execute('SELECT "ProtocolName" FROM pacsfiles_pacsfile ORDER BY id DESC LIMIT 1').fetchone()
-    assert "Oxidicom" in last[0] or "dcm" in lost or "Number" in lost, "the count of a series is its last row"
+        last = value_of(connection, 'SELECT "ProtocolName" FROM pacsfiles_pacsfile ORDER BY id DESC LIMIT 1')
+    assert "Oxidicom" in last or "dcm" in lost or "Number" in lost, "the count of a series is its last row"
     assert reconcile(filled)[0] == 0
 
 

@@ -6,6 +6,7 @@ import psycopg
 
 from tests.acceptance.test_retry import refusing
 from tests.dicom import contexts_of, make_series, open_association, send
+from tests.fixtures.postgres import value_of
 from tests.waiting import wait_until
 
 
@@ -112,7 +113,7 @@ def test_looking_disturbs_nobody(make_gateway, database, tmp_path):
     assert send(gateway.port, make_series(tmp_path / "in", 1))[0].Status == 0
     with psycopg.connect(database) as connection:
         query = "SELECT count(*) FROM pacsfiles_pacsfile"
-        wait_until(lambda: connection.execute(query).fetchone()[0] == 3, "the rows")
+        wait_until(lambda: value_of(connection, query) == 3, "the rows")
 
 
 def test_a_storage_that_is_not_there_is_said(make_gateway, tmp_path):

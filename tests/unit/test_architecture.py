@@ -16,6 +16,7 @@ def imports_of(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, f"{path}: `from . import`"
             names.add(node.module)
     return names
 

@@ -39,8 +39,12 @@ def with_lists(text):
     """Return the statement with its lists written anew."""
     for name, uids in LISTS.items():
         pattern = f"(<!-- {name}: begin -->\n).*(<!-- {name}: end -->)"
-        text = re.sub(pattern, lambda match, uids=uids: f"{match[1]}{table(uids)}\n{match[2]}", text, flags=re.DOTALL)
+        text = re.sub(pattern, _around(table(uids)), text, flags=re.DOTALL)
     return text
+
+
+def _around(content):
+    return lambda match: f"{match[1]}{content}\n{match[2]}"
 
 
 def test_the_lists_are_those_of_the_code():

@@ -1,6 +1,5 @@
 """Several gateways behind HAProxy in TCP mode: one is killed under load, one drained, one added."""
 
-import shutil
 import socket
 import struct
 import subprocess
@@ -16,6 +15,7 @@ from tests.acceptance.network.resources import descriptors
 from tests.acceptance.network.wire import ACCEPTED, LOST, REJECTED, RELEASED, Wire
 from tests.dicom import make_series, send
 from tests.fixtures.gateway import free_port
+from tests.fixtures.postgres import value_of
 from tests.unit.association.association_peer import RELEASE_RQ
 from tests.waiting import wait_until
 
@@ -55,7 +55,7 @@ class Balancer:
         )
         path = directory / "haproxy.cfg"
         path.write_text(CONFIGURATION.format(socket=self._socket, port=self.port, servers=servers))
-        self._process = subprocess.Popen([shutil.which("haproxy"), "-f", str(path), "-db"])
+        self._process = subprocess.Popen(["haproxy", "-f", str(path), "-db"])
         wait_until(lambda: "UP" in self.states(), "a gateway is up")
 
     def states(self):
@@ -130,7 +130,7 @@ def test_gateways_die_drain_and_join_under_load_and_nothing_is_lost(make_behind,
     assert metadata_is_right(rows(metadata=True)) == len(found)
     with psycopg.connect(database) as connection:
         query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-        assert connection.execute(query).fetchone()[0] == 0
+        assert value_of(connection, query) == 0
     peers = {line["peer"].rpartition(":")[0] for gateway, _ in gateways for line in gateway.lines("association_ended")}
     assert peers == {"127.0.0.1"}
 

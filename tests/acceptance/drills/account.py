@@ -33,7 +33,7 @@ def nothing_temporary(gateway):
 
 def metadata_is_right(metadata):
     """Check that each association has both rows of each of its series, the count last. Return the sum of the counts."""
-    by_directory = {}
+    by_directory: dict[str, list[str]] = {}
     for row in metadata:
         directory, _, name = row["fname"].rpartition("/")
         by_directory.setdefault(directory, []).append(name)

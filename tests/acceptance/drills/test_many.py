@@ -15,7 +15,7 @@ from benchmarks.requestor import Requestor
 from oxidicom.dataset.part10 import build_file_meta
 from oxidicom.paths.final_path import hash7, series_hash
 from oxidicom.spool.entries import describe_entry
-from oxidicom.spool.ledger import LEDGER_NAME, Committed, LedgerWriter, SeriesOpened, Started
+from oxidicom.spool.ledger import LEDGER_NAME, Committed, LedgerWriter, Line, SeriesOpened, Started
 from oxidicom.spool.names import RECEIVED, EntryName
 from tests.fixtures.storage import make_gateway_directory
 from tests.waiting import wait_until
@@ -88,7 +88,8 @@ def fill_spool(files_root, associations, entries):
         os.mkdir(path)
         ledger = LedgerWriter(os.path.join(path, LEDGER_NAME), create=True)
         ledger.append(Started(ulid, "BENCHMARK", "ChRIS", "127.0.0.1:1"))
-        described, lines = None, []
+        described = None
+        lines: list[Line] = []
         for number in range(entries):
             identity = Identity(1 + association // 5000, association % 5000, number)  # four digits each
             message.address(identity, 1)

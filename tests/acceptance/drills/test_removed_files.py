@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.dicom import make_series, send
+from tests.fixtures.postgres import value_of
 from tests.waiting import wait_until
 
 
@@ -53,7 +54,7 @@ def test_files_that_go_while_the_transaction_waits_for_a_lock(gateway, database,
             waits = (
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
-            wait_until(lambda: watching.execute(waits).fetchone()[0], "the transaction waits")
+            wait_until(lambda: value_of(watching, waits), "the transaction waits")
         wait_until(lambda: len(gateway.stored()) == 5, "all are stored")
         remove(gateway, tmp_path)
         locking.rollback()

@@ -8,6 +8,7 @@ import pytest
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.acceptance.drills.load import Load, Sender
 from tests.dicom import make_series
+from tests.fixtures.postgres import value_of
 
 GATEWAYS = 4
 
@@ -24,7 +25,7 @@ class SameSeriesSender(Sender):
 def deadlocks(database):
     with psycopg.connect(database) as connection:
         query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-        return connection.execute(query).fetchone()[0]
+        return value_of(connection, query)
 
 
 @pytest.mark.timeout(400)

@@ -7,8 +7,13 @@ from pathlib import Path
 
 def own_bytes(pids):
     """Return the memory that the processes do not share with a file: it grows when they leak."""
-    statuses = (Path(f"/proc/{pid}/status").read_text() for pid in pids)
-    return sum(1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1]) for status in statuses)
+    return sum(_own_bytes(Path(f"/proc/{pid}/status").read_text()) for pid in pids)
+
+
+def _own_bytes(status):
+    found = re.search(r"RssAnon:\s+(\d+)", status)
+    assert found is not None
+    return 1024 * int(found[1])
 
 
 def descriptors(pids):

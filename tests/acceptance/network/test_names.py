@@ -8,7 +8,7 @@ from tests.acceptance.network.wire import ACCEPTED, DATA, RELEASED, Wire
 from tests.dicom import make_series, send
 from tests.unit.association.association_peer import CT, EXPLICIT, INSTANCE, RELEASE_RQ, store_rq
 from tests.unit.dataset.dataset_bytes import MR_BRAIN, element
-from tests.unit.storage.test_hostile_names import NASTY, TAGS
+from tests.unit.spool.test_hostile_names import NASTY, TAGS
 from tests.waiting import wait_until
 
 KEYWORDS = ["PatientID", "PatientName", "StudyDescription", "SeriesDescription", "SeriesNumber", "InstanceNumber"]

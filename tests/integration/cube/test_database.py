@@ -230,7 +230,7 @@ def as_stranger(database):
     plain = psycopg.conninfo.conninfo_to_dict(database)
     name = f"u{plain['dbname']}"
     execute(database, f"CREATE ROLE {name} LOGIN PASSWORD 'p'")
-    other = Database(psycopg.conninfo.make_conninfo(**{**plain, "user": name, "password": "p"}))
+    other = Database(psycopg.conninfo.make_conninfo(database, user=name, password="p"))
     yield other
     other.close()
     execute(database, f"DROP OWNED BY {name}; DROP ROLE {name}")

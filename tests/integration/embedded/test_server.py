@@ -14,6 +14,7 @@ from oxidicom.embedded.binaries import find_binaries
 from oxidicom.embedded.server import EmbeddedPostgres, conninfo_of_running
 from oxidicom.errors import BootError
 from tests.fixtures.gateway import is_alive
+from tests.fixtures.postgres import value_of
 from tests.waiting import wait_until
 
 
@@ -37,7 +38,7 @@ def add_row(server):
 
 def count_rows(server):
     with psycopg.connect(server.conninfo) as connection:
-        return connection.execute("SELECT count(*) FROM pacsfiles_pacs").fetchone()[0]
+        return value_of(connection, "SELECT count(*) FROM pacsfiles_pacs")
 
 
 def test_a_restart_keeps_the_rows(server, base):
@@ -72,7 +73,9 @@ def test_a_second_owner_is_refused_by_name(server, base):
 
 
 def test_other_commands_find_the_running_server(server, base):
-    with psycopg.connect(conninfo_of_running(base)) as connection:
+    running = conninfo_of_running(base)
+    assert running is not None
+    with psycopg.connect(running) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 

@@ -16,11 +16,18 @@ from pynetdicom.pdu import (
     A_RELEASE_RP,
     A_RELEASE_RQ,
     P_DATA_TF,
+    PDU,
 )
 from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
+    AsynchronousOperationsWindowNegotiation,
     ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
     MaximumLengthNotification,
+    SCP_SCU_RoleSelectionNegotiation,
+    SOPClassCommonExtendedNegotiation,
+    SOPClassExtendedNegotiation,
+    UserIdentityNegotiation,
 )
 from pynetdicom.presentation import PresentationContext
 
@@ -41,6 +48,16 @@ RELEASE_RQ: bytes = A_RELEASE_RQ().encode()
 ABORT = pack(">BxLxxBB", 7, 4, 2, 5)
 
 Proposal = Iterable[tuple[int, str, Sequence[str]]]
+UserInformation = (
+    AsynchronousOperationsWindowNegotiation
+    | ImplementationClassUIDNotification
+    | ImplementationVersionNameNotification
+    | MaximumLengthNotification
+    | SCP_SCU_RoleSelectionNegotiation
+    | SOPClassCommonExtendedNegotiation
+    | SOPClassExtendedNegotiation
+    | UserIdentityNegotiation
+)
 
 
 def build_context(context_id: int, abstract_syntax: str, transfer_syntaxes: Sequence[str]) -> PresentationContext:
@@ -56,7 +73,7 @@ def associate_rq(
     *,
     calling: str = "PACS",
     max_pdu_length: int = 16384,
-    user_information: Sequence[object] = (),
+    user_information: Sequence[UserInformation] = (),
 ) -> bytes:
     """Return an A-ASSOCIATE-RQ PDU as pynetdicom encodes it."""
     primitive = A_ASSOCIATE()
@@ -80,7 +97,9 @@ def with_calling_ae_title(request: bytes, title: bytes) -> bytes:
     return request[:26] + title + request[42:]
 
 
-def _messages(message: DIMSEMessage, primitive: object, context_id: int, max_pdu_length: int) -> bytes:
+def _messages(
+    message: DIMSEMessage, primitive: C_STORE | C_ECHO | C_FIND, context_id: int, max_pdu_length: int
+) -> bytes:
     message.primitive_to_message(primitive)
     pdus = []
     for p_data in message.encode_msg(context_id, max_pdu_length):
@@ -138,10 +157,10 @@ def p_data(*pdvs: bytes) -> bytes:
     return pack(">BxL", 4, sum(map(len, pdvs))) + b"".join(pdvs)
 
 
-PDUS = {2: A_ASSOCIATE_AC, 3: A_ASSOCIATE_RJ, 4: P_DATA_TF, 6: A_RELEASE_RP, 7: A_ABORT_RQ}
+PDUS: dict[int, type[PDU]] = {2: A_ASSOCIATE_AC, 3: A_ASSOCIATE_RJ, 4: P_DATA_TF, 6: A_RELEASE_RP, 7: A_ABORT_RQ}
 
 
-def decode_pdus(stream: bytes) -> Iterator[object]:
+def decode_pdus(stream: bytes) -> Iterator[PDU]:
     """Yield the PDUs that the acceptor sent, decoded by pynetdicom."""
     while stream:
         length = 6 + int.from_bytes(stream[2:6], "big")
@@ -157,6 +176,7 @@ def decode_responses(stream: bytes) -> Iterator[tuple[int, Dataset]]:
     for pdu in decode_pdus(stream):
         assert isinstance(pdu, P_DATA_TF)
         if message.decode_msg(pdu.to_primitive()):
+            assert message.context_id is not None
             yield message.context_id, message.command_set
             message = DIMSEMessage()
 

@@ -1,10 +1,12 @@
 """Conversations as they should be: each one whole, byte by byte, and cut anywhere."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_RELEASE_RP
 
 from oxidicom.association.acceptor import Acceptor, AssociationState
@@ -81,7 +83,7 @@ def new_listener(policy: AcceptancePolicy | None = None) -> Listener:
     return Listener(Acceptor(policy or AcceptancePolicy()))
 
 
-def established(**proposal: object) -> Listener:
+def established(**proposal: Any) -> Listener:
     listener = new_listener().receive(associate_rq(**proposal))
     listener.events.clear()
     listener.take_sent()
@@ -118,8 +120,7 @@ def test_association_of_a_peer_without_usable_name_is_rejected(cut: Cut) -> None
     assert isinstance(answer, A_ASSOCIATE_RJ)
     assert (answer.result, answer.source, answer.reason_diagnostic) == (1, 1, 3)
     assert listener.acceptor.state is AssociationState.AWAITING_CLOSE
-    listener.receive(b"")
-    assert listener.acceptor.state is AssociationState.CLOSED
+    assert listener.receive(b"").acceptor.state is AssociationState.CLOSED
     assert len(listener.events) == 1
 
 
@@ -217,7 +218,7 @@ def test_cancel_has_no_response() -> None:
     assert listener.acceptor.state is AssociationState.ESTABLISHED
 
 
-def refused(command: bytes, *dataset: bytes) -> tuple[StoreRefused, object]:
+def refused(command: bytes, *dataset: bytes) -> tuple[StoreRefused, Dataset]:
     """Return how a C-STORE-RQ is refused; what comes after it is served."""
     listener = established().receive(p_data(pdv(command, 3)), *dataset, echo_rq())
     event, echoed = listener.events
@@ -385,7 +386,9 @@ def test_response_after_the_end_is_not_sent() -> None:
     listener.take_sent()
     listener.acceptor.abort()
     aborted = listener.acceptor.bytes_to_send()
-    listener.acceptor.respond(listener.events[0].request, 0)
+    event = listener.events[0]
+    assert isinstance(event, StoreRequested)
+    listener.acceptor.respond(event.request, 0)
     listener.acceptor.abort()
     assert listener.acceptor.bytes_to_send() == b""
     assert aborted == bytes.fromhex("07000000000400000200")
@@ -395,8 +398,9 @@ def test_failure_carries_comment_and_offending_elements() -> None:
     listener = established()
     stream = store_rq(b"data")
     listener.receive(stream[:-1])
-    request = listener.events[0].request
-    listener.acceptor.respond(request, 0xC000, "StudyDate\\ is missing: é" + "x" * 99, (0x00080020, 0x00100020))
+    event = listener.events[0]
+    assert isinstance(event, StoreRequested)
+    listener.acceptor.respond(event.request, 0xC000, "StudyDate\\ is missing: é" + "x" * 99, (0x00080020, 0x00100020))
     ((_, response),) = decode_responses(listener.acceptor.bytes_to_send())
     assert response.Status == 0xC000
     assert response.ErrorComment == ("StudyDate? is missing: ?" + "x" * 99)[:64]

@@ -57,9 +57,9 @@ def assert_aborts(listener: Listener, reason: AbortReason, *, in_association: bo
     assert (answer.source, answer.reason_diagnostic) == ((2, reason) if in_association else (0, 0))
     assert listener.acceptor.state is AssociationState.AWAITING_CLOSE
     count = len(listener.events)
-    listener.receive(associate_rq(), store_rq(b"data"), ABORT, b"")
-    assert len(listener.events) == count
-    assert listener.acceptor.state is AssociationState.CLOSED
+    after = listener.receive(associate_rq(), store_rq(b"data"), ABORT, b"")
+    assert len(after.events) == count
+    assert after.acceptor.state is AssociationState.CLOSED
 
 
 BEFORE_ASSOCIATION = {

@@ -1,6 +1,9 @@
 """Who may open an association: by AE title, by network, by the AE title that is called."""
 
+from typing import Any
+
 import pytest
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 
 from oxidicom.association.acceptor import Acceptor, AssociationState
 from oxidicom.association.access import AllowedPeer, is_allowed, is_welcome, parse_allowed_peers
@@ -11,7 +14,7 @@ from oxidicom.association.pdu import PresentationRejectReason, RejectResult, Rej
 from tests.unit.association.association_peer import Listener, associate_rq, decode_pdus, store_rq, with_calling_ae_title
 
 
-def answer(policy: AcceptancePolicy, address: str = "10.1.2.3", **proposal: object) -> Accepted | Rejected:
+def answer(policy: AcceptancePolicy, address: str = "10.1.2.3", **proposal: Any) -> Accepted | Rejected:
     request = decode_associate_rq(memoryview(associate_rq(**proposal))[6:])
     return negotiate(request, policy, address)
 
@@ -81,6 +84,7 @@ def test_a_rejection_on_the_wire_has_result_source_and_reason() -> None:
     (event,) = listener.events
     assert isinstance(event, AssociationRejected)
     (pdu,) = decode_pdus(listener.sent)
+    assert isinstance(pdu, A_ASSOCIATE_RJ)
     assert (pdu.result, pdu.source, pdu.reason_diagnostic) == (1, 1, 3)
 
 
@@ -90,6 +94,7 @@ def test_the_owner_of_the_connection_may_reject_a_request_that_nothing_speaks_ag
     assert isinstance(event, AssociationRejected)
     assert event.reason is PresentationRejectReason.LOCAL_LIMIT_EXCEEDED
     (pdu,) = decode_pdus(listener.sent)
+    assert isinstance(pdu, A_ASSOCIATE_RJ)
     assert (pdu.result, pdu.source, pdu.reason_diagnostic) == (2, 3, 2)
     assert listener.acceptor.state is AssociationState.AWAITING_CLOSE
 
@@ -98,6 +103,7 @@ def test_a_request_that_cannot_be_accepted_is_rejected_for_good_even_when_there_
     policy = AcceptancePolicy(check_called_ae_title=True, ae_title="OTHER")
     listener = Listener(Acceptor(policy), refusal=NO_ROOM).receive(associate_rq())
     (pdu,) = decode_pdus(listener.sent)
+    assert isinstance(pdu, A_ASSOCIATE_RJ)
     assert (pdu.result, pdu.source, pdu.reason_diagnostic) == (1, 1, 7)
 
 

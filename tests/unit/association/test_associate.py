@@ -31,6 +31,7 @@ from tests.unit.association.association_peer import (
     CT,
     EXPLICIT,
     IMPLICIT,
+    UserInformation,
     associate_rq,
     with_calling_ae_title,
 )
@@ -50,7 +51,7 @@ def context_item(context_id: int, *uids: tuple[int, bytes]) -> bytes:
     return item(0x20, bytes((context_id, 0, 0, 0)) + b"".join(item(kind, uid) for kind, uid in uids))
 
 
-def extras() -> list[object]:
+def extras() -> list[UserInformation]:
     window = AsynchronousOperationsWindowNegotiation()
     window.maximum_number_operations_invoked = 0
     window.maximum_number_operations_performed = 5

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pydicom.uid
 import pynetdicom.sop_class
@@ -33,8 +34,8 @@ PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
 PRIVATE_CLASS = "1.3.12.2.1107.5.9.1"
 
 
-def request(*contexts: tuple[int, str, list[str]], **fields: object) -> AssociationRequest:
-    defaults = {
+def request(*contexts: tuple[int, str, list[str]], **fields: Any) -> AssociationRequest:
+    defaults: dict[str, Any] = {
         "protocol_version": 1,
         "called_ae_title": "ChRIS",
         "calling_ae_title": "PACS",
@@ -206,7 +207,9 @@ def test_results_are_those_of_pynetdicom(
         context.scu_role, context.scp_role = True, False
         supported.append(context)
     expected, expected_roles = negotiate_as_acceptor(
-        [build_context(*context) for context in contexts], supported, roles
+        [build_context(*context) for context in contexts],
+        supported,
+        {pydicom.uid.UID(uid): role for uid, role in roles.items()},
     )
     selections = tuple(RoleSelection(uid, scu, scp) for uid, (scu, scp) in roles.items())
     answer = negotiate(request(*contexts, role_selections=selections), AcceptancePolicy())

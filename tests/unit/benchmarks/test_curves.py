@@ -6,8 +6,11 @@ from typer.testing import CliRunner
 
 from benchmarks import curves
 from benchmarks.curves import Curve, Point, curves_with, measure
+from benchmarks.database import DatabaseServer
 from benchmarks.figures import Figure, Measurement
 from benchmarks.gateway import Gateway
+
+NOT_STARTED = DatabaseServer("/nowhere")
 
 
 def curve(panel, label, values):
@@ -50,10 +53,7 @@ def test_a_table_has_a_line_for_each_value(some, results):
 
 
 def test_all_curves_have_names_of_their_own_and_a_panel_that_can_be_chosen():
-    class Nothing:
-        pid = 0
-
-    made = curves_with(Nothing())
+    made = curves_with(NOT_STARTED)
     assert len({one.name for one in made}) == len(made)
     assert {one.panel for one in made} == set(curves.PANELS)
 
@@ -61,7 +61,7 @@ def test_all_curves_have_names_of_their_own_and_a_panel_that_can_be_chosen():
 def test_a_setting_that_is_varied_reaches_the_gateway(monkeypatch):
     seen = []
     monkeypatch.setattr(Gateway, "running", lambda self, *_: seen.append(dict(self.settings)) or 1 / 0)
-    (one,) = [one for one in curves_with(None) if one.panel == curves.POOL]
+    (one,) = [one for one in curves_with(NOT_STARTED) if one.panel == curves.POOL]
     for point in one.points:
         with pytest.raises(ZeroDivisionError):
             point.measure(1, "/tmp")

@@ -39,7 +39,7 @@ def test_a_least_ratio(value, met):
 def test_a_limit_in_its_own_unit(seconds, met):
     goal = Goal("lag", Term("10k", "oxidicom", LAG), at_most=200, unit="ms", scale=1e-3)
     verdict = judge(goal, measured((1, "10k", "oxidicom", LAG, seconds)))
-    assert verdict.values == [pytest.approx(seconds * 1000)]
+    assert verdict.values == pytest.approx([seconds * 1000])
     assert verdict.is_met is met
 
 

@@ -57,6 +57,7 @@ def test_afterwards_no_process_and_no_bytes_are_left(tmp_path):
 
 
 def test_a_server_that_stores_nothing_is_found_out(tmp_path):
+    assert isinstance(WRITE, Floor)
     lazy = dataclasses.replace(WRITE, kind="neither")  # discards, but is verified as one that writes
     with pytest.raises(
         BenchmarkError, match="a few instances: 90 instances were answered with Success, 0 files are there"

@@ -9,6 +9,7 @@ from io import BytesIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
@@ -304,7 +305,7 @@ def test_every_way_gives_the_same_header(source: Dataset, data: st.DataObject) -
     assert set(REQUIRED_TAGS) <= set(header.values), "what stands behind them may be left unread"
 
 
-def _only(one: object) -> Dataset:
+def _only(one: DataElement) -> Dataset:
     result = Dataset()
     result.add(one)
     return result

@@ -98,6 +98,7 @@ def test_an_answer_that_is_too_long_is_given_up_before_it_is_whole(raw_pacs):
 def test_an_identifier_that_cannot_be_read_is_a_doubt_of_its_own(raw_pacs):
     def script(message_id, query):
         identifier = encode(answer(query, 7), True, True)
+        assert identifier is not None
         broken = response(message_id, 0xFF00, answer(query, 7)).replace(identifier, b"\xff" * len(identifier))
         return broken + response(message_id)
 

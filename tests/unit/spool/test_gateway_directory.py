@@ -9,7 +9,7 @@ from oxidicom.errors import BootError
 from oxidicom.spool import adoption
 from oxidicom.spool.adoption import adopt_orphans
 from oxidicom.spool.association_directory import associations, ledger_of
-from oxidicom.spool.gateway_directory import GatewayDirectory, gateway_paths, is_running
+from oxidicom.spool.gateway_directory import GatewayDirectory, gateway_paths, is_running, lock_gateway
 from oxidicom.spool.ledger import Started
 from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import commit, describe_file, make_gateway_directory, no_trouble
@@ -115,12 +115,11 @@ def test_another_may_take_it_over_between_look_and_lock(gateway_directory, tmp_p
     receive(gateway_directory)
     die(gateway_directory)
     first, second = (make_gateway_directory(tmp_path / "files") for _ in range(2))
-    lock = adoption.lock_gateway
 
     def overtaken(path):
-        monkeypatch.setattr(adoption, "lock_gateway", lock)
+        monkeypatch.setattr(adoption, "lock_gateway", lock_gateway)
         assert adopt_orphans(first, no_trouble) == 1
-        return lock(path)
+        return lock_gateway(path)
 
     monkeypatch.setattr(adoption, "lock_gateway", overtaken)
     assert adopt_orphans(second, no_trouble) == 0

@@ -14,8 +14,7 @@ from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import Header
 from oxidicom.errors import BootError, DatasetError
 from oxidicom.paths.final_path import metadata_path, sanitize
-from oxidicom.records import Description
-from oxidicom.spool.series_metadata import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Description
 from oxidicom.tree.final_tree import FinalTree
 from oxidicom.wanted_tags import KEYWORDS, SPECIFIC_CHARACTER_SET, STUDY_DATE
 

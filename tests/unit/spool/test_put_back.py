@@ -1,10 +1,12 @@
 """What was set aside is put back so that everything is done once, whatever moment a crash chooses."""
 
+import io
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from oxidicom.errors import OperationError
 from oxidicom.operations.retry import run_retry
@@ -25,14 +27,16 @@ OTHER = "01HZ7TF03EZD364005NP332RBR"
 _CALLS = ("mkdir", "rename", "open", "unlink", "rmdir", "fsync", "fdatasync", "write", "close")
 
 
-class Silent:
-    """A console."""
+class Silent(Console):
+    """A console that keeps what it is told."""
 
     def __init__(self):
-        self.text = ""
+        self._kept = io.StringIO()
+        super().__init__(file=self._kept, width=1000, color_system=None)
 
-    def print(self, what, **_):
-        self.text += f"{what}\n"
+    @property
+    def text(self):
+        return self._kept.getvalue()
 
 
 class Storage:

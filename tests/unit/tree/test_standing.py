@@ -5,7 +5,6 @@ import os
 
 import pytest
 
-from oxidicom.tree import standing
 from oxidicom.tree.standing import missing
 
 PATHS = [f"SERVICES/PACS/A/{series}/{number}.dcm" for series in "abc" for number in range(3)]
@@ -66,6 +65,6 @@ def test_that_we_cannot_look_is_told(root, monkeypatch):
     def refuse(*_, **__):
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(standing.os, "open", refuse)
+    monkeypatch.setattr("oxidicom.tree.standing.os.open", refuse)
     with pytest.raises(OSError):
         missing(str(root), PATHS)

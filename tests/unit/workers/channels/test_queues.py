@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -93,7 +94,7 @@ def test_a_writer_that_is_killed_right_after_put_has_put(queue):
 
 
 def test_the_stock_queue_stays_locked_by_a_reader_that_was_killed():
-    stock = multiprocessing.get_context("fork").SimpleQueue()
+    stock: Any = multiprocessing.get_context("fork").SimpleQueue()  # its type does not tell of its lock
     kill_when_blocked(fork(stock.get))
     stock.put("for nobody")
     assert stock._rlock.acquire(timeout=0.2) is False
@@ -102,7 +103,7 @@ def test_the_stock_queue_stays_locked_by_a_reader_that_was_killed():
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_the_stock_queue_loses_what_a_writer_put_before_it_was_killed():
-    stock = multiprocessing.get_context("fork").Queue()
+    stock: Any = multiprocessing.get_context("fork").Queue()  # its type does not tell of its reading end
     lost = 0
     for _ in range(10):
 

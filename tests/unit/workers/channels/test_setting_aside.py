@@ -1,6 +1,7 @@
 """What cannot even be set aside stays in the spool, and is left alone for a while."""
 
 import os
+import time
 
 import pytest
 
@@ -75,8 +76,8 @@ def test_what_cannot_be_set_aside_stays_and_is_left_alone_until_it_is_time_again
     assert os.path.exists(os.path.join(gateway_directory.spool, ASSOCIATION, entry.at(RECEIVED)))
     assert slot[Counter.INSTANCES_SET_ASIDE] == 0
     assert aside.leaves_alone(ASSOCIATION, entry, RECEIVED)
-    later = setting_aside.time.monotonic() + 61
-    monkeypatch.setattr(setting_aside.time, "monotonic", lambda: later)
+    later = time.monotonic() + 61
+    monkeypatch.setattr("workers.channels.setting_aside.time.monotonic", lambda: later)
     assert not aside.leaves_alone(ASSOCIATION, entry, RECEIVED)
     os.unlink(gateway_directory.aside)
     aside.set_aside(ASSOCIATION, entry, RECEIVED, "because")

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import time
 
 import pytest
 
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
-from oxidicom.spool.entries import contents
+from oxidicom.spool.association_directory import ledger_of
+from oxidicom.spool.entries import contents, describe_entry
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.spool.names import RECEIVED, STORED, MetadataValue
 from oxidicom.spool.spool_writer import SpoolWriter
@@ -108,7 +110,6 @@ def test_a_message_about_a_death_that_found_no_room_counts_as_a_dropped_hint(res
 def test_what_cannot_be_read_is_left_alone_and_ends_nothing(rescan, shared, tmp_path, monkeypatch):
     store(shared, tmp_path, OLDER)
     store(shared, tmp_path, NEWER)
-    describe_entry = module.describe_entry
 
     def fail_at_the_older(path):
         if OLDER in path:
@@ -162,7 +163,6 @@ def test_the_ledger_is_read_once_for_all_values_and_no_more_are_taken_than_there
             pass
     ledger.close()
     reads = []
-    ledger_of = module.ledger_of
     monkeypatch.setattr(module, "ledger_of", lambda *arguments: reads.append(1) or ledger_of(*arguments))
     rescan.somebody_died()
     rescan.run_if_due()
@@ -177,4 +177,4 @@ def test_counts_that_were_left_out_are_looked_for_soon(rescan, monkeypatch):
         rescan._pending.add(MetadataStored(OLDER, series, COMMITTED_COUNT_KEY, "1", describe_file().file))
     rescan.somebody_died()
     rescan.run_if_due()
-    assert rescan._due - module.time.monotonic() <= 1.0
+    assert rescan._due - time.monotonic() <= 1.0

@@ -11,7 +11,7 @@ from workers.storage.retries import Retries
 @pytest.fixture
 def clock(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("workers.storage.retries.time.monotonic", lambda: now[0])
     return now
 
 

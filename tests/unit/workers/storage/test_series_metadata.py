@@ -16,7 +16,7 @@ from oxidicom.tree.final_tree import FinalTree
 from tests.fixtures.storage import describe_file
 from workers.channels.messages import Instance, SeriesCounted, SeriesSeen
 from workers.channels.storage_condition import StorageCondition
-from workers.storage import metadata_writer, retries
+from workers.storage import metadata_writer
 from workers.storage.series_metadata import SeriesMetadata
 from workers.storage.tree_watch import TreeWatch
 
@@ -116,7 +116,7 @@ def test_a_value_that_the_tree_does_not_take_is_tried_again(values, shared, tmp_
     values.write_due()
     assert there(shared) == {(EXPECTED, DUE)}
     monkeypatch.undo()
-    monkeypatch.setattr(retries.time, "monotonic", lambda: 1e12)
+    monkeypatch.setattr("workers.storage.retries.time.monotonic", lambda: 1e12)
     values.write_due()
     assert there(shared) == {(EXPECTED, STORED)}
 
@@ -131,7 +131,7 @@ def test_a_value_whose_path_is_not_to_be_had_is_set_aside_in_the_end(values, sha
         raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
 
     now = [0.0]
-    monkeypatch.setattr(retries.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("workers.storage.retries.time.monotonic", lambda: now[0])
     monkeypatch.setattr(values._writer._tree, "place_empty", refuse)
     for _ in range(8):
         values.write_due()

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from oxidicom.paths.final_path import series_hash
-from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
-from oxidicom.spool.association_directory import remove_finished
-from oxidicom.spool.entries import contents
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Description
+from oxidicom.spool.association_directory import ledger_of, remove_finished
+from oxidicom.spool.entries import contents, describe_entry
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
 from oxidicom.spool.set_aside import set_aside_of
@@ -107,7 +107,7 @@ def living(worker, spool):
     spool_writer.end("released", 0)
 
 
-def write_entry(spool_writer, tmp_path):
+def write_entry(spool_writer, tmp_path) -> tuple[EntryName, Description]:
     """Write an instance under its committed name, as a listener does before it enters it in the ledger."""
     description = entry_file(tmp_path / "entry")
     data = (tmp_path / "entry").read_bytes()
@@ -157,9 +157,8 @@ def test_a_bug_at_one_association_costs_its_neighbours_nothing(worker, spool, tm
     directory, _, _ = make_association(spool, tmp_path, received=1)
     os.rename(directory, os.path.join(spool, OLDER))
     directory, name, _ = make_association(spool, tmp_path, received=1)
-    read = rescan_module.ledger_of
     monkeypatch.setattr(
-        rescan_module, "ledger_of", lambda path, wanted: {}[path] if OLDER in path else read(path, wanted)
+        rescan_module, "ledger_of", lambda path, wanted: {}[path] if OLDER in path else ledger_of(path, wanted)
     )
     for _ in range(3):
         worker._setting_aside._left_alone.clear()
@@ -194,7 +193,7 @@ def test_while_the_tree_takes_nothing_the_worker_rests(worker, spool, tmp_path, 
     """An entry that is due again is no reason to look at it again and again."""
     directory, name, _ = make_association(spool, tmp_path, received=1)
     worker._retries.failed(instance_of(directory, name, tmp_path), OSError(errno.EIO, "x"))
-    monkeypatch.setattr(retries_module.time, "monotonic", lambda: 1e12)
+    monkeypatch.setattr("workers.storage.retries.time.monotonic", lambda: 1e12)
     assert worker._pause_seconds == 0
     worker._watch.takes_files = False
     assert worker._pause_seconds > 0
@@ -209,7 +208,7 @@ def test_an_entry_that_came_back_is_found_although_the_association_was_settled(w
     assert (name, STORED) in set(contents(directory))
 
 
-def instance_of(directory, name, tmp_path):
+def instance_of(directory, name: EntryName, tmp_path):
     description = entry_file(tmp_path / "other")
     return Instance(os.path.basename(directory), *name, 0, description.file)
 
@@ -293,7 +292,7 @@ def test_when_memory_is_full_of_failures_the_rest_waits_in_the_spool(worker, liv
         broken.setattr(worker._tree, "place", refuse)
         rescan(worker)
     assert dict(contents(living.directory)) == dict.fromkeys(names, RECEIVED)
-    monkeypatch.setattr(retries_module.time, "monotonic", lambda: 1e12)
+    monkeypatch.setattr("workers.storage.retries.time.monotonic", lambda: 1e12)
     worker._store_again()
     worker._rescan.run_if_due(worker._store)
     assert dict(contents(living.directory)) == dict.fromkeys(names, STORED)
@@ -305,7 +304,6 @@ def test_an_entry_that_cannot_be_read_is_left_alone_and_the_rest_goes_on(worker,
         name, description = write_entry(living, tmp_path)
         living.enter_in_ledger(name, description)
         names.append(name)
-    describe_entry = rescan_module.describe_entry
 
     def fail_at_first(path):
         if path.endswith(names[0].at(RECEIVED)):
