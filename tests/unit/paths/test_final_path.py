@@ -5,6 +5,7 @@ import datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oxidicom.errors import DatasetError
 from oxidicom.paths.final_path import (
@@ -231,23 +232,21 @@ def test_a_series_hash_is_20_hexadecimal_digits() -> None:
 
 def test_all_six_values_tell_series_apart_and_the_directory_alone_routes() -> None:
     others = [
-        Series("OTHER", DIRECTORY, "1449c1d", datetime.date(2013, 3, 8), "1.2", "1.2.3"),
-        Series("MINICHRIS", DIRECTORY, "other", datetime.date(2013, 3, 8), "1.2", "1.2.3"),
-        Series("MINICHRIS", DIRECTORY, "1449c1d", datetime.date(2013, 3, 9), "1.2", "1.2.3"),
-        Series("MINICHRIS", DIRECTORY, "1449c1d", datetime.date(2013, 3, 8), "1.3", "1.2.3"),
-        Series("MINICHRIS", DIRECTORY, "1449c1d", datetime.date(2013, 3, 8), "1.2", "1.2.4"),
-        Series("MINICHRIS", DIRECTORY, "1449c1d", datetime.date(2013, 3, 8), "1.21", ".2.3"),
+        replace(SERIES, calling_ae_title="OTHER"),
+        replace(SERIES, patient_id="other"),
+        replace(SERIES, study_date=datetime.date(2013, 3, 9)),
+        replace(SERIES, study_instance_uid="1.3"),
+        replace(SERIES, series_instance_uid="1.2.4"),
+        replace(SERIES, study_instance_uid="1.21", series_instance_uid=".2.3"),
     ]
     hashes = {series_hash(series) for series in (SERIES, *others)}
     assert len(hashes) == 7
     assert {value[:4] for value in hashes} == {series_hash(SERIES)[:4]}
-    elsewhere = Series("MINICHRIS", f"{DIRECTORY}x", "1449c1d", datetime.date(2013, 3, 8), "1.2", "1.2.3")
+    elsewhere = replace(SERIES, directory=f"{DIRECTORY}x")
     assert series_hash(elsewhere)[:4] != series_hash(SERIES)[:4]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4])
 def test_every_storage_worker_has_series(workers: int) -> None:
-    series = [
-        Series("A", f"SERVICES/PACS/A/{index}", "1", datetime.date(2013, 3, 8), "1.2", "1.2.3") for index in range(99)
-    ]
+    series = [replace(SERIES, directory=f"SERVICES/PACS/A/{index}") for index in range(99)]
     assert {storage_worker_of(series_hash(one), workers) for one in series} == set(range(workers))
