@@ -106,6 +106,10 @@ def test_a_role_imports_the_channels_and_the_library_and_no_other_role():
     assert arrows == []
 
 
+def test_a_role_is_handed_what_it_uses_and_not_all_that_is_shared():
+    assert not [user for user in users_of("workers.channels.shared") if user.split("/")[1] in ROLES]
+
+
 @pytest.mark.parametrize("package", ["workers", "oxidicom"])
 def test_each_room_says_what_lives_there_and_which_file_to_open_first(package):
     rooms = [path for path in ROOT.glob(f"{package}/**/__init__.py") if path.parent != ROOT / package]

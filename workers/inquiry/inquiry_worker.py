@@ -14,8 +14,8 @@ from functools import partial
 from workers.channels.facts import SeriesAsked
 from workers.channels.messages import SeriesCounted, SeriesSeen
 from workers.channels.scoreboard import Counter, GatewayPhase, Histogram, ProcessState, Slot
-from workers.channels.shared import Shared
 from workers.inquiry.inquirer import Question
+from workers.inquiry.needs import InquiryNeeds
 from workers.inquiry.pacs_desk import PacsDesk
 
 _WAIT_SECONDS = 1.0
@@ -27,7 +27,7 @@ _RETRY_SECONDS = 0.02
 class InquiryWorker:
     """Takes questions, gives them to the desks, and delivers the answers."""
 
-    def __init__(self, shared: Shared, slot: Slot) -> None:
+    def __init__(self, shared: InquiryNeeds, slot: Slot) -> None:
         """Make the desks, one for each PACS in the address book."""
         self._shared = shared
         self._slot = slot

@@ -36,10 +36,10 @@ from workers.channels.bugs import place_of
 from workers.channels.encryption import handshake_failure, say_no_more
 from workers.channels.ending import UNWELCOME, Ending, EndKind
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
-from workers.channels.shared import Shared
 from workers.listener.association_account import AssociationAccount
 from workers.listener.connections import READ_SECONDS, Peer, learn_peer, wait_in_kernel
 from workers.listener.deadlines import Deadlines
+from workers.listener.needs import ListenerNeeds
 from workers.listener.policy import acceptance_policy, title_policy
 from workers.listener.store_service import MAX_LOGGED, StoreService
 
@@ -74,7 +74,7 @@ class _Over(Exception):  # noqa: N818 (no error: the normal way out of the recei
 class Association:
     """Serves one connection."""
 
-    def __init__(self, shared: Shared, slot: Slot, connection: socket.socket, peer: Peer) -> None:
+    def __init__(self, shared: ListenerNeeds, slot: Slot, connection: socket.socket, peer: Peer) -> None:
         self._shared = shared
         self._slot = slot
         self._connection = connection

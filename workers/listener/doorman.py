@@ -26,11 +26,11 @@ from workers.channels.encryption import say_no_more
 from workers.channels.ending import UNWELCOME, Ending, EndKind
 from workers.channels.facts import AssociationFinished
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Slot
-from workers.channels.shared import Shared
 from workers.listener.accept_queue import AcceptQueue, count_waiting
 from workers.listener.association_account import write_connection_line
 from workers.listener.connections import Peer, accept, learn_peer, peer_of
 from workers.listener.listener import HEARTBEAT_SECONDS
+from workers.listener.needs import ListenerNeeds
 from workers.listener.policy import acceptance_policy
 from workers.listener.waiting_room import WaitingRoom
 
@@ -61,7 +61,7 @@ class _Caller:
 class Doorman:
     """Watches the queue of connections, and rejects."""
 
-    def __init__(self, shared: Shared, slot: Slot) -> None:
+    def __init__(self, shared: ListenerNeeds, slot: Slot) -> None:
         """Open the waiting room."""
         self._shared = shared
         self._slot = slot

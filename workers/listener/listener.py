@@ -13,11 +13,11 @@ import socket
 import time
 
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
-from workers.channels.shared import Shared
 from workers.listener.accept_queue import count_waiting
 from workers.listener.arrival import Arrival, opening_of
 from workers.listener.association import Association
 from workers.listener.connections import Peer, accept, peer_of
+from workers.listener.needs import ListenerNeeds
 
 RENEW_SECONDS = 20.0
 """A listener that was used and has been idle for so long is replaced by a fresh one."""
@@ -31,7 +31,7 @@ several segments is not handed over."""
 class Listener:
     """Accepts and serves until the supervisor shuts the listening socket down."""
 
-    def __init__(self, shared: Shared, slot: Slot) -> None:
+    def __init__(self, shared: ListenerNeeds, slot: Slot) -> None:
         """Get ready to wait for connections. Whether the storage takes what they bring, the steward says."""
         self._shared = shared
         self._slot = slot

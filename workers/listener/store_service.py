@@ -27,8 +27,8 @@ from workers.channels.facts import Remark
 from workers.channels.messages import AssociationEnded, Instance, ToStorage
 from workers.channels.queues import Queue
 from workers.channels.scoreboard import Counter, GatewayPhase, Histogram, ProcessState, Slot
-from workers.channels.shared import Shared
 from workers.channels.storage_condition import StorageCondition, sentence_of
+from workers.listener.needs import ListenerNeeds
 
 _WAIT_SECONDS = 1.0
 _LEAST_INSTANCE_BYTES = 64 * 1024
@@ -50,7 +50,7 @@ _REFUSED: dict[int, Counter] = {
 class StoreService:
     """Takes the instances of one association, and counts them."""
 
-    def __init__(self, shared: Shared, slot: Slot, acceptor: Acceptor, started: Started) -> None:
+    def __init__(self, shared: ListenerNeeds, slot: Slot, acceptor: Acceptor, started: Started) -> None:
         self._shared = shared
         self._slot = slot
         self._acceptor = acceptor

@@ -16,10 +16,10 @@ from loguru import logger
 from oxidicom.files.descriptors import keepable
 from workers.channels.ending import Ending, EndKind
 from workers.channels.ports import deferred_seconds, opening_seconds
-from workers.channels.shared import Shared
 from workers.listener.arrival import MAX_BYTES, Arrival, opening_of
 from workers.listener.association_account import write_connection_line
 from workers.listener.connections import peer_of
+from workers.listener.needs import ListenerNeeds
 
 _MAX_WAITING = 256
 """At once. It bounds descriptors, and what the kernel keeps for them."""
@@ -37,7 +37,7 @@ class _Guest:
 class WaitingRoom:
     """Takes in what listeners hand over, and gives it back."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: ListenerNeeds) -> None:
         self._shared = shared
         self._opening = opening_of(shared.settings)
         self._seconds = opening_seconds(shared.settings)

@@ -25,8 +25,8 @@ from oxidicom.telemetry.prometheus import CONTENT_TYPE
 from workers.channels.bugs import place_of
 from workers.channels.ports import open_port
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Scoreboard
-from workers.channels.shared import Shared
 from workers.channels.storage_condition import StorageCondition, sentence_of
+from workers.observer.needs import ObserverNeeds
 from workers.observer.readings import backlog
 
 _ANSWER_SECONDS = 15.0
@@ -36,7 +36,7 @@ MAX_REQUESTS = 16
 """Of the health page at once."""
 
 
-def health(shared: Shared) -> tuple[bool, dict[str, Any]]:
+def health(shared: ObserverNeeds) -> tuple[bool, dict[str, Any]]:
     """Tell whether every process is alive, and which are not."""
     now_ns = time.monotonic_ns()
     silent = [
@@ -48,7 +48,7 @@ def health(shared: Shared) -> tuple[bool, dict[str, Any]]:
     return not silent, {"status": "failing" if silent else "ok", "silent": silent}
 
 
-def readiness(shared: Shared) -> tuple[bool, dict[str, Any]]:
+def readiness(shared: ObserverNeeds) -> tuple[bool, dict[str, Any]]:
     """Tell whether instances are taken, and why not."""
     board = shared.scoreboard
     entries, age_seconds = backlog(board)
@@ -72,7 +72,7 @@ def _phase_trouble(board: Scoreboard) -> str:
     return "" if board.phase is GatewayPhase.SERVING else f"the gateway is {board.phase.name.lower().replace('_', ' ')}"
 
 
-def _storage_trouble(shared: Shared) -> str:
+def _storage_trouble(shared: ObserverNeeds) -> str:
     steward = shared.scoreboard.steward
     if steward.state is ProcessState.SYNCING and time.monotonic_ns() - steward.heartbeat_ns > _ANSWER_SECONDS * 1e9:
         return f"the storage has not answered for {_ANSWER_SECONDS:g} s"
@@ -90,7 +90,7 @@ def _storage_trouble(shared: Shared) -> str:
 class HealthServer:
     """Serves the page from a thread of the observer."""
 
-    def __init__(self, shared: Shared, page: Callable[[], bytes]) -> None:
+    def __init__(self, shared: ObserverNeeds, page: Callable[[], bytes]) -> None:
         """`page` makes the text of `/metrics`. Trouble with the port is logged, and nothing else."""
         address, port = shared.settings.http_address, shared.settings.http_port
         handler = type("Handler", (_Handler,), {"shared": shared, "page": staticmethod(page)})
@@ -147,7 +147,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    shared: Shared
+    shared: ObserverNeeds
     page: Callable[[], bytes]
     timeout = _REQUEST_SECONDS
     server_version = "oxidicom"

@@ -18,8 +18,8 @@ from oxidicom.telemetry.prometheus import prometheus_page
 from oxidicom.telemetry.readings import AnyReading
 from workers.channels.facts import Fact
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
-from workers.channels.shared import Shared
 from workers.observer.health import HealthServer
+from workers.observer.needs import ObserverNeeds
 from workers.observer.readings import AeTotals, take_readings
 from workers.observer.subscribers import Logs, Subscriber, Totals, Traces
 
@@ -32,7 +32,7 @@ _MAX_AT_ONCE = 1000
 class Observer:
     """Takes facts, exports them, serves the health page, and reports totals once a minute if there is news."""
 
-    def __init__(self, shared: Shared, slot: Slot) -> None:
+    def __init__(self, shared: ObserverNeeds, slot: Slot) -> None:
         """Make the exporters, if there is an endpoint, and the health page, if there is a port."""
         self._shared = shared
         self._slot = slot

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from oxidicom.telemetry.readings import AnyReading, HistogramReading, Instrument, Number, Reading
 from workers.channels.scoreboard import BOUNDS, Counter, Histogram, Role, Scoreboard
-from workers.channels.shared import Shared
+from workers.observer.needs import ObserverNeeds
 
 MAX_AE_TITLES = 100
 """So many calling AE titles have numbers of their own; the titles of all further ones count as `other`."""
@@ -78,7 +78,7 @@ class AeTotals:
         self.bytes[ae_title] += size_bytes
 
 
-def take_readings(shared: Shared, ae_totals: AeTotals) -> Sequence[AnyReading]:
+def take_readings(shared: ObserverNeeds, ae_totals: AeTotals) -> Sequence[AnyReading]:
     """Read everything."""
     board = shared.scoreboard
     return [
@@ -189,7 +189,7 @@ def _by_ae_title(totals: AeTotals) -> list[Reading]:
     ]
 
 
-def _waiting(shared: Shared) -> list[Reading]:
+def _waiting(shared: ObserverNeeds) -> list[Reading]:
     entries, age_seconds = backlog(shared.scoreboard)
     queues = {
         **{f"storage-{index}": queue.waiting_bytes for index, queue in enumerate(shared.storage_queues)},
@@ -210,7 +210,7 @@ def _waiting(shared: Shared) -> list[Reading]:
     ]
 
 
-def _condition(shared: Shared) -> list[Reading]:
+def _condition(shared: ObserverNeeds) -> list[Reading]:
     board = shared.scoreboard
     free_bytes = _free_bytes(shared.settings.files_root)
     respawns: collections.Counter[str] = collections.Counter()

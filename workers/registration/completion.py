@@ -19,8 +19,8 @@ from oxidicom.spool.journal import is_open
 from oxidicom.spool.ledger import LEDGER_NAME, Counts, read_counts
 from oxidicom.spool.names import STORED, EntryName, MetadataValue
 from workers.channels.messages import MetadataStored
-from workers.channels.shared import Shared
 from workers.registration.batching import MAX_IN_BATCH, Batch, Pending
+from workers.registration.needs import RegistrationNeeds
 from workers.registration.verdicts import Verdicts
 
 _SHARE = 20
@@ -31,7 +31,7 @@ _MAX_LOOKED = 10_000
 class SeriesCompletion:
     """Tells what is finished, as the registration worker wants to know it."""
 
-    def __init__(self, shared: Shared, pending: Pending, accounts: Verdicts) -> None:
+    def __init__(self, shared: RegistrationNeeds, pending: Pending, accounts: Verdicts) -> None:
         self._shared = shared
         self._pending = pending
         self._spool = shared.directory.spool

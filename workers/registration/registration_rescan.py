@@ -21,9 +21,9 @@ from oxidicom.spool.series_metadata import metadata_row
 from workers.channels.messages import Instance, MetadataStored
 from workers.channels.scoreboard import Counter, ProcessState, Role, Slot
 from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
-from workers.channels.shared import Shared
 from workers.registration.batching import MAX_IN_BATCH, Pending
 from workers.registration.completion import SeriesCompletion
+from workers.registration.needs import RegistrationNeeds
 
 _RESCAN_SECONDS = 10.0
 _SOON_SECONDS = 1.0
@@ -36,7 +36,12 @@ class RegistrationRescan:
     """The rescans of the registration worker, which fill `pending`."""
 
     def __init__(
-        self, shared: Shared, slot: Slot, pending: Pending, completion: SeriesCompletion, setting_aside: SettingAside
+        self,
+        shared: RegistrationNeeds,
+        slot: Slot,
+        pending: Pending,
+        completion: SeriesCompletion,
+        setting_aside: SettingAside,
     ) -> None:
         self._slot = slot
         self._pending = pending

@@ -28,9 +28,9 @@ from workers.channels.facts import BatchRegistered
 from workers.channels.messages import Instance, InstancesStored, MetadataStored, ProcessDied
 from workers.channels.scoreboard import Counter, GatewayPhase, Histogram, ProcessState, Slot
 from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
-from workers.channels.shared import Shared
 from workers.registration.batching import Batch, Pending
 from workers.registration.completion import SeriesCompletion
+from workers.registration.needs import RegistrationNeeds
 from workers.registration.registration_rescan import RegistrationRescan
 from workers.registration.verdicts import Verdicts
 
@@ -48,7 +48,7 @@ _Entry = Instance | MetadataStored
 class RegistrationWorker:
     """Registers everything that storage has stored."""
 
-    def __init__(self, shared: Shared, slot: Slot) -> None:
+    def __init__(self, shared: RegistrationNeeds, slot: Slot) -> None:
         """Make the thread that uses the database, and let it connect, for which nobody waits."""
         self._shared = shared
         self._slot = slot

@@ -28,9 +28,9 @@ from oxidicom.storage.root import (
     tree_is_writable,
 )
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
-from workers.channels.shared import Shared
 from workers.channels.storage_condition import StorageCondition, StorageTrouble, remedy_of, sentence_of, tell_of_tree
 from workers.steward.census import Census
+from workers.steward.needs import StewardNeeds
 
 _LOOK_SECONDS = 1.0
 _LOOK_SOON_SECONDS = 0.1
@@ -49,7 +49,7 @@ _MAX_TOLD = 1000
 class Steward:
     """Looks at the storage once a second."""
 
-    def __init__(self, shared: Shared, slot: Slot) -> None:
+    def __init__(self, shared: StewardNeeds, slot: Slot) -> None:
         self._shared = shared
         self._slot = slot
         self._root = shared.settings.files_root

@@ -16,7 +16,7 @@ from oxidicom.tree.final_tree import FinalTree
 from workers.channels.messages import MetadataStored
 from workers.channels.scoreboard import Counter, ProcessState, Slot
 from workers.channels.setting_aside import SettingAside
-from workers.channels.shared import Shared
+from workers.storage.needs import StorageNeeds
 from workers.storage.retries import Retries
 from workers.storage.tree_watch import TreeWatch
 
@@ -28,7 +28,7 @@ class MetadataWriter:
     """Writes the values of one storage worker, a group at a time."""
 
     def __init__(
-        self, shared: Shared, slot: Slot, tree: FinalTree, watch: TreeWatch, forget: Callable[[str, str], None]
+        self, shared: StorageNeeds, slot: Slot, tree: FinalTree, watch: TreeWatch, forget: Callable[[str, str], None]
     ) -> None:
         """`forget` is told association and series hash of a value that cannot even be decided: it is decided anew."""
         self._shared = shared

@@ -16,8 +16,8 @@ from oxidicom.spool.series_metadata import committed_count_value, expected_count
 from oxidicom.tree.final_tree import FinalTree
 from workers.channels.messages import Instance, SeriesSeen
 from workers.channels.scoreboard import Role, Slot
-from workers.channels.shared import Shared
 from workers.storage.metadata_writer import MetadataWriter
+from workers.storage.needs import StorageNeeds
 from workers.storage.tree_watch import TreeWatch
 
 MAX_OPEN = 2000
@@ -44,7 +44,7 @@ _Key = tuple[str, str]  # association, series hash
 class SeriesMetadata:
     """Keeps the values of all series that are not finished, as far as memory is given to them."""
 
-    def __init__(self, shared: Shared, slot: Slot, index: int, tree: FinalTree, watch: TreeWatch) -> None:
+    def __init__(self, shared: StorageNeeds, slot: Slot, index: int, tree: FinalTree, watch: TreeWatch) -> None:
         self._shared = shared
         self._slot = slot
         self._index = index

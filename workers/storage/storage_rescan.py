@@ -21,7 +21,7 @@ from oxidicom.spool.names import DUE, RECEIVED, EntryName, MetadataValue
 from workers.channels.messages import Instance
 from workers.channels.scoreboard import ProcessState, Slot
 from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
-from workers.channels.shared import Shared
+from workers.storage.needs import StorageNeeds
 from workers.storage.retries import Retries
 from workers.storage.series_metadata import MAX_OPEN, SeriesMetadata
 
@@ -62,7 +62,7 @@ class StorageRescan:
 
     def __init__(
         self,
-        shared: Shared,
+        shared: StorageNeeds,
         slot: Slot,
         index: int,
         values: SeriesMetadata,

@@ -20,8 +20,8 @@ from oxidicom.tree.group_sync import GroupSync
 from workers.channels.messages import MAX_IN_MESSAGE, AssociationEnded, Instance, InstancesStored, ProcessDied
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.channels.setting_aside import SettingAside
-from workers.channels.shared import Shared
 from workers.channels.storage_condition import StorageCondition
+from workers.storage.needs import StorageNeeds
 from workers.storage.retries import Retries
 from workers.storage.series_metadata import SeriesMetadata
 from workers.storage.storage_rescan import MAX_IN_GROUP, StorageRescan
@@ -35,7 +35,7 @@ _WAIT_SECONDS = 1.0
 class StorageWorker:
     """Stores the series whose hash leads to it, so that two versions of one file never race."""
 
-    def __init__(self, shared: Shared, slot: Slot, index: int) -> None:
+    def __init__(self, shared: StorageNeeds, slot: Slot, index: int) -> None:
         """Try to place a file in the final tree. Raise BootError when the spool cannot be opened."""
         self._shared = shared
         self._slot = slot

@@ -1,0 +1,49 @@
+"""What listeners and doorman use of what all processes share; the type checker holds the room to it."""
+
+import socket
+from typing import Protocol
+
+from oxidicom.settings import Settings
+from oxidicom.spool.gateway_directory import GatewayDirectory
+from workers.channels.encryption import Encryption
+from workers.channels.facts import FactChannel
+from workers.channels.handover import ConnectionQueue
+from workers.channels.messages import ToStorage
+from workers.channels.once_a_minute import OnceAMinute
+from workers.channels.queues import Queue
+from workers.channels.scoreboard import Scoreboard
+
+
+class ListenerNeeds(Protocol):
+    """A part of `Shared`, where each member is described."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def directory(self) -> GatewayDirectory: ...
+
+    @property
+    def listening_socket(self) -> socket.socket: ...
+
+    @property
+    def scoreboard(self) -> Scoreboard: ...
+
+    @property
+    def encryption(self) -> Encryption | None: ...
+
+    @property
+    def facts(self) -> FactChannel: ...
+
+    @property
+    def unfinished(self) -> ConnectionQueue: ...
+
+    @property
+    def finished(self) -> ConnectionQueue: ...
+
+    @property
+    def once_a_minute(self) -> OnceAMinute: ...
+
+    def storage_time_ns(self) -> int: ...
+
+    def storage_queue_of(self, series_hash: str) -> Queue[ToStorage]: ...

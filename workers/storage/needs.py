@@ -1,0 +1,36 @@
+"""What a storage worker uses of what all processes share; the type checker holds the room to it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from oxidicom.settings import Settings
+from oxidicom.spool.gateway_directory import GatewayDirectory
+from workers.channels.messages import SeriesCounted, ToInquiry, ToRegistration, ToStorage
+from workers.channels.queues import Queue
+from workers.channels.scoreboard import Scoreboard, Slot
+
+
+class StorageNeeds(Protocol):
+    """A part of `Shared`, where each member is described."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def directory(self) -> GatewayDirectory: ...
+
+    @property
+    def scoreboard(self) -> Scoreboard: ...
+
+    @property
+    def storage_queues(self) -> Sequence[Queue[ToStorage]]: ...
+
+    @property
+    def answer_queues(self) -> Sequence[Queue[SeriesCounted]]: ...
+
+    @property
+    def inquiry_queue(self) -> Queue[ToInquiry]: ...
+
+    def storage_time_ns(self) -> int: ...
+
+    def hint_registration(self, slot: Slot, message: ToRegistration) -> None: ...
