@@ -209,7 +209,7 @@ def _readings(dataset, keyword):
 
 def _date(dataset):
     text = str(dataset.get("StudyDate", "")).replace(".", "").replace("-", "").strip()
-    return datetime.datetime.strptime(text, "%Y%m%d").date() if text else None
+    return datetime.date.fromisoformat(text) if text else None
 
 
 def report(console, outcomes, title):

@@ -103,7 +103,8 @@ def _digest(text: str) -> str:
 
 def sanitize_uid(uid: str) -> str:
     """Return a UID as in a path. One that sanitising changes ends in `-` and 8 hexadecimal digits: the low half of the
-    SeaHash of all of it, so that two UIDs never become one path."""
+    SeaHash of all of it, so that two UIDs never become one path.
+    """
     sanitized = sanitize(uid)
     return sanitized if sanitized == uid else f"{sanitized}-{_digest(uid)}"
 

@@ -1,4 +1,4 @@
-""" "Oxidicom Custom Metadata": empty files by which a client follows a retrieval, and their rows."""
+"""The "Oxidicom Custom Metadata" of a series: empty files by which a client follows a retrieval, and their rows."""
 
 import enum
 

@@ -131,7 +131,8 @@ def test_a_disk_that_does_not_take_what_is_set_aside_costs_no_worker(make_gatewa
     with refusing(database, REFUSED[0]):
         send_series(gateway, tmp_path)
         (line,) = wait_until(lambda: gateway.lines("set_aside_failed"), "it says so")
-        assert "Not a directory" in line["message"] and "23514" in line["message"]
+        assert "Not a directory" in line["message"]
+        assert "23514" in line["message"]
         wait_until(lambda: len(rows()) == 2 and len(rows(metadata=True)) == 1, "the others are registered")
         assert [name for name in gateway.spooled() if name.endswith(".stored")]
     assert not gateway.lines("process_died")

@@ -26,14 +26,18 @@ def test_a_gateway_that_is_at_rest_is_good(gateway, rows, tmp_path):
     code, seen = status(gateway)
     assert code == 0
     name = seen["database"].pop("name")
-    assert name.startswith("postgresql://postgres@127.0.0.1") and "pass" not in name
+    assert name.startswith("postgresql://postgres@127.0.0.1")
+    assert "pass" not in name
     assert seen["database"] == {"reachable": True, "generation": "flat", "reason": None}
     (only,) = seen["gateways"]
-    assert only["running"] and counts(only["waiting"]) == [0, 0, 0, 0]
+    assert only["running"]
+    assert counts(only["waiting"]) == [0, 0, 0, 0]
     assert seen["set_aside"] == []
     assert seen["space"]["free_bytes"] > seen["space"]["reserve_bytes"]
     text = gateway.run("status").stdout
-    assert only["gateway"] in text and "running" in text and "set aside nothing" in text
+    assert only["gateway"] in text
+    assert "running" in text
+    assert "set aside nothing" in text
 
 
 def test_a_backlog_is_shown_while_it_grows_and_after_the_gateway_has_gone(make_gateway, database, tmp_path):
@@ -76,7 +80,8 @@ def test_what_was_set_aside_is_shown_with_its_reason_and_without_patient_data(ma
         wait_until(lambda: len(gateway.lines("row_set_aside")) == 32 and not gateway.spooled(), "all are set aside")
     done = gateway.run("status")
     assert done.returncode == 1
-    assert "instance: 30, " in done.stdout and "SQLSTATE 23514" in done.stdout
+    assert "instance: 30, " in done.stdout
+    assert "SQLSTATE 23514" in done.stdout
     code, seen = status(gateway)
     assert code == 1
     assert sorted({(one["kind"], one["size_bytes"] > 0) for one in seen["set_aside"]}) == [

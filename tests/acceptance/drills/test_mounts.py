@@ -84,7 +84,8 @@ def test_a_gateway_that_starts_before_its_storage_is_mounted_waits_for_it(used, 
     storage.unmount()
     used.start(wait=False)
     (line,) = wait_until(lambda: used.lines("storage_unavailable"), "it says why")
-    assert "not mounted" in line["message"] and "mount" in line["message"]
+    assert "not mounted" in line["message"]
+    assert "mount" in line["message"]
     answers, _ = statuses(used, tmp_path, "1.2.4")
     assert answers == [OUT_OF_RESOURCES] * 2
     assert not used.lines("ready")[1:]

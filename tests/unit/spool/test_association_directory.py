@@ -196,7 +196,8 @@ def test_what_a_bad_byte_costs_is_completed_from_the_entries(spool_writer, tmp_p
     ledger = read_ledger(path)
     assert ledger.committed == {first.series_hash: 2}
     assert ledger.series == {first.series_hash: description.series}
-    assert ledger.started and ledger.ended
+    assert ledger.started
+    assert ledger.ended
     assert sorted(dict(contents(spool_writer.directory))) == [first, second]
 
 

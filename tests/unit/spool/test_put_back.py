@@ -161,7 +161,8 @@ def test_a_file_of_somebody_else_is_left(storage):
     assert storage.retry() == 1
     assert "value.txt: it is no file of the gateway" in storage.console.text
     assert "copies" in storage.console.text
-    assert storage.spooled() and not storage.spooled("copies")
+    assert storage.spooled()
+    assert not storage.spooled("copies")
 
 
 def test_an_association_that_is_not_finished_is_left(storage):
@@ -177,7 +178,8 @@ def test_only_one_association_if_wanted(storage):
     storage.set_instance_aside(1)
     storage.set_instance_aside(2, association=OTHER)
     assert storage.retry(OTHER) == 0
-    assert not storage.spooled(ASSOCIATION) and storage.spooled(OTHER)
+    assert not storage.spooled(ASSOCIATION)
+    assert storage.spooled(OTHER)
     with pytest.raises(OperationError, match="nothing of an association"):
         storage.retry("../../x")
 

@@ -51,7 +51,8 @@ def test_the_same_thing_told_otherwise_is_known(clock):
     """The time of a commit may have fewer digits when it is read from the filesystem."""
     retries = Retries(lambda thing: thing[0])
     retries.failed(("x", 1), OSError(errno.EIO, ""))
-    assert retries.knows(("x", 2)) and retries.knows_key("x")
+    assert retries.knows(("x", 2))
+    assert retries.knows_key("x")
     retries.forget(("x", 2))
     assert not retries.knows(("x", 1))
 
@@ -61,6 +62,7 @@ def test_no_more_is_remembered_than_memory_is_given_to(clock, monkeypatch):
     retries = Retries(str)
     for thing in ("x", "y", "z"):
         assert retries.failed(thing, OSError(errno.ENOSPC, ""))
-    assert retries.is_full and not retries.knows("z")
+    assert retries.is_full
+    assert not retries.knows("z")
     retries.forget("x")
     assert not retries.is_full

@@ -87,7 +87,8 @@ def test_what_waits_already_is_not_taken_twice(values, shared):
     for _ in range(2):
         values.take_up(ASSOCIATION, SERIES, found)
     values.write_due()
-    assert shared.registration_queue.get() and shared.registration_queue.get() is None
+    assert shared.registration_queue.get()
+    assert shared.registration_queue.get() is None
 
 
 def test_the_count_comes_at_the_end_and_after_the_answer(values, shared):
