@@ -20,11 +20,6 @@ class Account:
         self._entry = _entry_for(data) if os.geteuid() == 0 else None
 
     @property
-    def is_another(self) -> bool:
-        """Whether the server runs as somebody else than we do."""
-        return self._entry is not None
-
-    @property
     def popen_arguments(self) -> dict[str, int | list[int]]:
         """What `subprocess` is to be told to run a program as this account."""
         if self._entry is None:

@@ -48,6 +48,11 @@ def owner_of(name: Name, state: str) -> Owner:
     return STEPS[type(name), state].owner
 
 
+def next_state_of(name: Name, state: str) -> str | None:
+    """Return the state to which a thing is moved by its owner; None: it leaves the directory."""
+    return STEPS[type(name), state].next_state
+
+
 def is_open(name: Name, state: str) -> bool:
     """Tell whether something is left to be done with a thing."""
     return STEPS[type(name), state].owner is not Owner.NOBODY

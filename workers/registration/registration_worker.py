@@ -20,8 +20,8 @@ from oxidicom.cube.isolation import Isolated, register_isolating
 from oxidicom.errors import DatabaseUnavailableError, FilesGoneError
 from oxidicom.files.open_directories import OpenDirectories
 from oxidicom.records import PacsFile
-from oxidicom.spool.journal import first_state
-from oxidicom.spool.names import REGISTERED, STORED
+from oxidicom.spool.journal import first_state, next_state_of
+from oxidicom.spool.names import STORED
 from oxidicom.tree.standing import missing
 from workers.channels.backoff import Backoff
 from workers.channels.facts import BatchRegistered
@@ -281,10 +281,11 @@ class RegistrationWorker:
         stored = message.name.at(STORED)
         try:
             directory = directories[message.association]
-            if isinstance(message, Instance):
+            next_state = next_state_of(message.name, STORED)
+            if next_state is None:
                 os.unlink(stored, dir_fd=directory)
             else:
-                os.rename(stored, message.name.at(REGISTERED), src_dir_fd=directory, dst_dir_fd=directory)
+                os.rename(stored, message.name.at(next_state), src_dir_fd=directory, dst_dir_fd=directory)
         except FileNotFoundError:
             pass  # registered twice, by a message and by a rescan
         except OSError as error:
