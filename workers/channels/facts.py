@@ -44,7 +44,7 @@ class AssociationFinished(msgspec.Struct, frozen=True, array_like=True, tag=1):
     series: int = 0
     refused: dict[str, int] = {}
     """Number of refused instances by status, such as C000."""
-    moments: list[Remark] = []
+    remarks: list[Remark] = []
 
 
 class SeriesAsked(msgspec.Struct, frozen=True, array_like=True, tag=2):

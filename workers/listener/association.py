@@ -41,7 +41,8 @@ from workers.listener.connections import READ_SECONDS, Peer, learn_peer, wait_in
 from workers.listener.deadlines import Deadlines
 from workers.listener.needs import ListenerNeeds
 from workers.listener.policy import acceptance_policy, title_policy
-from workers.listener.store_service import MAX_LOGGED, StoreService
+from workers.listener.store_account import MAX_LOGGED
+from workers.listener.store_service import StoreService
 
 _LOOK_SECONDS = 0.5
 """How often a listener with much to do gives a sign of life and sees whether it is to stop."""
@@ -237,8 +238,8 @@ class Association:
             case DataEnded():
                 self._instances.finish(event.request)
             case StoreRefused():
-                self._instances.received += 1
-                self._instances.refuse(event.status, event.comment)
+                self._instances.account.received += 1
+                self._instances.account.add_refused(event.status, event.comment)
             case AssociationRequested():
                 self._requested(event.request)
             case AssociationAccepted():
@@ -309,8 +310,9 @@ class Association:
         if self._store_service:
             self._store_service.end(str(ending))
         self._slot.hold("", "")
+        stored = self._store_service.account if self._store_service else None
         if ending.kind is not EndKind.RELEASED and self._store_service:
             self._slot.add(Counter.ASSOCIATIONS_ABORTED)
-        self._account.write_line(ending, self._store_service)
-        if fact := self._account.fact(ending, self._store_service):
+        self._account.write_line(ending, stored)
+        if fact := self._account.fact(ending, stored):
             self._shared.facts.tell(self._slot, fact)

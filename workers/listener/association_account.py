@@ -10,7 +10,7 @@ from oxidicom.association.associate import AnsweredContext, AssociationRequest
 from workers.channels.ending import Ending, EndKind
 from workers.channels.facts import AssociationFinished
 from workers.listener.connections import Peer
-from workers.listener.store_service import StoreService
+from workers.listener.store_account import StoreAccount
 
 
 @dataclasses.dataclass
@@ -35,8 +35,8 @@ class AssociationAccount:
         """Note who asks. The request itself, which may have a megabyte of proposals, is not kept."""
         self.titles = request.calling_ae_title, request.called_ae_title
 
-    def fact(self, ending: Ending, store_service: StoreService | None) -> AssociationFinished | None:
-        """Return what the observer is told of its end, if it was asked for; without a store service it was rejected."""
+    def fact(self, ending: Ending, stored: StoreAccount | None) -> AssociationFinished | None:
+        """Return what the observer is told of its end, if it was asked for. Without `stored` it was rejected."""
         titles = self.titles
         if titles is None:
             return None
@@ -51,20 +51,20 @@ class AssociationAccount:
             called_ae_title=titles[1],
             contexts_accepted=accepted,
             contexts_rejected=len(self.contexts) - accepted,
-            received=store_service.received if store_service else 0,
-            committed=store_service.committed if store_service else 0,
-            bytes=store_service.committed_bytes if store_service else 0,
-            series=store_service.series if store_service else 0,
-            refused=_by_code(store_service) if store_service else {},
+            received=stored.received if stored else 0,
+            committed=stored.committed if stored else 0,
+            bytes=stored.committed_bytes if stored else 0,
+            series=stored.series if stored else 0,
+            refused=_by_code(stored) if stored else {},
             ending=ending,
             rejection=self.rejection,
-            moments=store_service.moments if store_service else [],
+            remarks=stored.remarks if stored else [],
         )
 
-    def write_line(self, ending: Ending, store_service: StoreService | None) -> None:
+    def write_line(self, ending: Ending, stored: StoreAccount | None) -> None:
         """Write the one line that accounts for it."""
         titles = self.titles
-        if titles is None or store_service is None:
+        if titles is None or stored is None:
             # A port scan, a browser, a rejected request; or a load balancer, whose probes come by the second.
             is_news = self.is_news and ending.kind is not EndKind.CONNECTION_LOST
             write_connection_line(self.peer, ending, is_news=is_news, association=self.ulid)
@@ -76,14 +76,14 @@ class AssociationAccount:
             calling_ae_title=titles[0],
             peer=str(self.peer),
             how=str(ending),
-            received=store_service.received,
-            committed=store_service.committed,
-            refused_total=store_service.refused.total(),
-            refused=_by_code(store_service),
-            bytes=store_service.committed_bytes,
+            received=stored.received,
+            committed=stored.committed,
+            refused_total=stored.refused.total(),
+            refused=_by_code(stored),
+            bytes=stored.committed_bytes,
             seconds=round(seconds, 3),
-            megabytes_per_second=round(store_service.committed_bytes / 1e6 / max(seconds, 1e-6), 1),
-            series=store_service.series,
+            megabytes_per_second=round(stored.committed_bytes / 1e6 / max(seconds, 1e-6), 1),
+            series=stored.series,
             tls=self.tls or "no",
             action="association_ended",
         )
@@ -100,5 +100,5 @@ def write_connection_line(peer: Peer, ending: Ending, *, is_news: bool = True, a
     )
 
 
-def _by_code(store_service: StoreService) -> dict[str, int]:
-    return {f"{status:04X}": count for status, count in store_service.refused.items()}
+def _by_code(stored: StoreAccount) -> dict[str, int]:
+    return {f"{status:04X}": count for status, count in stored.refused.items()}

@@ -3,7 +3,6 @@
 Here is contract 1: Success means safe.
 """
 
-import collections
 import os
 import sys
 import time
@@ -15,7 +14,6 @@ from oxidicom.association.commands import StoreRequest
 from oxidicom.dataset.describer import Describer
 from oxidicom.dataset.part10 import build_file_meta
 from oxidicom.errors import DatasetError
-from oxidicom.paths.final_path import sanitize
 from oxidicom.records import Description
 from oxidicom.spool.incoming import IncomingInstance
 from oxidicom.spool.ledger import Started
@@ -23,32 +21,20 @@ from oxidicom.spool.names import EntryName
 from oxidicom.spool.spool_writer import SpoolWriter
 from oxidicom.statuses import Status
 from oxidicom.storage.reserve import Reserve
-from workers.channels.facts import Remark
 from workers.channels.messages import AssociationEnded, Instance, ToStorage
 from workers.channels.queues import Queue
-from workers.channels.scoreboard import Counter, GatewayPhase, Histogram, ProcessState, Slot
+from workers.channels.scoreboard import GatewayPhase, Histogram, ProcessState, Slot
 from workers.channels.storage_condition import StorageCondition, sentence_of
 from workers.listener.needs import ListenerNeeds
+from workers.listener.store_account import StoreAccount
 
 _WAIT_SECONDS = 1.0
 _LEAST_INSTANCE_BYTES = 64 * 1024
 """What the smallest instance is counted as in the account of the free space: its inode is scarce too."""
-_MAX_MOMENTS = 50
-"""So many refusals and warnings are told to the observer."""
-MAX_LOGGED = 10
-"""Refusals of each association, and warnings of each kind; the line that accounts for it has the total of refusals."""
-_MAX_WARNINGS = 100
-"""Of all kinds: what is cut off where is the peer's to say."""
-
-_REFUSED: dict[int, Counter] = {
-    Status.OUT_OF_RESOURCES: Counter.REFUSED_OUT_OF_RESOURCES,
-    Status.DATA_SET_MISMATCH: Counter.REFUSED_MISMATCH,
-    Status.CANNOT_UNDERSTAND: Counter.REFUSED_CANNOT_UNDERSTAND,
-}
 
 
 class StoreService:
-    """Takes the instances of one association, and counts them."""
+    """Takes the instances of one association. `account` tells what became of them."""
 
     def __init__(self, shared: ListenerNeeds, slot: Slot, acceptor: Acceptor, started: Started) -> None:
         self._shared = shared
@@ -65,31 +51,18 @@ class StoreService:
         self._incoming: IncomingInstance | None = None
         self._refusal: DatasetError | None = None
         self._log = logger.bind(association=started.association)
-        self.received = 0
-        self.committed = 0
-        self.committed_bytes = 0
-        self.refused: collections.Counter[int] = collections.Counter()
-        """Number of refused instances by status."""
-        self.moments: list[Remark] = []
-        """Refused instances and warnings, for the trace."""
-        self._warnings: collections.Counter[str] = collections.Counter()
-        self._has_other_class = False
         self._began_ns = 0
-
-    @property
-    def series(self) -> int:
-        """Number of series that have a committed instance."""
-        return self._spool_writer.series if self._spool_writer else 0
+        self.account = StoreAccount(slot, started)
 
     # -- one instance --------------------------------------------------------------------------------------------
 
     def begin(self, request: StoreRequest) -> None:
         """A C-STORE-RQ has come: get ready for its dataset."""
-        self.received += 1
+        self.account.received += 1
         self._began_ns = time.monotonic_ns()
         self._refusal = None
-        if request.affected_sop_class_uid != request.abstract_syntax_uid and not self._has_other_class:
-            self._tell_of_other_class(request)
+        if request.affected_sop_class_uid != request.abstract_syntax_uid:
+            self.account.tell_of_other_class(request)
         try:
             self._require_storage()
             self._reserve.use(_LEAST_INSTANCE_BYTES)
@@ -119,32 +92,8 @@ class StoreService:
             durable=self._shared.settings.sync_before_success,
             now_ns=self._shared.storage_time_ns,
         )
-        self._tell_of_shared_directory()
+        self.account.tell_of_shared_directory()
         return self._spool_writer
-
-    def _tell_of_other_class(self, request: StoreRequest) -> None:
-        """Say once that the peer sends what it has not proposed: nothing is wrong with the instance."""
-        self._has_other_class = True
-        reason = f"SOP class {request.affected_sop_class_uid} in a context of {request.abstract_syntax_uid}"
-        self._log.warning(
-            "{ae_title} sends {reason}; it is stored, but the sender should propose a context for each class",
-            ae_title=self._started.calling_ae_title,
-            reason=reason,
-            action="class_not_of_context",
-        )
-        self._remember("class not of context", Status.SUCCESS, reason)
-
-    def _tell_of_shared_directory(self) -> None:
-        """Say once that the title of the peer is not the name of its directory, which it may share with another."""
-        title = self._started.calling_ae_title
-        if (directory := sanitize(title)) != title:
-            self._log.warning(
-                "Files of AE title {ae_title} stand in the directory {directory}. If another title has that too, what "
-                "both send is registered under the title that sent it first; rename one of them",
-                ae_title=title,
-                directory=directory,
-                action="directory_not_of_title",
-            )
 
     def take(self, piece: memoryview) -> None:
         """Bytes of the dataset have come. They must stay as they are until `keeps_pieces` says no.
@@ -200,7 +149,7 @@ class StoreService:
             self._slot.observe(Histogram.STORE_SECONDS, (time.monotonic_ns() - self._began_ns) / 1e9)
         else:
             refusal = self._refusal or DatasetError("Processing failure", Status.PROCESSING_FAILURE)
-            self.refuse(refusal.status, str(refusal))
+            self.account.add_refused(refusal.status, str(refusal))
             self._acceptor.respond(request, refusal.status, str(refusal)[:64], refusal.offending_tags)
 
     def _commit(self, request: StoreRequest) -> tuple[EntryName, int, Description] | None:
@@ -216,57 +165,14 @@ class StoreService:
             self._fail(error)
             return None
         self._incoming = None
-        self._count(name, description)
+        self.account.add_committed(name, description)
         return name, incoming.committed_ns, description
-
-    def _count(self, name: EntryName, description: Description) -> None:
-        self.committed += 1
-        self.committed_bytes += name.size_bytes
-        self._slot.add(Counter.INSTANCES_COMMITTED)
-        self._slot.add(Counter.BYTES_COMMITTED, name.size_bytes)
-        if description.warnings:
-            self._slot.add(Counter.INSTANCES_WITH_WARNING)
-        for warning in description.warnings:
-            self._warn(name.number, warning)
-
-    def _warn(self, number: int, warning: str) -> None:
-        """Say what is odd about an instance that was stored."""
-        is_news = self._warnings[warning] < MAX_LOGGED and self._warnings.total() < _MAX_WARNINGS
-        if is_news:
-            self._warnings[warning] += 1
-            self._remember("instance stored with a warning", Status.SUCCESS, warning)
-        self._log.log(
-            "WARNING" if is_news else "DEBUG",
-            "Instance {number} was stored with a warning: {warning}",
-            number=number,
-            warning=warning,
-            action="instance_warned",
-        )
-
-    def _remember(self, name: str, status: int, reason: str) -> None:
-        if len(self.moments) < _MAX_MOMENTS:
-            self.moments.append(Remark(time.time_ns(), name, self.received, f"{status:04X}", reason))
 
     def _queue(self, name: EntryName, committed_ns: int, description: Description) -> None:
         message = Instance(self._started.association, *name, committed_ns, description.file)
         queue = self._shared.storage_queue_of(name.series_hash)
         self._told[id(queue)] = queue
         self._put(queue, message)
-
-    def refuse(self, status: int, reason: str) -> None:
-        """Count an instance that is answered with a failure status."""
-        self.refused[status] += 1
-        self._slot.add(Counter.INSTANCES_REFUSED)
-        self._slot.add(_REFUSED.get(status, Counter.REFUSED_OTHERWISE))
-        self._remember("instance refused", status, reason)
-        self._log.log(
-            "WARNING" if self.refused.total() <= MAX_LOGGED else "DEBUG",
-            "An instance of {ae_title} was refused: {reason}",
-            ae_title=self._started.calling_ae_title,
-            reason=reason,
-            status=f"{status:04X}",
-            action="instance_refused",
-        )
 
     def _fail(self, error: Exception) -> None:
         """Give the instance up: for what it holds, for the disk, or for a bug of ours, which costs this one only."""
@@ -293,7 +199,8 @@ class StoreService:
         self._give_up(None)
         if self._spool_writer is None:
             return
-        self._spool_writer.end(how, self.refused.total())
+        self.account.series = self._spool_writer.series
+        self._spool_writer.end(how, self.account.refused.total())
         for queue in self._told.values():
             self._put(queue, AssociationEnded(self._started.association))
 

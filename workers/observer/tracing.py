@@ -33,15 +33,15 @@ def trace_association(writer: SpanWriter, fact: AssociationFinished) -> None:
         },
         [
             SpanEvent(
-                moment.time_ns,
-                moment.name,
+                remark.time_ns,
+                remark.name,
                 {
-                    "oxidicom.instance": moment.instance,
-                    "dicom.status": moment.status,
-                    "oxidicom.reason": moment.reason,
+                    "oxidicom.instance": remark.instance,
+                    "dicom.status": remark.status,
+                    "oxidicom.reason": remark.reason,
                 },
             )
-            for moment in fact.moments
+            for remark in fact.remarks
         ],
         error,
     )
