@@ -121,7 +121,10 @@ class Flat:
     """The generation."""
 
     name = "flat"
-    grants: Mapping[str, str] = {"pacsfiles_pacs": "SELECT, INSERT", "pacsfiles_pacsfile": "SELECT, INSERT"}
+    grants: Mapping[str, str] = {
+        "TABLE pacsfiles_pacs, pacsfiles_pacsfile": "SELECT, INSERT",
+        "ALL SEQUENCES IN SCHEMA public": "USAGE",
+    }
     registrar = FlatRegistrar()
     reader = FlatReader()
 
@@ -136,7 +139,8 @@ class Flat:
         if wants_unknown_column(error):
             return f"its column {error.diag.column_name} wants a value that CUBE 3.5 to 5.2 does not have"
         if lacks_rights(error):
-            return f"its user may not write the tables: grant SELECT and INSERT on {' and '.join(self.grants)}"
+            wanted = "; ".join(f"GRANT {privileges} ON {objects}" for objects, privileges in self.grants.items())
+            return f"its user may not write the tables; it needs: {wanted}"
         if schema_changed(error) and error.sqlstate != "42P01":
             return "its tables are not those of CUBE 3.5 to 5.2 any more; it is looked at again"
         return None

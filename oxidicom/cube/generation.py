@@ -58,7 +58,7 @@ class Generation(Protocol):
 
     @property
     def grants(self) -> Mapping[str, str]:
-        """What the user of the gateway needs: privileges by table."""
+        """What the user of the gateway needs: privileges by what they are on, in the words of GRANT."""
 
     @property
     def registrar(self) -> Registrar: ...

@@ -2,7 +2,7 @@
 
 Whether the listener of a directory lives, how to end it for a listener that died, and how it is removed in the end.
 `spool_writer` is the side of the listener, `entries` tells what stands in a directory. See `names` for the states,
-`ledger` for the counts, and `rejected` for what is set aside.
+`ledger` for the counts, and `set_aside` for what is set aside.
 
 The law of this file: what may hold an acknowledged instance is never deleted. A directory without its ledger, or with a
 damaged one, is completed from its entries; what has no name of ours is left where it is.

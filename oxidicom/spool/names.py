@@ -3,7 +3,7 @@
     000001.part                                        being received
     000001-{series hash}-{bytes}.received              committed, if it has so many bytes; not yet at its final path
     000001-{series hash}-{bytes}.stored                at its final path and synced; its row is not yet committed
-    {series hash}-{KEY}={VALUE}.due                    a metadata value is known; its file is not yet synced
+    {series hash}-{KEY}={VALUE}.due                    a metadata value is decided; its file is not yet synced
     {series hash}-{KEY}={VALUE}.stored                 its file is synced; its row is not yet committed
     {series hash}-{KEY}={VALUE}.registered             its row is committed
 

@@ -28,7 +28,7 @@ def committed_count_value(series_hash: str, count: int) -> MetadataValue:
 
 
 def metadata_row(association: str, series: Series, value: MetadataValue) -> PacsFile:
-    """Return the row of a note: identifying values of the series, the key as protocol, the value as description."""
+    """Return the row of a metadata value: what identifies the series; the key as protocol, the text as description."""
     return PacsFile(
         metadata_path(series.directory, association, value.key, value.text),
         SharedColumns(

@@ -1,4 +1,4 @@
-"""The spool directory of one association, as its listener writes it. See `spool` for everybody else."""
+"""The spool directory of one association, as its listener writes it. See `association_directory` for everybody else."""
 
 import contextlib
 import errno

@@ -6,7 +6,7 @@ import msgspec
 
 
 class EndKind(enum.StrEnum):
-    """The kinds of ends; the value is how it is said in the log and in the ledger."""
+    """How the listener saw it end; the value is how that is said in the log and in the ledger."""
 
     RELEASED = "released"
     ABORTED = "aborted by the peer"
@@ -17,10 +17,9 @@ class EndKind(enum.StrEnum):
     TURNED_AWAY = "turned away"
     NO_TLS = "the peer does not speak TLS"
     HANDSHAKE_FAILED = "TLS handshake failed"
-    NOT_FROM_BALANCER = "PROXY protocol"
+    NO_PROXY_HEADER = "PROXY protocol"
     GATEWAY_STOPPED = "gateway stopped"
-    FAILED = "listener failed"
-    """By a bug of ours."""
+    FAILED = "failed by a bug of the gateway"
 
 
 class Ending(msgspec.Struct, frozen=True, array_like=True):
@@ -34,4 +33,4 @@ class Ending(msgspec.Struct, frozen=True, array_like=True):
         return f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value
 
 
-UNWELCOME = Ending(EndKind.TURNED_AWAY, "CHRIS_SCP_ALLOWED_AETS has nobody on its network")
+UNWELCOME = Ending(EndKind.TURNED_AWAY, "CHRIS_SCP_ALLOWED_AETS lists nobody on the peer's network")

@@ -67,46 +67,43 @@ class Counter(enum.IntEnum):
     ASSOCIATIONS_REJECTED = 2
     ASSOCIATIONS_ABORTED = 3
     INSTANCES_COMMITTED = 4
-    INSTANCES_REFUSED = 5
-    BYTES_COMMITTED = 6
-    INSTANCES_STORED = 7
-    INSTANCES_SET_ASIDE = 8
-    HINTS_DROPPED = 9
-    ROWS_REGISTERED = 10
-    ROWS_KNOWN = 11
-    ROWS_SET_ASIDE = 12
-    BACKLOG = 13
-    DATABASE_UP = 14
-    RESPAWNS = 15
-    QUESTIONS = 16
-    SERIES_COMPLETE = 17
-    SERIES_INCOMPLETE = 18
-    SERIES_MORE_THAN_EXPECTED = 19
-    SERIES_UNKNOWN = 20
-    REFUSED_OUT_OF_RESOURCES = 21
-    REFUSED_MISMATCH = 22
-    REFUSED_CANNOT_UNDERSTAND = 23
-    REFUSED_OTHERWISE = 24
-    FACTS_DROPPED = 25
-    BATCHES = 26
-    CONNECTIONS_ACCEPTED = 27
-    TLS_GENERATION = 28
-    STORAGE_TROUBLE = 29
+    BYTES_COMMITTED = 5
+    INSTANCES_STORED = 6
+    INSTANCES_SET_ASIDE = 7
+    HINTS_DROPPED = 8
+    ROWS_REGISTERED = 9
+    ROWS_KNOWN = 10
+    ROWS_SET_ASIDE = 11
+    BACKLOG = 12
+    DATABASE_UP = 13
+    RESPAWNS = 14
+    SERIES_COMPLETE = 15
+    SERIES_INCOMPLETE = 16
+    SERIES_MORE_THAN_EXPECTED = 17
+    SERIES_UNKNOWN = 18
+    REFUSED_OUT_OF_RESOURCES = 19
+    REFUSED_MISMATCH = 20
+    REFUSED_CANNOT_UNDERSTAND = 21
+    REFUSED_OTHERWISE = 22
+    FACTS_DROPPED = 23
+    CONNECTIONS_ACCEPTED = 24
+    TLS_GENERATION = 25
+    STORAGE_TROUBLE = 26
     """Of the steward: a member of `StorageTrouble`."""
-    TREE_TROUBLE = 30
+    TREE_TROUBLE = 27
     """The same, of the final tree only. Of the steward and of each storage worker."""
-    DIRECTORY_MADE = 31
+    DIRECTORY_MADE = 28
     """Of the supervisor: how often the directory of the gateway was made."""
-    CLOCK_OFFSET_NS = 32
+    CLOCK_OFFSET_NS = 29
     """Of the steward: the time of the storage less CLOCK_BOOTTIME."""
-    SPOOL_ENTRIES = 33
-    SPOOL_OLDEST_SECONDS = 34
+    SPOOL_ENTRIES = 30
+    SPOOL_OLDEST_SECONDS = 31
     """When the oldest association in the spool began, since the epoch; 0: there is none."""
-    SERIES_SET_ASIDE = 35
-    TREE_DEVICE = 38
-    TREE_INODE = 39
+    SERIES_SET_ASIDE = 32
+    TREE_DEVICE = 33
+    TREE_INODE = 34
     """Of the steward: which directory SERVICES/PACS is."""
-    DATABASE_DOWN = 37
+    DATABASE_DOWN = 35
     """1 if the last batch did not reach the database; neither this nor DATABASE_UP: none was tried."""
     INSTANCES_WITH_WARNING = 36
 

@@ -37,7 +37,7 @@ class Question:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Reply:
+class Report:
     """What an inquirer has to say: the outcome of a question, or, without one, that it has left."""
 
     inquirer: "Inquirer"
@@ -48,7 +48,7 @@ class Reply:
 class Inquirer(threading.Thread):
     """Asks what it is handed, until it is dismissed."""
 
-    def __init__(self, find: FindAssociation, report: Callable[[Reply], None]) -> None:
+    def __init__(self, find: FindAssociation, report: Callable[[Report], None]) -> None:
         """`report` is called by this thread."""
         super().__init__(daemon=True, name="inquirer")
         self._find = find
@@ -75,10 +75,10 @@ class Inquirer(threading.Thread):
     def run(self) -> None:
         try:
             while question := self._questions.get():
-                self._report(Reply(self, question, self._ask(question)))
+                self._report(Report(self, question, self._ask(question)))
             self._find.close()
         finally:
-            self._report(Reply(self, None))
+            self._report(Report(self, None))
 
     def _ask(self, question: Question) -> int | PacsError:
         series = question.seen.series

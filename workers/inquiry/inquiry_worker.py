@@ -13,7 +13,7 @@ from functools import partial
 
 from workers.channels.facts import SeriesAsked
 from workers.channels.messages import SeriesCounted, SeriesSeen
-from workers.channels.scoreboard import Counter, GatewayPhase, Histogram, ProcessState, Slot
+from workers.channels.scoreboard import GatewayPhase, Histogram, ProcessState, Slot
 from workers.inquiry.inquirer import Question
 from workers.inquiry.needs import InquiryNeeds
 from workers.inquiry.pacs_desk import PacsDesk
@@ -68,7 +68,6 @@ class InquiryWorker:
         while (message := self._shared.inquiry_queue.get()) is not None:
             if not isinstance(message, SeriesSeen):
                 continue
-            self._slot.add(Counter.QUESTIONS)
             desk = self._desks.get(message.series.calling_ae_title)
             if desk:
                 desk.ask(message)

@@ -24,7 +24,7 @@ from oxidicom.pacs.find import FindAssociation
 from workers.channels.backoff import Backoff
 from workers.channels.messages import SeriesSeen
 from workers.inquiry.doubts import Doubts
-from workers.inquiry.inquirer import Inquirer, Question, Reply
+from workers.inquiry.inquirer import Inquirer, Question, Report
 
 _MAX_ASSOCIATIONS = 2
 _LINGER_SECONDS = 2.0
@@ -63,7 +63,7 @@ class PacsDesk:
         self._open: dict[tuple[str, str], Question] = {}
         """By association and series, in the order of their deadlines."""
         self._inquirers: list[Inquirer] = []
-        self._reports: collections.deque[Reply] = collections.deque()
+        self._reports: collections.deque[Report] = collections.deque()
         self._pause = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         self._second_due = 0.0
         self._answer_seconds = 0.0
@@ -94,12 +94,12 @@ class PacsDesk:
         """Tell what was not told yet: the gateway stops."""
         self._doubts.tell(all_of_them=True)
 
-    def _report(self, report: Reply) -> None:
+    def _report(self, report: Report) -> None:
         """Called by the inquirers."""
         self._reports.append(report)
         self._wake()
 
-    def _take(self, report: Reply) -> None:
+    def _take(self, report: Report) -> None:
         question, outcome, inquirer = report.question, report.outcome, report.inquirer
         if question is None:
             self._inquirers.remove(inquirer)

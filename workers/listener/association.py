@@ -147,7 +147,7 @@ class Association:
         try:
             peer = learn_peer(self._connection, self._account.peer, self._shared.settings, may_wait)
         except ProtocolError as error:
-            raise _Over(Ending(EndKind.NOT_FROM_BALANCER, str(error))) from None
+            raise _Over(Ending(EndKind.NO_PROXY_HEADER, str(error))) from None
         self._account.peer = peer
         self._acceptor.peer_address = peer.address
         if not is_welcome(self._shared.settings.allowed_peers, peer.address):
@@ -178,7 +178,7 @@ class Association:
 
     def _receive(self) -> int:
         """Put the next bytes into the acceptor's buffer; return how many, 0 at the end of file."""
-        keep_pieces = self._store_service is not None and self._store_service.keeps_pieces()
+        keep_pieces = self._store_service is not None and self._store_service.keep_or_flush_pieces()
         writable = self._acceptor.writable(keep_pieces=keep_pieces)
         while True:
             began = self._look_around()
@@ -232,14 +232,13 @@ class Association:
     def _handle(self, event: Event) -> None:
         match event:
             case DataReceived():
-                self._instances.take(event.piece)
+                self._service.take(event.piece)
             case StoreRequested():
-                self._instances.begin(event.request)
+                self._service.begin(event.request)
             case DataEnded():
-                self._instances.finish(event.request)
+                self._service.finish(event.request)
             case StoreRefused():
-                self._instances.account.received += 1
-                self._instances.account.add_refused(event.status, event.comment)
+                self._service.refuse(event.status, event.comment)
             case AssociationRequested():
                 self._requested(event.request)
             case AssociationAccepted():
@@ -284,7 +283,7 @@ class Association:
         )
 
     @property
-    def _instances(self) -> StoreService:
+    def _service(self) -> StoreService:
         if self._store_service is None:
             raise AssertionError("the acceptor yields no message before the association is accepted")
         return self._store_service

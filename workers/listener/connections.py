@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import ipaddress
+import os
 import socket
 import struct
 import time
@@ -98,7 +99,7 @@ def _read_exactly(connection: socket.socket, count: int, may_wait: Callable[[], 
         with contextlib.suppress(TimeoutError):
             piece = connection.recv(count - len(data))
             if not piece:
-                raise ConnectionError(errno.ECONNRESET, "connection lost")
+                raise ConnectionError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
             data += piece
         if len(data) < count and not may_wait():  # asked after each piece too: a trickle is no excuse
             raise ProtocolError("no header of the PROXY protocol came in time")

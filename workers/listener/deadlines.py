@@ -11,7 +11,7 @@ _LOOK_SECONDS = 1.0
 
 
 class Deadlines:
-    """The patience with one peer. Seconds are seconds of waiting."""
+    """The deadlines of one peer. Seconds are seconds of waiting."""
 
     def __init__(self, settings: Settings, acceptor: Acceptor) -> None:
         self._settings = settings
@@ -25,7 +25,7 @@ class Deadlines:
         """What came since then."""
 
     def waited(self, seconds: float, received_bytes: int) -> str | None:
-        """Take note of a wait. Return what did not come in time when the patience is at its end, else None."""
+        """Take note of a wait. Return what did not come in time when a deadline has passed, else None."""
         self._waited += seconds
         self._bytes += received_bytes
         if received_bytes:

@@ -60,7 +60,6 @@ class StoreAccount:
     def add_refused(self, status: int, reason: str) -> None:
         """Count an instance that is answered with a failure status."""
         self.refused[status] += 1
-        self._slot.add(Counter.INSTANCES_REFUSED)
         self._slot.add(_REFUSED.get(status, Counter.REFUSED_OTHERWISE))
         self._remember("instance refused", status, reason)
         self._log.log(

@@ -96,7 +96,7 @@ class StoreService:
         return self._spool_writer
 
     def take(self, piece: memoryview) -> None:
-        """Bytes of the dataset have come. They must stay as they are until `keeps_pieces` says no.
+        """Bytes of the dataset have come. They must stay as they are until `keep_or_flush_pieces` says no.
 
         Without room on the disk the instance is given up at once; what still comes of it is read and dropped.
         """
@@ -112,8 +112,8 @@ class StoreService:
         except Exception as error:  # noqa: BLE001 (see `_fail`)
             self._fail(error)
 
-    def keeps_pieces(self) -> bool:
-        """Decide whether what was taken stays in the receive buffer, before more is received into it.
+    def keep_or_flush_pieces(self) -> bool:
+        """Decide whether what was taken stays in the receive buffer, before more is received into it. Return whether.
 
         It does while it is little and there is room for more: an instance that comes whole is written in one piece.
         Else it is written out now. This is the one place where that is decided.
@@ -173,6 +173,11 @@ class StoreService:
         queue = self._shared.storage_queue_of(name.series_hash)
         self._told[id(queue)] = queue
         self._put(queue, message)
+
+    def refuse(self, status: int, comment: str) -> None:
+        """A C-STORE-RQ was answered for its command set alone; its dataset was dropped."""
+        self.account.received += 1
+        self.account.add_refused(status, comment)
 
     def _fail(self, error: Exception) -> None:
         """Give the instance up: for what it holds, for the disk, or for a bug of ours, which costs this one only."""

@@ -42,7 +42,8 @@ def health(shared: ObserverNeeds) -> tuple[bool, dict[str, Any]]:
     silent = [
         slot.role.name.lower()
         for slot in shared.scoreboard.slots
-        if slot.state not in (ProcessState.SYNCING, ProcessState.ENDED)
+        if slot.pid  # else it waits for the storage to be there
+        and slot.state not in (ProcessState.SYNCING, ProcessState.ENDED)
         and (now_ns - slot.heartbeat_ns) / 1e9 > _SILENT_SECONDS
     ]
     return not silent, {"status": "failing" if silent else "ok", "silent": silent}

@@ -51,12 +51,12 @@ class Pending:
         self._instances: dict[tuple[str, int], Instance] = {}
         self._of_association: collections.Counter[str] = collections.Counter()
         self._values: dict[tuple[str, str, str], MetadataStored] = {}
-        self._ends: dict[tuple[str, str], MetadataStored] = {}
-        self.ends_left_out = False
+        self._counts: dict[tuple[str, str], MetadataStored] = {}
+        self.counts_left_out = False
         """There are more counts than are kept."""
 
     def __len__(self) -> int:
-        return len(self._instances) + len(self._values) + len(self._ends)
+        return len(self._instances) + len(self._values) + len(self._counts)
 
     @property
     def startable(self) -> bool:
@@ -80,10 +80,10 @@ class Pending:
                 self._instances[message.identity] = message
                 self._of_association[message.association] += 1
         elif message.key == COMMITTED_COUNT_KEY:
-            self._ends.setdefault((message.association, message.series_hash), message)
-            if len(self._ends) > MAX_ENDS:  # that which waits longest may wait for ever; a rescan finds it
-                del self._ends[next(iter(self._ends))]
-                self.ends_left_out = True
+            self._counts.setdefault((message.association, message.series_hash), message)
+            if len(self._counts) > MAX_ENDS:  # that which waits longest may wait for ever; a rescan finds it
+                del self._counts[next(iter(self._counts))]
+                self.counts_left_out = True
         else:
             self._values.setdefault((message.association, message.series_hash, message.key), message)
 
@@ -92,9 +92,9 @@ class Pending:
         values = list(itertools.islice(self._values.values(), MAX_IN_BATCH // 2))
         return Batch(list(itertools.islice(self._instances.values(), MAX_IN_BATCH - len(values))), values)
 
-    def ends(self) -> list[MetadataStored]:
+    def counts(self) -> list[MetadataStored]:
         """Return the counts that are to be registered once nothing else of their series is left."""
-        return list(self._ends.values())
+        return list(self._counts.values())
 
     def has_more_of(self, association: str, batch: Batch) -> bool:
         """Tell whether instances of an association wait that are not in `batch`."""
@@ -103,13 +103,13 @@ class Pending:
 
     def done(self, batch: Batch) -> None:
         """Forget what was registered or set aside."""
-        self.ends_left_out &= bool(self._ends)
+        self.counts_left_out &= bool(self._counts)
         for instance in batch.instances:
             self.drop(instance)
         for value in batch.values:
             self._values.pop((value.association, value.series_hash, value.key), None)
             if value.key == COMMITTED_COUNT_KEY:
-                self._ends.pop((value.association, value.series_hash), None)
+                self._counts.pop((value.association, value.series_hash), None)
 
     def forget(self, message: Instance | MetadataStored) -> None:
         """Forget something that is found in the spool again when its time has come."""
@@ -117,7 +117,7 @@ class Pending:
             self.drop(message)
         else:
             self._values.pop((message.association, message.series_hash, message.key), None)
-            self._ends.pop((message.association, message.series_hash), None)
+            self._counts.pop((message.association, message.series_hash), None)
 
     def drop(self, instance: Instance) -> None:
         """Forget an instance, which is registered or is found in the spool again."""

@@ -31,36 +31,36 @@ _MAX_LOOKED = 10_000
 class SeriesCompletion:
     """Tells what is finished, as the registration worker wants to know it."""
 
-    def __init__(self, shared: RegistrationNeeds, pending: Pending, accounts: Verdicts) -> None:
+    def __init__(self, shared: RegistrationNeeds, pending: Pending, verdicts: Verdicts) -> None:
         self._shared = shared
         self._pending = pending
         self._spool = shared.directory.spool
         self._aside = aside_directories(shared.settings.files_root)
-        self._verdicts = accounts
+        self._verdicts = verdicts
         self._look_due: dict[str, float] = {}
         """When an association may be looked into again, after something was found that is not registered."""
         self.incomplete = ""
         """The association whose directory a rescan is reading at the moment: there is more in it."""
 
-    def ready(self, ends: list[MetadataStored], batch: Batch) -> list[MetadataStored]:
+    def ready(self, counts: list[MetadataStored], batch: Batch) -> list[MetadataStored]:
         """Return those counts whose series have nothing left but what is in `batch`; MAX_IN_BATCH at most.
 
         The other metadata value of the series has to be registered, in the batch, or set aside.
         """
         ready: list[MetadataStored] = []
-        if not ends:
+        if not counts:
             return ready
         in_batch = {(message.association, message.name.at(STORED)) for message in batch.entries}
         by_association = itertools.groupby(
-            sorted(ends, key=lambda end: end.association), key=lambda end: end.association
+            sorted(counts, key=lambda count: count.association), key=lambda count: count.association
         )
-        for association, its_ends in by_association:
+        for association, its_counts in by_association:
             if self._is_early(association, batch):
                 continue
             # Looked at twice: what storage renames to `.stored` during the one look can be missed by it (readdir(3)),
             # but not by the next, for only this process takes it from there.
             try:
-                without = self._without_rest(association, list(its_ends), in_batch)
+                without = self._without_rest(association, list(its_counts), in_batch)
                 ready += self._without_rest(association, without, in_batch)
             except OSError as error:
                 _warn(association, error)
@@ -77,23 +77,23 @@ class SeriesCompletion:
         )
 
     def _without_rest(
-        self, association: str, ends: list[MetadataStored], in_batch: set[tuple[str, str]]
+        self, association: str, counts: list[MetadataStored], in_batch: set[tuple[str, str]]
     ) -> list[MetadataStored]:
-        if not ends:
+        if not counts:
             return []
         began = time.monotonic()
         left: set[str] = set()
         expected: set[str] = set()
         for name, state in contents(os.path.join(self._spool, association)):
-            if is_open(name, state) and not _is_end(name) and (association, name.at(state)) not in in_batch:
+            if is_open(name, state) and not _is_count(name) and (association, name.at(state)) not in in_batch:
                 left.add(name.series_hash)
             elif isinstance(name, MetadataValue) and name.key == EXPECTED_COUNT_KEY:
                 expected.add(name.series_hash)
-        ready = [end for end in ends if end.series_hash not in left]
-        if any(end.series_hash not in expected for end in ready):
+        ready = [count for count in counts if count.series_hash not in left]
+        if any(count.series_hash not in expected for count in ready):
             expected |= {one for one, key in self._values_set_aside(association) if key == EXPECTED_COUNT_KEY}
-            ready = [end for end in ready if end.series_hash in expected]
-        if len(ready) < len(ends):
+            ready = [count for count in ready if count.series_hash in expected]
+        if len(ready) < len(counts):
             self._look_later(association, began)
         return ready
 
@@ -167,5 +167,5 @@ def _warn(association: str, error: OSError) -> None:
     )
 
 
-def _is_end(name: EntryName | MetadataValue) -> bool:
+def _is_count(name: EntryName | MetadataValue) -> bool:
     return isinstance(name, MetadataValue) and name.key == COMMITTED_COUNT_KEY

@@ -103,7 +103,7 @@ class RegistrationRescan:
         if self._walk is not None and next(self._walk, self) is self:
             self._walk = None
             self._completion.incomplete = ""
-            if self._pending.ends_left_out:
+            if self._pending.counts_left_out:
                 self._due = time.monotonic() + _SOON_SECONDS
 
     def _through_spool(self) -> Iterator[None]:

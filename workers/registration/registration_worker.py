@@ -139,7 +139,7 @@ class RegistrationWorker:
         if self._in_flight is not None or self._backoff.due_seconds > 0 or self._gives_up:
             return
         batch = self._pending.next_batch()
-        batch.values += self._completion.ready(self._pending.ends(), batch)
+        batch.values += self._completion.ready(self._pending.counts(), batch)
         if not batch:
             return
         self._batch = batch
@@ -262,7 +262,6 @@ class RegistrationWorker:
     def _measure(self, batch: Batch, outcome: Isolated) -> None:
         """Measure the batch and its lag, and tell the observer of it."""
         now_ns, storage_ns = time.time_ns(), self._shared.storage_time_ns()
-        self._slot.add(Counter.BATCHES)
         self._slot.observe(Histogram.BATCH_ROWS, len(batch.entries))
         for message in batch.instances:
             self._slot.observe(Histogram.LAG_SECONDS, max(0, storage_ns - message.committed_ns) / 1e9)

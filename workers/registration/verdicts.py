@@ -50,7 +50,7 @@ class Verdicts:
             self._slot.add(_COUNTERS[verdict])
             logger.bind(association=association).log(
                 "WARNING" if verdict in _TROUBLE else "INFO",
-                "Series from {calling_ae_title} {verdict}: {account} (association {how})",
+                "Series from {calling_ae_title} {verdict}: {account} (association ended: {how})",
                 calling_ae_title=counts.calling_ae_title,
                 verdict=verdict.value,
                 committed=committed,

@@ -40,7 +40,7 @@ _TRY_SECONDS = 5.0
 _ADOPT_SECONDS = 60.0
 _ASK_SECONDS = 5.0
 """The database that knows files is not asked more often whether it does."""
-_PATIENCE = TimeLimits(lock_seconds=3.0, statement_seconds=5.0, reading_seconds=5.0)
+_QUERY_LIMITS = TimeLimits(lock_seconds=3.0, statement_seconds=5.0, reading_seconds=5.0)
 """With the database: it is only asked whether there is a row."""
 _MAX_TOLD = 1000
 """So much that is not taken over is remembered as told."""
@@ -157,7 +157,7 @@ class Steward:
         if time.monotonic() < self._ask_due:
             return self._has_files
         self._slot.beat(ProcessState.WORKING)  # it is not the storage that does not answer
-        database = Database(self._shared.db_connection, _PATIENCE)
+        database = Database(self._shared.db_connection, _QUERY_LIMITS)
         try:
             self._has_files = database.has_files()
         except DatabaseUnavailableError:

@@ -65,7 +65,7 @@ class StorageRescan:
         shared: StorageNeeds,
         slot: Slot,
         index: int,
-        values: SeriesMetadata,
+        metadata: SeriesMetadata,
         setting_aside: SettingAside,
         retries: Retries[Instance],
     ) -> None:
@@ -73,7 +73,7 @@ class StorageRescan:
         self._shared = shared
         self._slot = slot
         self._index = index
-        self._metadata = values
+        self._metadata = metadata
         self._setting_aside = setting_aside
         self._retries = retries
         self._spool = shared.directory.spool

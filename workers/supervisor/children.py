@@ -26,7 +26,7 @@ _NEED_STORAGE = (Role.STORAGE, Role.REGISTRATION)
 
 
 class Children:
-    """All processes that there are to be."""
+    """All child processes, running or due."""
 
     def __init__(self, shared: Shared) -> None:
         """Nothing is forked yet, but the roles can be found on the scoreboard."""
@@ -47,7 +47,7 @@ class Children:
 
     @property
     def late(self) -> list[str]:
-        """The names of those that are not at work yet; it is enough that one that is not vital has tried."""
+        """Names of the processes that are not at work yet. One that is not vital counts as begun once it has tried."""
         return [process.name for process in self._processes if not _has_begun(process)]
 
     def respawn(self) -> None:

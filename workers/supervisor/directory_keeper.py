@@ -17,7 +17,7 @@ from workers.channels.storage_condition import StorageCondition, StorageTrouble
 from workers.supervisor.children import Children
 
 _TRY_SECONDS = 2.0
-"""It is tried to be made so often."""
+"""Seconds between two attempts to make it."""
 
 
 class DirectoryKeeper:

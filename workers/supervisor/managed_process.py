@@ -1,4 +1,4 @@
-"""The processes that there are to be, whoever is it at the moment: a successor takes the place of a dead one."""
+"""One place for a process: a role and an index, filled by one process after another."""
 
 import dataclasses
 from collections.abc import Callable
@@ -38,15 +38,15 @@ class ManagedProcess:
     index: int
     slot: Slot
     pid: int = 0
-    """Of the process that holds it; 0 while nobody does."""
+    """Of the process in this place; 0 while it is empty."""
     born: float = 0.0
-    """When that process was started, on the monotonic clock."""
+    """When it was started, on the monotonic clock."""
     backoff: Backoff = dataclasses.field(default_factory=lambda: Backoff(0.1, 10.0))
     watchdog: Watchdog = dataclasses.field(default_factory=lambda: Watchdog(STUCK_SECONDS))
     replaced: bool = False
-    """Its process was ended by the supervisor, for a fresh one to begin."""
+    """The supervisor killed it so that a fresh one begins."""
     finished: bool = False
-    """During the drain: its process has ended in order, and it has no successor."""
+    """It ended in order during the drain, and has no successor."""
 
     @property
     def name(self) -> str:

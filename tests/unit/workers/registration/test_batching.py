@@ -41,7 +41,7 @@ def test_the_last_count_waits_to_be_chosen():
     pending.add(MetadataStored("A", "h", EXPECTED_COUNT_KEY, "1", FILE))
     batch = pending.next_batch()
     assert [value.key for value in batch.values] == [EXPECTED_COUNT_KEY]
-    batch.values += pending.ends()
+    batch.values += pending.counts()
     pending.done(batch)
     assert len(pending) == 0
 
@@ -59,5 +59,5 @@ def test_counts_that_wait_take_no_room_from_what_they_wait_for():
     for number in range(MAX_ENDS + 1):
         pending.add(MetadataStored("A", str(number), COMMITTED_COUNT_KEY, "1", FILE))
     assert pending.room == MAX_PENDING
-    assert len(pending.ends()) == MAX_ENDS
-    assert pending.ends()[0].series_hash == "1", "that which waits longest is left to the next rescan"
+    assert len(pending.counts()) == MAX_ENDS
+    assert pending.counts()[0].series_hash == "1", "that which waits longest is left to the next rescan"
