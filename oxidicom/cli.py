@@ -155,7 +155,7 @@ def _refuse(faults: Sequence[str]) -> NoReturn:
 
 
 def _serve() -> int:
-    from workers.supervisor.descriptors import descriptor_fault  # noqa: PLC0415 (see `_run`)
+    from workers.supervisor.descriptor_budget import descriptor_fault  # noqa: PLC0415 (see `_run`)
 
     settings = _settings()
     fault = descriptor_fault(settings, raise_limit())

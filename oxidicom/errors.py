@@ -12,6 +12,8 @@ OxidicomError
  ├── RowRefusedError           the database refuses one row; it is set aside
  └── OperationError            a command of the operator cannot do its work
 
+and, in their rooms, `PacsError` (`oxidicom/pacs/errors.py`) and `NoRowError` (`oxidicom/operations/repair.py`).
+
 A message never holds patient data: it names attributes, columns and lengths, not values.
 """
 

@@ -82,7 +82,7 @@ class Database:
                 raise RowRefusedError(refusal_reason(error)) from error
         raise AssertionError("the last try returns or raises")
 
-    def generation(self) -> str:
+    def generation_name(self) -> str:
         """Return the name of the generation of the schema. Raise DatabaseUnavailableError."""
         return self._look(lambda generation, _: generation.name)
 

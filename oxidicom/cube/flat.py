@@ -140,7 +140,7 @@ class Flat:
             return f"its column {error.diag.column_name} wants a value that CUBE 3.5 to 5.2 does not have"
         if lacks_rights(error):
             wanted = "; ".join(f"GRANT {privileges} ON {objects}" for objects, privileges in self.grants.items())
-            return f"its user may not write the tables; it needs: {wanted}"
+            return f"its user lacks rights and needs: {wanted}"
         if schema_changed(error) and error.sqlstate != "42P01":
             return "its tables are not those of CUBE 3.5 to 5.2 any more; it is looked at again"
         return None

@@ -49,6 +49,6 @@ def state_of_database(settings: Settings) -> DatabaseState:
     name = display(settings.db_connection)
     try:
         with database_of(settings) as database:
-            return DatabaseState(name, True, database.generation())
+            return DatabaseState(name, True, database.generation_name())
     except DatabaseUnavailableError as error:
         return DatabaseState(name, False, reason=str(error))

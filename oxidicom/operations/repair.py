@@ -17,8 +17,8 @@ from oxidicom.files.directories import sync_directory
 from oxidicom.paths.final_path import METADATA_ROOT, PACS_ROOT
 from oxidicom.paths.private_root import moment_of
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, PacsFile, Series, SeriesIdentity
+from oxidicom.spool.metadata_rows import UNKNOWN, metadata_row
 from oxidicom.spool.names import MetadataValue
-from oxidicom.spool.series_metadata import UNKNOWN, metadata_row
 from oxidicom.tree.group_sync import GroupSync, sync_file
 
 _METADATA_PATH = re.compile(

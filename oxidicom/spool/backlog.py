@@ -19,8 +19,8 @@ from oxidicom.spool.entries import contents, describe_entry
 from oxidicom.spool.gateway_directory import gateway_paths, is_running, spool_of
 from oxidicom.spool.journal import Owner, is_open, owner_of
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, committed_lines, read_started
+from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import PART, EntryName, MetadataValue, parse_name
-from oxidicom.spool.series_metadata import metadata_row
 
 
 class Amount(msgspec.Struct):

@@ -30,8 +30,8 @@ from oxidicom.spool.entries import describe_entry
 from oxidicom.spool.gateway_directory import gateway_paths, spool_of
 from oxidicom.spool.journal import first_state
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
+from oxidicom.spool.metadata_rows import UNKNOWN
 from oxidicom.spool.names import REGISTERED, EntryName, MetadataValue
-from oxidicom.spool.series_metadata import UNKNOWN
 from oxidicom.spool.set_aside import ThingSetAside, set_aside_of
 from oxidicom.tree.group_sync import sync_file
 

@@ -52,7 +52,7 @@ class SpanWriter:
         association: str,
         times_ns: tuple[int, int],
         attributes: Attributes,
-        moments: Sequence[SpanEvent] = (),
+        events: Sequence[SpanEvent] = (),
         error: str | None = None,
     ) -> None:
         """Write the span of an association. `error` says why it did not end well."""
@@ -63,8 +63,8 @@ class SpanWriter:
             )
         finally:
             self._ids.wanted = None
-        for moment in moments:
-            span.add_event(moment.name, moment.attributes, moment.time_ns)
+        for event in events:
+            span.add_event(event.name, event.attributes, event.time_ns)
         if error is not None:
             span.set_status(Status(StatusCode.ERROR, error))
         span.end(times_ns[1])

@@ -4,6 +4,8 @@ import enum
 
 import msgspec
 
+from oxidicom.association.pdu import RejectReason
+
 
 class EndKind(enum.StrEnum):
     """How the listener saw it end; the value is how that is said in the log and in the ledger."""
@@ -31,6 +33,11 @@ class Ending(msgspec.Struct, frozen=True, array_like=True):
 
     def __str__(self) -> str:
         return f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value
+
+
+def rejected(reason: RejectReason) -> Ending:
+    """Return the end of an association that was rejected."""
+    return Ending(EndKind.REJECTED, reason.name.lower().replace("_", " "))
 
 
 UNWELCOME = Ending(EndKind.TURNED_AWAY, "CHRIS_SCP_ALLOWED_AETS lists nobody on the peer's network")

@@ -34,8 +34,6 @@ class AssociationFinished(msgspec.Struct, frozen=True, array_like=True, tag=1):
     calling_ae_title: str
     called_ae_title: str
     ending: Ending
-    rejection: str = ""
-    """Why it was rejected; empty when it was accepted."""
     contexts_accepted: int = 0
     contexts_rejected: int = 0
     received: int = 0

@@ -11,7 +11,6 @@ from loguru import logger
 from ulid import ULID
 
 from oxidicom.association.acceptor import Acceptor, AssociationState
-from oxidicom.association.access import is_welcome
 from oxidicom.association.associate import AssociationRequest
 from oxidicom.association.events import (
     Aborted,
@@ -34,13 +33,13 @@ from oxidicom.errors import ProtocolError
 from oxidicom.spool.ledger import Started
 from workers.channels.bugs import place_of
 from workers.channels.encryption import handshake_failure, say_no_more
-from workers.channels.ending import UNWELCOME, Ending, EndKind
+from workers.channels.ending import UNWELCOME, Ending, EndKind, rejected
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.listener.association_account import AssociationAccount
 from workers.listener.connections import READ_SECONDS, Peer, learn_peer, wait_in_kernel
 from workers.listener.deadlines import Deadlines
 from workers.listener.needs import ListenerNeeds
-from workers.listener.policy import acceptance_policy, title_policy
+from workers.listener.policy import acceptance_policy, is_allowed_here, title_policy
 from workers.listener.store_account import MAX_LOGGED
 from workers.listener.store_service import StoreService
 
@@ -150,7 +149,7 @@ class Association:
             raise _Over(Ending(EndKind.NO_PROXY_HEADER, str(error))) from None
         self._account.peer = peer
         self._acceptor.peer_address = peer.address
-        if not is_welcome(self._shared.settings.allowed_peers, peer.address):
+        if not is_allowed_here(self._shared.settings, peer.address):
             self._is_unwelcome = True
             self._account.is_news = self._shared.once_a_minute.is_due(peer.network)
             raise _Over(UNWELCOME)
@@ -246,8 +245,7 @@ class Association:
             case AssociationRejected():
                 self._slot.add(Counter.ASSOCIATIONS_REJECTED)
                 self._account.ask(event.request)
-                self._account.rejection = event.reason.name.lower().replace("_", " ")
-                raise _Over(Ending(EndKind.REJECTED, self._account.rejection))
+                raise _Over(rejected(event.reason))
             case Echoed():
                 self._log.debug("C-ECHO answered", action="echoed")
             case RequestUnrecognized():

@@ -22,8 +22,6 @@ class AssociationAccount:
     titles: tuple[str, str] | None = None
     """Calling and called AE title. None: a connection without a request, such as a probe, is no association."""
     contexts: Sequence[AnsweredContext] = ()
-    rejection: str = ""
-    """Why it was rejected, if it was."""
     tls: str | None = None
     """The version of TLS, if there is TLS."""
     is_news: bool = True
@@ -57,7 +55,6 @@ class AssociationAccount:
             series=stored.series if stored else 0,
             refused=_by_code(stored) if stored else {},
             ending=ending,
-            rejection=self.rejection,
             remarks=stored.remarks if stored else [],
         )
 

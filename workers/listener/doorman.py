@@ -17,13 +17,12 @@ from loguru import logger
 from ulid import ULID
 
 from oxidicom.association.acceptor import Acceptor, AssociationState
-from oxidicom.association.access import is_welcome
 from oxidicom.association.events import AssociationRejected, AssociationRequested
 from oxidicom.association.negotiation import NO_ROOM
 from oxidicom.errors import ProtocolError
 from oxidicom.files.descriptors import keepable
 from workers.channels.encryption import say_no_more
-from workers.channels.ending import UNWELCOME, Ending, EndKind
+from workers.channels.ending import UNWELCOME, rejected
 from workers.channels.facts import AssociationFinished
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Slot
 from workers.listener.accept_queue import AcceptQueue, count_waiting
@@ -31,7 +30,7 @@ from workers.listener.association_account import write_connection_line
 from workers.listener.connections import Peer, accept, learn_peer, peer_of
 from workers.listener.listener import HEARTBEAT_SECONDS
 from workers.listener.needs import ListenerNeeds
-from workers.listener.policy import acceptance_policy
+from workers.listener.policy import acceptance_policy, is_allowed_here
 from workers.listener.waiting_room import WaitingRoom
 
 _TICK_SECONDS = 0.25
@@ -141,7 +140,7 @@ class Doorman:
         except (OSError, ProtocolError):
             connection.close()
             return
-        if not is_welcome(self._shared.settings.allowed_peers, peer.address):
+        if not is_allowed_here(self._shared.settings, peer.address):
             write_connection_line(peer, UNWELCOME, is_news=self._shared.once_a_minute.is_due(peer.network))
             connection.close()
             return
@@ -186,7 +185,7 @@ class Doorman:
         logger.warning(
             "Association of {calling_ae_title} rejected ({reason}): no listener was free for {seconds:g} s",
             calling_ae_title=event.request.calling_ae_title,
-            reason=event.reason.name.lower().replace("_", " "),
+            reason=rejected(event.reason).detail,
             seconds=self._shared.settings.busy_seconds,
             peer=str(caller.peer),
             listeners=self._shared.settings.listeners,
@@ -194,7 +193,6 @@ class Doorman:
         )
 
     def _tell(self, caller: _Caller, event: AssociationRejected) -> None:
-        reason = event.reason.name.lower().replace("_", " ")
         fact = AssociationFinished(
             association=str(ULID()),
             began_ns=caller.began_ns,
@@ -203,8 +201,7 @@ class Doorman:
             peer_port=caller.peer.port,
             calling_ae_title=event.request.calling_ae_title,
             called_ae_title=event.request.called_ae_title,
-            ending=Ending(EndKind.REJECTED, reason),
-            rejection=reason,
+            ending=rejected(event.reason),
         )
         self._shared.facts.tell(self._slot, fact)
 

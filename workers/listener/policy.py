@@ -5,6 +5,7 @@ Today all titles may do the same; what is to differ by title belongs here.
 
 from typing import NamedTuple
 
+from oxidicom.association.access import is_welcome
 from oxidicom.association.negotiation import AcceptancePolicy
 from oxidicom.settings import Settings
 
@@ -14,6 +15,11 @@ class TitlePolicy(NamedTuple):
 
     max_associations: int | None
     """At a time; 0 or None: no limit."""
+
+
+def is_allowed_here(settings: Settings, address: str) -> bool:
+    """Tell whether anybody may come from an address, before a byte of a request is read."""
+    return is_welcome(settings.allowed_peers, address)
 
 
 def acceptance_policy(settings: Settings) -> AcceptancePolicy:

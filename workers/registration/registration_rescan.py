@@ -16,8 +16,8 @@ from oxidicom.errors import DatasetError
 from oxidicom.spool.association_directory import associations, end_for_the_dead, ledger_of
 from oxidicom.spool.entries import contents, describe_entry, entries
 from oxidicom.spool.journal import Owner, owner_of
+from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import STORED, EntryName, MetadataValue
-from oxidicom.spool.series_metadata import metadata_row
 from workers.channels.messages import Instance, MetadataStored
 from workers.channels.scoreboard import Counter, ProcessState, Role, Slot
 from workers.channels.setting_aside import SettingAside, waits_for_next_rescan

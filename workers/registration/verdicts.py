@@ -6,7 +6,7 @@ from loguru import logger
 
 from oxidicom.records import EXPECTED_COUNT_KEY
 from oxidicom.spool.ledger import Counts
-from oxidicom.spool.series_metadata import UNKNOWN, Verdict, verdict_of
+from oxidicom.spool.metadata_rows import UNKNOWN, Verdict, verdict_of
 from workers.channels.messages import Instance
 from workers.channels.scoreboard import Counter, Slot
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from loguru import logger
 
 from oxidicom.records import Series
+from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import DUE, STORED, MetadataValue
-from oxidicom.spool.series_metadata import metadata_row
 from oxidicom.tree.final_tree import FinalTree
 from workers.channels.messages import MetadataStored
 from workers.channels.scoreboard import Counter, ProcessState, Slot

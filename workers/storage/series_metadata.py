@@ -11,8 +11,8 @@ import os
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.spool.association_directory import ledger_of
 from oxidicom.spool.ledger import Ledger
+from oxidicom.spool.metadata_rows import committed_count_value, expected_count_value
 from oxidicom.spool.names import DUE, MetadataValue
-from oxidicom.spool.series_metadata import committed_count_value, expected_count_value
 from oxidicom.tree.final_tree import FinalTree
 from workers.channels.messages import Instance, SeriesSeen
 from workers.channels.scoreboard import Role, Slot

@@ -31,8 +31,6 @@ class Children:
     def __init__(self, shared: Shared) -> None:
         """Nothing is forked yet, but the roles can be found on the scoreboard."""
         self._shared = shared
-        self.storage_is_there = False
-        """The directory of the gateway was made, at least once."""
         self.failure: str | None = None
         """Why the gateway cannot start."""
         slots = shared.scoreboard.slots
@@ -50,10 +48,10 @@ class Children:
         """Names of the processes that are not at work yet. One that is not vital counts as begun once it has tried."""
         return [process.name for process in self._processes if not _has_begun(process)]
 
-    def respawn(self) -> None:
+    def respawn(self, *, storage_is_there: bool) -> None:
         """Fork those that are not there, unless it is too early."""
         for process in self._processes:
-            is_wanted = self.storage_is_there or process.role not in _NEED_STORAGE
+            is_wanted = storage_is_there or process.role not in _NEED_STORAGE
             if is_wanted and not (process.pid or process.finished or self.failure or process.backoff.due_seconds):
                 self._spawn(process)
 

@@ -24,11 +24,16 @@ class DirectoryKeeper:
     """Makes the directory, and sets the clock of the storage with it."""
 
     def __init__(self, shared: Shared, children: Children) -> None:
-        """Make it now if the storage is known to be there. Raise BootError."""
+        """Make it now if the storage is known to be there. Raise BootError.
+
+        The `children` come first: by them the roles are found on the scoreboard.
+        """
         self._shared = shared
         self._children = children
         self._condition = StorageCondition(shared.scoreboard)
         self._due = 0.0
+        self.is_made = False
+        """The directory was made, at least once."""
         for counter in (Counter.STORAGE_TROUBLE, Counter.TREE_TROUBLE):
             shared.scoreboard.steward.set(counter, StorageTrouble.NOT_LOOKED_AT)
         if _is_there(shared.settings.files_root):  # else the steward finds out why not
@@ -43,7 +48,7 @@ class DirectoryKeeper:
         if not missing or time.monotonic() < self._due:
             return
         self._due = time.monotonic() + _TRY_SECONDS
-        was_made = self._children.storage_is_there
+        was_made = self.is_made
         try:
             if was_made:
                 # They have files of the storage open as it was before, and its lock. What they open anew is there;
@@ -70,11 +75,11 @@ class DirectoryKeeper:
         steward.set(Counter.CLOCK_OFFSET_NS, max(offset_ns, steward[Counter.CLOCK_OFFSET_NS]))
         steward.set(Counter.STORAGE_TROUBLE, StorageTrouble.NONE)
         shared.scoreboard.slots[0].add(Counter.DIRECTORY_MADE)
-        self._children.storage_is_there = True
+        self.is_made = True
 
     def remove_if_empty(self) -> None:
         """At the end: remove it, unless something waits in it."""
-        if self._children.storage_is_there and not self._shared.directory.remove_if_empty():
+        if self.is_made and not self._shared.directory.remove_if_empty():
             logger.info(
                 "Instances that are not registered yet wait in the spool for the next start", action="backlog_kept"
             )

@@ -79,7 +79,7 @@ class Supervisor:
         gc.collect()
         gc.freeze()  # what exists now is never collected, so that children share its pages
         try:
-            self._children.respawn()
+            self._children.respawn(storage_is_there=self._keeper.is_made)
             self._serve()
             self._drain()
         finally:
@@ -100,7 +100,7 @@ class Supervisor:
             except BootError as error:
                 self._failure = str(error)
                 return
-            if not self._children.storage_is_there:
+            if not self._keeper.is_made:
                 deadline = time.monotonic() + _BOOT_SECONDS
             starting = self._shared.scoreboard.phase is GatewayPhase.STARTING
             number = self._wait_for_signal(_BOOT_TICK_SECONDS if starting else _TICK_SECONDS)
@@ -110,7 +110,7 @@ class Supervisor:
             if number == signal.SIGHUP:
                 self._reload_certificate()
             self._children.reap()
-            self._children.respawn()
+            self._children.respawn(storage_is_there=self._keeper.is_made)
             self._children.kill_stuck()
             self._say_status()
             self._failure = self._children.failure
@@ -120,7 +120,7 @@ class Supervisor:
     def _begin_if_all_have(self, deadline: float) -> None:
         """The gateway is ready when all processes are at work, and fails when they are not in time."""
         late = self._children.late
-        if self._children.storage_is_there and not late:
+        if self._keeper.is_made and not late:
             self._shared.scoreboard.phase = GatewayPhase.SERVING
             self._service_manager.ready(self._status())
             self._on_ready()
@@ -176,9 +176,7 @@ class Supervisor:
         if self._failure:
             return
         for process in self._children:  # nobody starts them any more
-            process.finished = not process.pid and (
-                process.role is Role.LISTENER or not self._children.storage_is_there
-            )
+            process.finished = not process.pid and (process.role is Role.LISTENER or not self._keeper.is_made)
         drained = self._await_end(Role.LISTENER, deadline)
         deadline = max(deadline, time.monotonic()) + _FLUSH_SECONDS
         if not drained:
@@ -213,7 +211,7 @@ class Supervisor:
                 process.finished = status == 0 or process.role is Role.LISTENER
                 if status:
                     self._children.bury(process, status)
-            self._children.respawn()
+            self._children.respawn(storage_is_there=self._keeper.is_made)
         return True
 
     def _stop(self) -> None:

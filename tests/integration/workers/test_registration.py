@@ -11,8 +11,8 @@ from oxidicom.cube.database import Database
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.entries import entries
 from oxidicom.spool.ledger import Started
+from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import RECEIVED, STORED, MetadataValue
-from oxidicom.spool.series_metadata import metadata_row
 from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import entry_file
 from workers.channels.scoreboard import Counter, GatewayPhase, Role

@@ -21,8 +21,8 @@ from oxidicom.spool.ledger import (
     read_counts,
     read_ledger,
 )
+from oxidicom.spool.metadata_rows import expected_count_value
 from oxidicom.spool.names import RECEIVED, REGISTERED, STORED, EntryName
-from oxidicom.spool.series_metadata import expected_count_value
 from oxidicom.spool.spool_writer import SpoolWriter
 from tests.dicom import dataset_bytes, make_instance
 from tests.fixtures.storage import begin_part, commit, describe_file, entry_file

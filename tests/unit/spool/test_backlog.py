@@ -8,8 +8,8 @@ from oxidicom.paths.final_path import series_hash
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.backlog import Amount, backlog_of, paths_in_work
 from oxidicom.spool.ledger import Started
+from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
-from oxidicom.spool.series_metadata import metadata_row
 from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import begin_part, commit, describe_file, entry_file
 

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from oxidicom.spool.ledger import Started
+from oxidicom.spool.metadata_rows import committed_count_value
 from oxidicom.spool.names import RECEIVED, STORED
-from oxidicom.spool.series_metadata import committed_count_value
 from oxidicom.spool.set_aside import set_aside_of
 from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import commit, describe_file

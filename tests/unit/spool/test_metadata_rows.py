@@ -2,7 +2,7 @@
 
 import pytest
 
-from oxidicom.spool.series_metadata import (
+from oxidicom.spool.metadata_rows import (
     Verdict,
     committed_count_value,
     expected_count_value,
