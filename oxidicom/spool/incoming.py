@@ -112,7 +112,7 @@ class IncomingInstance:
 
     def _finish_file(self) -> None:
         self.flush()
-        # Of two versions of a file that with the later mtime stays: the moment of the commit decides.
+        # Of two versions of a file, the one committed later stays: its mtime says when that was.
         self.committed_ns = self._spool_writer.now_ns()
         os.utime(self._descriptor, ns=(self.committed_ns, self.committed_ns))
         self._spool_writer.sync_data(self._descriptor)

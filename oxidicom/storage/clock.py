@@ -1,6 +1,6 @@
 """The clock of the storage: one time for all gateways on it, which never goes back.
 
-Of two versions of a file that with the later commit stays, and the moment of the commit is the mtime of its entry. The
+Of two versions of a file, the one committed later stays, and the moment of the commit is the mtime of its entry. The
 clock of a host will not do for it: it may be set back by an hour, and two hosts differ. So the moments are taken from
 here:
 

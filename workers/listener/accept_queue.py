@@ -1,8 +1,8 @@
 """A queue of connections that wait for a listener: how long each has been there.
 
 The kernel tells the length only. Since it is first in, first out, and all who accept count what they take, the
-moments of arrival follow from two looks. A process counts before it shows on the scoreboard that it is busy: so a
-look between its `accept` and its count, which would take the next for the one that is gone, finds it still free.
+moments of arrival follow from two looks. A process counts a connection before it shows as busy on the scoreboard, so a
+look between its `accept` and its count still sees it as free.
 """
 
 import collections

@@ -14,7 +14,7 @@ from workers.channels.waiting_bytes import waiting_bytes
 from workers.listener.connections import Peer
 
 MAX_BYTES = 128 * 1024
-"""Of one that is longer so much has to be there; the rest is read as it comes. 128 contexts with 10 transfer syntaxes
+"""Wait for at most this much of a longer opening; the rest is read as it comes. 128 contexts with 10 transfer syntaxes
 each are 90 KB; with a higher mark a peer could make the kernel keep a megabyte for it."""
 
 

@@ -34,7 +34,7 @@ class AssociationAccount:
         self.titles = request.calling_ae_title, request.called_ae_title
 
     def fact(self, ending: Ending, stored: StoreAccount | None) -> AssociationFinished | None:
-        """Return what the observer is told of its end, if it was asked for. Without `stored` it was rejected."""
+        """Return the fact for the observer; None if there was no request. Without `stored` it was rejected."""
         titles = self.titles
         if titles is None:
             return None

@@ -17,7 +17,7 @@ from workers.channels.scoreboard import Counter, Slot
 MAX_LOGGED = 10
 """Refusals of each association, and warnings of each kind; the line that accounts for it has the total of refusals."""
 _MAX_WARNINGS = 100
-"""Of all kinds: what is cut off where is the peer's to say."""
+"""Of all kinds together: the text of a warning may hold what the peer chose, so there may be any number of kinds."""
 _MAX_REMARKS = 50
 """So many refusals and warnings are told to the observer."""
 _REFUSED: dict[int, Counter] = {

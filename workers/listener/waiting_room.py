@@ -24,7 +24,7 @@ from workers.listener.needs import ListenerNeeds
 _MAX_WAITING = 256
 """At once. It bounds descriptors, and what the kernel keeps for them."""
 _LEAST_SECONDS = 1.0
-"""For one that is silent, but perhaps because it has only just come: with SYN cookies the kernel keeps nobody."""
+"""Grace for a silent connection that may have only just arrived: with SYN cookies the kernel holds none back."""
 
 
 @dataclasses.dataclass

@@ -16,8 +16,8 @@ Measured: 100 give 25,000 rows/s, 500 give 34,000, and 2,000 a sixth more at fou
 MAX_PENDING = 2000
 """What is kept in memory; everything beyond is found in the spool when this has been worked off."""
 
-MAX_ENDS = 2000
-"""So many counts are kept that wait for the rest of their series. They take no room from what they wait for."""
+MAX_COUNTS = 2000
+"""Most counts kept while they wait for the rest of their series; they take no room from instances."""
 
 
 @dataclasses.dataclass
@@ -45,7 +45,7 @@ class Batch:
 
 
 class Pending:
-    """Everything that is stored and not registered, as far as memory is given to it. A thing is taken once."""
+    """What is stored and not registered, up to a fixed number. Nothing is in it twice."""
 
     def __init__(self) -> None:
         self._instances: dict[tuple[str, int], Instance] = {}
@@ -74,14 +74,14 @@ class Pending:
         return self.room == 0
 
     def add(self, message: Instance | MetadataStored) -> None:
-        """Take something that was stored; what is known already is taken once."""
+        """Add something that was stored, unless it is already here."""
         if isinstance(message, Instance):
             if message.identity not in self._instances:
                 self._instances[message.identity] = message
                 self._of_association[message.association] += 1
         elif message.key == COMMITTED_COUNT_KEY:
             self._counts.setdefault((message.association, message.series_hash), message)
-            if len(self._counts) > MAX_ENDS:  # that which waits longest may wait for ever; a rescan finds it
+            if len(self._counts) > MAX_COUNTS:  # that which waits longest may wait for ever; a rescan finds it
                 del self._counts[next(iter(self._counts))]
                 self.counts_left_out = True
         else:

@@ -27,7 +27,7 @@ from workers.registration.needs import RegistrationNeeds
 
 _RESCAN_SECONDS = 10.0
 _SOON_SECONDS = 1.0
-"""After so long counts are looked for of which there are more than are kept; they may wait for long themselves."""
+"""Delay before looking for counts that did not fit in memory."""
 _SORTED = 10_000
 """So many names of a directory are held and put in the order of their commits."""
 

@@ -34,7 +34,7 @@ class _Retry(NamedTuple, Generic[T]):
 
 
 class Retries(Generic[T]):
-    """Things that failed, with the time of their next try; so many as memory is given to."""
+    """Things that failed, with the time of their next try, up to a fixed number."""
 
     def __init__(self, key: Callable[[T], Hashable]) -> None:
         """`key` says which things are the same one."""

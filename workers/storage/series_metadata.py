@@ -42,7 +42,7 @@ _Key = tuple[str, str]  # association, series hash
 
 
 class SeriesMetadata:
-    """Keeps the values of all series that are not finished, as far as memory is given to them."""
+    """Keeps the values of the series that are not finished, up to a fixed number of series."""
 
     def __init__(self, shared: StorageNeeds, slot: Slot, index: int, tree: FinalTree, watch: TreeWatch) -> None:
         self._shared = shared

@@ -32,7 +32,7 @@ _SORTED = 50_000
 group touches is synced, and a directory tells its names in no order. They take 12 MB."""
 _RESCAN_SECONDS = 10.0
 _SOON_SECONDS = 1.0
-"""After so long it is gone on with what found no room, or met trouble that may be over."""
+"""Delay before retrying what found no room or met trouble that may have passed."""
 
 _TICK_NS = 1_000_000_000
 """A directory that was changed just now may be changed again without showing it: a filesystem's clock ticks slowly."""

@@ -3,7 +3,7 @@
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from tests.fixtures.storage import describe_file
 from workers.channels.messages import Instance, MetadataStored
-from workers.registration.batching import MAX_ENDS, MAX_IN_BATCH, MAX_PENDING, Pending
+from workers.registration.batching import MAX_COUNTS, MAX_IN_BATCH, MAX_PENDING, Pending
 
 FILE = describe_file().file
 
@@ -56,8 +56,8 @@ def test_memory_is_bounded():
 
 def test_counts_that_wait_take_no_room_from_what_they_wait_for():
     pending = Pending()
-    for number in range(MAX_ENDS + 1):
+    for number in range(MAX_COUNTS + 1):
         pending.add(MetadataStored("A", str(number), COMMITTED_COUNT_KEY, "1", FILE))
     assert pending.room == MAX_PENDING
-    assert len(pending.counts()) == MAX_ENDS
+    assert len(pending.counts()) == MAX_COUNTS
     assert pending.counts()[0].series_hash == "1", "that which waits longest is left to the next rescan"

@@ -172,7 +172,7 @@ def test_the_ledger_is_read_once_for_all_values_and_no_more_are_taken_than_there
 
 
 def test_counts_that_were_left_out_are_looked_for_soon(rescan, monkeypatch):
-    monkeypatch.setattr(batching, "MAX_ENDS", 1)
+    monkeypatch.setattr(batching, "MAX_COUNTS", 1)
     for series in ("a", "b"):
         rescan._pending.add(MetadataStored(OLDER, series, COMMITTED_COUNT_KEY, "1", describe_file().file))
     rescan.somebody_died()
