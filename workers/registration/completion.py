@@ -18,7 +18,9 @@ from oxidicom.spool.gateway_directory import aside_directories
 from oxidicom.spool.journal import is_open
 from oxidicom.spool.ledger import LEDGER_NAME, Counts, read_counts
 from oxidicom.spool.names import STORED, EntryName, MetadataValue
+from workers.channels.heartbeat import beating
 from workers.channels.messages import MetadataStored
+from workers.channels.scoreboard import Slot
 from workers.registration.batching import MAX_IN_BATCH, Batch, Pending
 from workers.registration.needs import RegistrationNeeds
 from workers.registration.verdicts import Verdicts
@@ -31,8 +33,9 @@ _MAX_LOOKED = 10_000
 class SeriesCompletion:
     """Tells what is finished, as the registration worker wants to know it."""
 
-    def __init__(self, shared: RegistrationNeeds, pending: Pending, verdicts: Verdicts) -> None:
+    def __init__(self, shared: RegistrationNeeds, slot: Slot, pending: Pending, verdicts: Verdicts) -> None:
         self._shared = shared
+        self._slot = slot
         self._pending = pending
         self._spool = shared.directory.spool
         self._aside = aside_directories(shared.settings.files_root)
@@ -84,7 +87,7 @@ class SeriesCompletion:
         began = time.monotonic()
         left: set[str] = set()
         expected: set[str] = set()
-        for name, state in contents(os.path.join(self._spool, association)):
+        for name, state in beating(self._slot, contents(os.path.join(self._spool, association))):
             if is_open(name, state) and not _is_count(name) and (association, name.at(state)) not in in_batch:
                 left.add(name.series_hash)
             elif isinstance(name, MetadataValue) and name.key == EXPECTED_COUNT_KEY:
@@ -115,7 +118,7 @@ class SeriesCompletion:
     def _remove_if_finished(self, directory: str, association: str) -> None:
         for _ in range(2):  # two looks, as in `ready`
             values: dict[tuple[str, str], str] = {}
-            for name, state in contents(directory):
+            for name, state in beating(self._slot, contents(directory)):
                 if is_open(name, state):
                     return
                 if isinstance(name, MetadataValue):

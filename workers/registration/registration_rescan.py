@@ -18,6 +18,7 @@ from oxidicom.spool.entries import contents, describe_entry, entries
 from oxidicom.spool.journal import Owner, owner_of
 from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import STORED, EntryName, MetadataValue
+from workers.channels.heartbeat import beating
 from workers.channels.messages import Instance, MetadataStored
 from workers.channels.scoreboard import Counter, ProcessState, Role, Slot
 from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
@@ -155,14 +156,14 @@ class RegistrationRescan:
         return end_for_the_dead(directory, self._gateway, files_root=self._files_root, beat=beat)
 
     def _stored_in(self, directory: str, association: str) -> Iterator[EntryName]:
-        for name, state in entries(directory):
+        for name, state in beating(self._slot, entries(directory)):
             if owner_of(name, state) is Owner.REGISTRATION and not self._setting_aside.leaves_alone(
                 association, name, state
             ):
                 yield name
 
     def _values_in(self, directory: str, association: str) -> Iterator[MetadataValue]:
-        for name, state in contents(directory):
+        for name, state in beating(self._slot, contents(directory)):
             if not isinstance(name, MetadataValue) or owner_of(name, state) is not Owner.REGISTRATION:
                 continue
             if not self._setting_aside.leaves_alone(association, name, state):

@@ -62,7 +62,7 @@ class RegistrationWorker:
         self._degraded: str | None = None
         self._verdicts = Verdicts(slot)
         self._setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside")
-        self._completion = SeriesCompletion(shared, self._pending, self._verdicts)
+        self._completion = SeriesCompletion(shared, slot, self._pending, self._verdicts)
         self._rescan = RegistrationRescan(shared, slot, self._pending, self._completion, self._setting_aside)
         self._database = Database(
             self._shared.db_connection,

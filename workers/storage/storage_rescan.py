@@ -18,6 +18,7 @@ from oxidicom.spool.entries import contents, describe_entry, entries
 from oxidicom.spool.journal import Owner, owner_of
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, NumberSet, committed_numbers
 from oxidicom.spool.names import DUE, RECEIVED, EntryName, MetadataValue
+from workers.channels.heartbeat import beating
 from workers.channels.messages import Instance
 from workers.channels.scoreboard import ProcessState, Slot
 from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
@@ -203,7 +204,7 @@ class StorageRescan:
         """Return the values of the series that lack one or have one to be written; and the series that are finished."""
         values: dict[str, list[tuple[MetadataValue, str]]] = {}
         finished: set[str] = set()
-        for name, state in contents(directory):
+        for name, state in beating(self._slot, contents(directory)):
             if isinstance(name, MetadataValue) and self._is_mine(name.series_hash):
                 of_series = values.setdefault(name.series_hash, [])
                 of_series.append((name, state))
@@ -260,11 +261,12 @@ class StorageRescan:
         return None
 
     def _mine_received(self, directory: str) -> Iterator[EntryName]:
-        return (name for name, state in entries(directory) if self._is_to_do(name, state))
+        names = beating(self._slot, entries(directory))
+        return (name for name, state in names if self._is_to_do(name, state))
 
     def _is_left(self, directory: str) -> bool:
         """Tell whether this worker has an instance to store or a metadata value to write."""
-        return any(self._is_to_do(name, state) for name, state in contents(directory))
+        return any(self._is_to_do(name, state) for name, state in beating(self._slot, contents(directory)))
 
     def _is_to_do(self, name: EntryName | MetadataValue, state: str) -> bool:
         return owner_of(name, state) is Owner.STORAGE and self._is_mine(name.series_hash)
