@@ -203,8 +203,8 @@ def standby(own_server, public_directory):
     # The password goes with the line: the account that runs the server may not read the file of its owner.
     source = f"{own_server.conninfo_for('postgres').partition('passfile')[0]} password={password}"
     command = [f"{binaries}/pg_basebackup", "-w", "-c", "fast", "-D", str(data), "-R", "-d", source]
-    own_server._as_account(["chmod", "a+rx", public_directory])
-    made = own_server._as_account(command)
+    own_server._account.run(["chmod", "a+rx", public_directory])
+    made = own_server._account.run(command)
     assert made.returncode == 0, made.stderr
     process = Standby(own_server, binaries, data)
     yield process
@@ -219,7 +219,7 @@ class Standby:
 
     def _control(self, *arguments):
         command = shlex.join([f"{self._binaries}/pg_ctl", "-D", str(self._data), *arguments])
-        done = self._primary._as_account(["sh", "-c", f"{command} >/dev/null 2>&1"])  # the server keeps no pipe open
+        done = self._primary._account.run(["sh", "-c", f"{command} >/dev/null 2>&1"])  # the server keeps no pipe open
         assert done.returncode == 0, f"{command} failed; see {self._data}.log"
 
     def conninfo_for(self, name):

@@ -64,7 +64,7 @@ def test_a_reader_that_stalls_blocks_nobody_and_learns_how_much_it_missed(
         settled(gateway)
         nothing_lost(gateway, rows, {f"1.2.3.{number}": path for number, path in enumerate(paths, 1)})
         log = Reader(reader)
-        told = wait_until(lambda: [line for line in log.lines() if "lines of log were lost" in line], "what was lost")
+        told = wait_until(lambda: [line for line in log.lines() if "log lines were lost" in line], "what was lost")
         if log_format == "json":
             assert sum(json.loads(line)["count"] for line in told) > ASSOCIATIONS
             assert all(json.loads(line) for line in log.lines()), "every line is whole"
