@@ -17,6 +17,13 @@ _COUNTERS = {
     Verdict.UNKNOWN: Counter.SERIES_UNKNOWN,
     Verdict.SET_ASIDE: Counter.SERIES_SET_ASIDE,
 }
+_SAID = {
+    Verdict.COMPLETE: "is complete",
+    Verdict.INCOMPLETE: "is incomplete",
+    Verdict.MORE_THAN_EXPECTED: "has more instances than expected",
+    Verdict.UNKNOWN: "is of unknown size",
+    Verdict.SET_ASIDE: "was set aside in part",
+}
 _TROUBLE = (Verdict.INCOMPLETE, Verdict.MORE_THAN_EXPECTED, Verdict.SET_ASIDE)
 _MAX_KNOWN = 10_000
 """So many associations have a count of what was registered before; that of one beyond begins at 0 again."""
@@ -50,7 +57,7 @@ class Verdicts:
             self._slot.add(_COUNTERS[verdict])
             logger.bind(association=association).log(
                 "WARNING" if verdict in _TROUBLE else "INFO",
-                "Series from {calling_ae_title} {verdict}: {account} (association ended: {how})",
+                f"Series from {{calling_ae_title}} {_SAID[verdict]}: {{account}} (association ended: {{how}})",
                 calling_ae_title=counts.calling_ae_title,
                 verdict=verdict.value,
                 committed=committed,
@@ -67,7 +74,7 @@ class Verdicts:
 def _account(committed: int, expected: str, set_aside: int) -> str:
     """Say what came and what was expected, in a few words."""
     if expected == UNKNOWN:
-        account = f"{committed} instances received, the PACS did not say how many it has"
+        account = f"{committed} received, the PACS did not say how many it has"
     else:
-        account = f"{committed} of {expected} instances received"
+        account = f"{committed} of {expected} received"
     return f"{account}, {set_aside} of them set aside" if set_aside else account
