@@ -3,21 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from oxidicom.settings import Settings
 from workers.channels.facts import FactChannel
 from workers.channels.messages import SeriesCounted, ToInquiry
+from workers.channels.needs import BasicNeeds
 from workers.channels.queues import Queue
-from workers.channels.scoreboard import Scoreboard
 
 
-class InquiryNeeds(Protocol):
+class InquiryNeeds(BasicNeeds, Protocol):
     """A part of `Shared`, where each member is described."""
-
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def scoreboard(self) -> Scoreboard: ...
 
     @property
     def answer_queues(self) -> Sequence[Queue[SeriesCounted]]: ...

@@ -3,31 +3,20 @@
 import socket
 from typing import Protocol
 
-from oxidicom.settings import Settings
-from oxidicom.spool.gateway_directory import GatewayDirectory
 from workers.channels.encryption import Encryption
 from workers.channels.facts import FactChannel
 from workers.channels.handover import ConnectionQueue
 from workers.channels.messages import ToStorage
+from workers.channels.needs import StorageUserNeeds
 from workers.channels.once_a_minute import OnceAMinute
 from workers.channels.queues import Queue
-from workers.channels.scoreboard import Scoreboard
 
 
-class ListenerNeeds(Protocol):
+class ListenerNeeds(StorageUserNeeds, Protocol):
     """A part of `Shared`, where each member is described."""
 
     @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def directory(self) -> GatewayDirectory: ...
-
-    @property
     def listening_socket(self) -> socket.socket: ...
-
-    @property
-    def scoreboard(self) -> Scoreboard: ...
 
     @property
     def encryption(self) -> Encryption | None: ...

@@ -3,25 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from oxidicom.settings import Settings
-from oxidicom.spool.gateway_directory import GatewayDirectory
 from workers.channels.facts import FactChannel
 from workers.channels.messages import ToInquiry, ToRegistration, ToStorage
+from workers.channels.needs import StorageUserNeeds
 from workers.channels.queues import Queue
-from workers.channels.scoreboard import Scoreboard
 
 
-class ObserverNeeds(Protocol):
+class ObserverNeeds(StorageUserNeeds, Protocol):
     """A part of `Shared`, where each member is described."""
-
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def directory(self) -> GatewayDirectory: ...
-
-    @property
-    def scoreboard(self) -> Scoreboard: ...
 
     @property
     def storage_queues(self) -> Sequence[Queue[ToStorage]]: ...

@@ -2,28 +2,17 @@
 
 from typing import Protocol
 
-from oxidicom.settings import Settings
-from oxidicom.spool.gateway_directory import GatewayDirectory
 from workers.channels.facts import FactChannel
 from workers.channels.messages import ToRegistration, ToStorage
+from workers.channels.needs import StorageUserNeeds
 from workers.channels.queues import Queue
-from workers.channels.scoreboard import Scoreboard
 
 
-class RegistrationNeeds(Protocol):
+class RegistrationNeeds(StorageUserNeeds, Protocol):
     """A part of `Shared`, where each member is described."""
 
     @property
-    def settings(self) -> Settings: ...
-
-    @property
     def db_connection(self) -> str: ...
-
-    @property
-    def directory(self) -> GatewayDirectory: ...
-
-    @property
-    def scoreboard(self) -> Scoreboard: ...
 
     @property
     def registration_queue(self) -> Queue[ToRegistration]: ...

@@ -2,24 +2,14 @@
 
 from typing import Protocol
 
-from oxidicom.settings import Settings
-from oxidicom.spool.gateway_directory import GatewayDirectory
-from workers.channels.scoreboard import Scoreboard, Slot
+from workers.channels.needs import StorageUserNeeds
+from workers.channels.scoreboard import Slot
 
 
-class StewardNeeds(Protocol):
+class StewardNeeds(StorageUserNeeds, Protocol):
     """A part of `Shared`, where each member is described."""
 
     @property
-    def settings(self) -> Settings: ...
-
-    @property
     def db_connection(self) -> str: ...
-
-    @property
-    def directory(self) -> GatewayDirectory: ...
-
-    @property
-    def scoreboard(self) -> Scoreboard: ...
 
     def hint_rescan(self, slot: Slot) -> None: ...

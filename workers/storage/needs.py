@@ -3,24 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from oxidicom.settings import Settings
-from oxidicom.spool.gateway_directory import GatewayDirectory
 from workers.channels.messages import SeriesCounted, ToInquiry, ToRegistration, ToStorage
+from workers.channels.needs import StorageUserNeeds
 from workers.channels.queues import Queue
-from workers.channels.scoreboard import Scoreboard, Slot
+from workers.channels.scoreboard import Slot
 
 
-class StorageNeeds(Protocol):
+class StorageNeeds(StorageUserNeeds, Protocol):
     """A part of `Shared`, where each member is described."""
-
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def directory(self) -> GatewayDirectory: ...
-
-    @property
-    def scoreboard(self) -> Scoreboard: ...
 
     @property
     def storage_queues(self) -> Sequence[Queue[ToStorage]]: ...

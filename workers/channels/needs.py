@@ -1,0 +1,24 @@
+"""What several rooms use of what all processes share; each room adds what it alone uses (`needs.py` there)."""
+
+from typing import Protocol
+
+from oxidicom.settings import Settings
+from oxidicom.spool.gateway_directory import GatewayDirectory
+from workers.channels.scoreboard import Scoreboard
+
+
+class BasicNeeds(Protocol):
+    """A part of `Shared`, where each member is described. Every role uses it."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def scoreboard(self) -> Scoreboard: ...
+
+
+class StorageUserNeeds(BasicNeeds, Protocol):
+    """The same with the directory of the gateway in the storage."""
+
+    @property
+    def directory(self) -> GatewayDirectory: ...
