@@ -17,6 +17,7 @@ import fcntl
 import os
 import re
 import stat
+from collections.abc import Callable
 from typing import Self
 
 import msgspec
@@ -29,7 +30,7 @@ from oxidicom.files.directories import sync_directory
 from oxidicom.files.locks import is_locked, lock_holds, take_lock
 from oxidicom.files.regular_file import open_regular
 from oxidicom.paths.private_root import PRIVATE_ROOT, is_ulid
-from oxidicom.spool.association_directory import remove_files
+from oxidicom.spool.association_directory import end_for_the_dead, remove_files
 from oxidicom.storage.root import identity_of, make_identity, place_of_root
 
 FORMAT = 1
@@ -117,6 +118,13 @@ class GatewayDirectory:
     def _unlock(self) -> None:
         while self._locks:
             os.close(self._locks.pop())
+
+    def end_for_the_dead(self, association: str, beat: Callable[[], None]) -> bool:
+        """Complete and end the ledger in the directory of an association whose listener is dead; False: it is not.
+
+        See `association_directory.end_for_the_dead`. Raise OSError.
+        """
+        return end_for_the_dead(association, self.ulid, files_root=self.files_root, beat=beat)
 
     def is_there(self) -> bool:
         """Tell whether the directory is there with all that belongs to it."""

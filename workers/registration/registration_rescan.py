@@ -10,10 +10,9 @@ import itertools
 import os
 import time
 from collections.abc import Iterator
-from functools import partial
 
 from oxidicom.errors import DatasetError
-from oxidicom.spool.association_directory import associations, end_for_the_dead, ledger_of
+from oxidicom.spool.association_directory import associations, ledger_of
 from oxidicom.spool.entries import contents, describe_entry, entries
 from oxidicom.spool.journal import Owner, owner_of
 from oxidicom.spool.metadata_rows import metadata_row
@@ -48,11 +47,9 @@ class RegistrationRescan:
         self._pending = pending
         self._completion = completion
         self._setting_aside = setting_aside
-        self._spool = shared.directory.spool
-        self._gateway = shared.directory.ulid
+        self._directory = shared.directory
         self._queue = shared.registration_queue
         self._scoreboard = shared.scoreboard
-        self._files_root = shared.settings.files_root
         self._droppers = [
             shared.scoreboard.slots[0],
             *shared.scoreboard.of_role(Role.STORAGE),
@@ -110,7 +107,7 @@ class RegistrationRescan:
     def _through_spool(self) -> Iterator[None]:
         """Take up what is stored, oldest association first. Yield while memory is full."""
         try:
-            directories = associations(self._spool)
+            directories = associations(self._directory.spool)
         except FileNotFoundError:
             return  # the spool is gone: the steward has it made again
         for directory in directories:
@@ -152,8 +149,7 @@ class RegistrationRescan:
         """See that the ledger counts every entry, before one is registered and gone. Raise OSError."""
         if self._scoreboard.has_listener(association):
             return True
-        beat = partial(self._slot.beat, ProcessState.WORKING)
-        return end_for_the_dead(directory, self._gateway, files_root=self._files_root, beat=beat)
+        return self._directory.end_for_the_dead(directory, lambda: self._slot.beat(ProcessState.WORKING))
 
     def _stored_in(self, directory: str, association: str) -> Iterator[EntryName]:
         for name, state in beating(self._slot, entries(directory)):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from oxidicom.errors import DatasetError
 from oxidicom.paths.final_path import storage_worker_of
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
-from oxidicom.spool.association_directory import associations, end_for_the_dead, ledger_mtime_ns, ledger_of
+from oxidicom.spool.association_directory import associations, ledger_mtime_ns, ledger_of
 from oxidicom.spool.entries import contents, describe_entry, entries
 from oxidicom.spool.journal import Owner, owner_of
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, NumberSet, committed_numbers
@@ -160,12 +160,7 @@ class StorageRescan:
     def _end_for_the_dead(self, directory: str) -> bool:
         if self._has_listener(directory):
             return False
-        return end_for_the_dead(
-            directory,
-            self._shared.directory.ulid,
-            files_root=self._shared.settings.files_root,
-            beat=lambda: self._slot.beat(ProcessState.WORKING),
-        )
+        return self._shared.directory.end_for_the_dead(directory, lambda: self._slot.beat(ProcessState.WORKING))
 
     def _store_received(self, directory: str, is_over: bool, store: _Store) -> None:
         """Store what is received, group by group while the directory is read: it may have a million entries."""
