@@ -37,7 +37,6 @@ _REASONS = {
     "22021": "it holds text that is not UTF-8",
     "2200H": "the ids of its table are used up",
     "25006": "it is read-only (a standby, or failing over)",
-    _NO_RIGHTS: "its user may not use its tables",
     "42P05": "a pooler before it mixes up prepared statements",
     "42P01": "it has no tables for PACS files",
     "53100": "its disk is full",
@@ -124,7 +123,8 @@ def outage_reason(error: Exception, meaning_of: Callable[[psycopg.Error], str | 
     `meaning_of` says what an error means in the tables that it has, if it means something special there.
     """
     if isinstance(error, psycopg.Error) and error.sqlstate:
-        return f"{meaning_of(error) or _sentence(error, error.sqlstate)} (SQLSTATE {error.sqlstate})"
+        sentence = _usual_meaning(error, error.sqlstate) or meaning_of(error) or _any_meaning(error)
+        return f"{sentence} (SQLSTATE {error.sqlstate})"
     if isinstance(error, (OSError, MemoryError)):
         return f"this machine lacks something: {getattr(error, 'strerror', None) or 'memory'}"
     text = " ".join(str(error).split())
@@ -134,10 +134,18 @@ def outage_reason(error: Exception, meaning_of: Callable[[psycopg.Error], str | 
     return f"it cannot be reached ({type(error).__name__})"
 
 
-def _sentence(error: psycopg.Error, state: str) -> str:
+def _usual_meaning(error: psycopg.Error, state: str) -> str | None:
+    """Say what an error means whatever the tables are."""
     if _is_id_taken(error):
         return "it gives out ids that are taken: set its sequences behind the highest ids (setval)"
-    return _REASONS.get(state) or (_TABLES_CHANGED if schema_changed(error) else "it reports an error")
+    return _REASONS.get(state)
+
+
+def _any_meaning(error: psycopg.Error) -> str:
+    """Say something of an error that the tables do not explain either: it may be that they are not known."""
+    if lacks_rights(error):
+        return "its user may not use its tables"
+    return _TABLES_CHANGED if schema_changed(error) else "it reports an error"
 
 
 def schema_changed(error: psycopg.Error) -> bool:

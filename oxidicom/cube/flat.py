@@ -141,7 +141,7 @@ class Flat:
         if lacks_rights(error):
             wanted = "; ".join(f"GRANT {privileges} ON {objects}" for objects, privileges in self.grants.items())
             return f"its user lacks rights and needs: {wanted}"
-        if schema_changed(error) and error.sqlstate != "42P01":
+        if schema_changed(error):
             return "its tables are not those of CUBE 3.5 to 5.2 any more; it is looked at again"
         return None
 

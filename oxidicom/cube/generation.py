@@ -5,7 +5,7 @@ found anew for each connection, since CUBE may be migrating.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import psycopg
 
@@ -76,11 +76,6 @@ class Generation(Protocol):
 GENERATIONS: tuple[Generation, ...] = (Flat(),)
 
 
-class _Tables(NamedTuple):
-    files: bool
-    folders: bool
-
-
 # The catalog itself, for information_schema hides what a user has no rights to: that is another fault than no table.
 _TABLES = "SELECT to_regclass('pacsfiles_pacsfile') IS NOT NULL, to_regclass('pacsfiles_pacsseries') IS NOT NULL"
 
@@ -93,12 +88,12 @@ def generation_of(connection: Connection) -> Generation:
     for generation in GENERATIONS:
         if generation.detect(connection):
             return generation
-    tables = _Tables(*(connection.execute(_TABLES).fetchone() or (False, False)))
-    if tables.folders:
+    has_files, has_folders = connection.execute(_TABLES).fetchone() or (False, False)
+    if has_folders:
         raise DatabaseUnavailableError(
             "its schema is that of CUBE 6 or later (folders), which this version cannot write yet"
         )
-    if not tables.files:
+    if not has_files:
         raise NotMigratedError(
             "it has no tables for PACS files; CUBE may still be migrating, or this is another database, "
             "or its user may not see them"
