@@ -39,7 +39,7 @@ class SeriesCompletion:
         self._pending = pending
         self._spool = shared.directory.spool
         self._aside = aside_directories(shared.settings.files_root)
-        self._verdicts = verdicts
+        self.verdicts = verdicts
         self._look_due: dict[str, float] = {}
         """When an association may be looked into again, after something was found that is not registered."""
         self.incomplete = ""
@@ -131,7 +131,7 @@ class SeriesCompletion:
         if counts.ended and self._is_finished(directory, values, counts):
             remove_finished(directory)  # but for what is not ours: that keeps it
             self._look_due.pop(association, None)
-            self._verdicts.close(association, values, counts, self._set_aside_of(directory))
+            self.verdicts.close(association, values, counts, self._set_aside_of(directory))
 
     def _is_finished(self, directory: str, values: dict[tuple[str, str], str], counts: Counts) -> bool:
         """Tell whether both values of each series are registered, or were refused and set aside."""

@@ -5,7 +5,6 @@ once and a flood in large transactions. The database may be down, hung or not mi
 the spool, a bounded part of it in memory, and the gateway is *degraded*, which stops nothing else.
 """
 
-import collections
 import concurrent.futures
 import contextlib
 import os
@@ -18,16 +17,13 @@ from loguru import logger
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import Isolated, register_isolating
 from oxidicom.errors import DatabaseUnavailableError, FilesGoneError
-from oxidicom.files.open_directories import OpenDirectories
 from oxidicom.records import PacsFile
-from oxidicom.spool.journal import first_state, next_state_of
-from oxidicom.spool.names import STORED
 from oxidicom.tree.standing import missing
 from workers.channels.backoff import Backoff
-from workers.channels.facts import BatchRegistered
-from workers.channels.messages import Instance, InstancesStored, MetadataStored, ProcessDied
-from workers.channels.scoreboard import Counter, GatewayPhase, Histogram, ProcessState, Slot
-from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
+from workers.channels.messages import InstancesStored, MetadataStored, ProcessDied
+from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
+from workers.channels.setting_aside import SettingAside
+from workers.registration.batch_clearing import BatchClearing
 from workers.registration.batching import Batch, Pending
 from workers.registration.completion import SeriesCompletion
 from workers.registration.needs import RegistrationNeeds
@@ -37,12 +33,8 @@ from workers.registration.verdicts import Verdicts
 _WAIT_SECONDS = 1.0
 _GATHER_SECONDS = 0.02
 """Under load batches begin no more often than this: to be woken by each row costs more than to register it."""
-_MAX_SHARES = 500
-"""Associations in one fact, so that it fits a message."""
 _TRANSACTION_SECONDS = 30.0
 """A transaction that takes longer hangs: the connection swallows packets. It is cut."""
-
-_Entry = Instance | MetadataStored
 
 
 class RegistrationWorker:
@@ -52,7 +44,6 @@ class RegistrationWorker:
         """Make the thread that uses the database, and let it connect, for which nobody waits."""
         self._shared = shared
         self._slot = slot
-        self._spool = shared.directory.spool
         self._queue = shared.registration_queue
         self._pending = Pending()
         self._in_flight: concurrent.futures.Future[Isolated] | None = None
@@ -60,10 +51,10 @@ class RegistrationWorker:
         self._sent_at = 0.0
         self._backoff = Backoff(0.25, 5.0)
         self._degraded: str | None = None
-        self._verdicts = Verdicts(slot)
-        self._setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside")
-        self._completion = SeriesCompletion(shared, slot, self._pending, self._verdicts)
-        self._rescan = RegistrationRescan(shared, slot, self._pending, self._completion, self._setting_aside)
+        setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside")
+        self._completion = SeriesCompletion(shared, slot, self._pending, Verdicts(slot))
+        self._rescan = RegistrationRescan(shared, slot, self._pending, self._completion, setting_aside)
+        self._clearing = BatchClearing(shared, slot, self._pending, self._completion, setting_aside, self._backoff)
         self._database = Database(
             self._shared.db_connection,
             max_connections=self._shared.settings.db_pool,
@@ -163,12 +154,12 @@ class RegistrationWorker:
             self._unavailable(error)
             return
         except FilesGoneError as error:
-            self._store_anew([one for one in self._batch.entries if one.file.fname in error.names])
+            self._clearing.store_anew([one for one in self._batch.entries if one.file.fname in error.names])
             return
         self._available()
         if outcome.failed:
             self._backoff.failed()
-        self._clear(self._batch, outcome)
+        self._clearing.clear(self._batch, outcome, self._sent_at)
 
     def _require_files(self, files: Sequence[PacsFile]) -> None:
         """No row without its file: called right before COMMIT, by the thread that uses the database."""
@@ -179,122 +170,6 @@ class RegistrationWorker:
             raise DatabaseUnavailableError(reason) from error
         if gone:
             raise FilesGoneError(gone)
-
-    def _store_anew(self, gone: list[_Entry]) -> None:
-        """Files are not at their final paths any more: their entries, which are second links to them, go back.
-
-        CUBE or a person removed the directory, and they were acknowledged: they are stored again as if they had just
-        come, then registered. The version that is latest stays, as always.
-        """
-        for message in gone:
-            directory = os.path.join(self._spool, message.association)
-            try:
-                before = message.name.at(first_state(message.name))
-                os.rename(os.path.join(directory, message.name.at(STORED)), os.path.join(directory, before))
-            except FileNotFoundError:
-                pass  # it went on already
-            except OSError as error:
-                waits_for_next_rescan(message.association, error)
-                self._backoff.failed()
-                continue
-            self._pending.forget(message)
-            if isinstance(message, Instance):  # without room for it a rescan finds it
-                self._shared.storage_queue_of(message.series_hash).put(message)
-        if gone:
-            logger.warning(
-                "{count} files are no longer at their final paths; they are being stored again from the spool",
-                count=len(gone),
-                action="files_gone",
-            )
-
-    def _gone(self, batch: Batch) -> list[_Entry]:
-        """Return what has no file any more. Its row may be there, but the spool does not let go of it."""
-        try:
-            gone = missing(self._shared.settings.files_root, [message.file.fname for message in batch.entries])
-        except OSError:
-            return batch.entries  # it cannot be told: all of it is stored again, which changes nothing if it is there
-        return [message for message in batch.entries if message.file.fname in gone] if gone else []
-
-    def _clear(self, batch: Batch, outcome: Isolated) -> None:
-        """The batch is committed: its entries leave the spool, but for those of rows that could not be registered."""
-        aside = {file.fname: error for file, error in outcome.refused}
-        failed = {file.fname: error for file, error in outcome.failed}
-        if failed:
-            waiting = self._meet_bugs(batch, failed)
-            batch = batch.without(waiting | {file.fname for file in outcome.postponed})
-        gone = self._gone(batch)
-        if gone:
-            self._store_anew(gone)
-            batch = batch.without({message.file.fname for message in gone} - aside.keys())
-        self._measure(batch, outcome)
-        new = set(outcome.new)
-        with OpenDirectories(self._spool) as directories:
-            for message in batch.entries:
-                fname = message.file.fname
-                if failed and fname in failed:
-                    continue  # it was set aside
-                if aside and fname in aside:
-                    reason = f"its row was refused: {aside[fname]}"
-                    self._setting_aside.set_aside(message.association, message.name, STORED, reason, fname)
-                    continue
-                if fname in new:
-                    new.remove(fname)
-                elif isinstance(message, Instance):
-                    self._verdicts.known(message)
-                self._registered(message, directories)
-        self._pending.done(batch)
-        self._slot.add(Counter.ROWS_REGISTERED, len(outcome.new))
-        self._slot.add(Counter.ROWS_KNOWN, outcome.known)
-        for association in {value.association for value in batch.values}:
-            self._completion.remove_if_finished(association)
-
-    def _meet_bugs(self, batch: Batch, failed: dict[str, Exception]) -> set[str]:
-        """Our code stumbled over these rows: each is tried three times. Return the names of those that come again."""
-        waiting = set()
-        for message in batch.entries:
-            fname = message.file.fname
-            if fname in failed and not self._setting_aside.unexpected(
-                message.association, message.name, STORED, failed[fname], fname
-            ):
-                waiting.add(fname)
-        return waiting
-
-    def _measure(self, batch: Batch, outcome: Isolated) -> None:
-        """Measure the batch and its lag, and tell the observer of it."""
-        now_ns, storage_ns = time.time_ns(), self._shared.storage_time_ns()
-        self._slot.observe(Histogram.BATCH_ROWS, len(batch.entries))
-        for message in batch.instances:
-            self._slot.observe(Histogram.LAG_SECONDS, max(0, storage_ns - message.committed_ns) / 1e9)
-        if not self._shared.facts.is_wanted:
-            return
-        new = set(outcome.new)
-        rows = collections.Counter(message.association for message in batch.entries)
-        added = collections.Counter(message.association for message in batch.entries if message.file.fname in new)
-        shares = [(association, added[association], rows[association] - added[association]) for association in rows]
-        began_ns = now_ns - int((time.monotonic() - self._sent_at) * 1e9)
-        for start in range(0, len(shares), _MAX_SHARES):
-            part = shares[start : start + _MAX_SHARES]
-            self._shared.facts.tell(self._slot, BatchRegistered(began_ns, now_ns, len(batch.entries), part))
-
-    def _registered(self, message: _Entry, directories: OpenDirectories) -> None:
-        stored = message.name.at(STORED)
-        try:
-            directory = directories[message.association]
-            next_state = next_state_of(message.name, STORED)
-            if next_state is None:
-                os.unlink(stored, dir_fd=directory)
-            else:
-                os.rename(stored, message.name.at(next_state), src_dir_fd=directory, dst_dir_fd=directory)
-        except FileNotFoundError:
-            pass  # registered twice, by a message and by a rescan
-        except OSError as error:
-            self._setting_aside.leave_alone(message.association, message.name, STORED)
-            if not self._setting_aside.is_known_trouble(error):
-                logger.warning(
-                    "Registered entries cannot be removed from the spool: {reason}; retrying every minute",
-                    reason=error.strerror,
-                    action="clear_failed",
-                )
 
     # -- degraded ----------------------------------------------------------------------------------------------
 

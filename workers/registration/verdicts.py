@@ -53,7 +53,8 @@ class Verdicts:
         known = self._known.pop(association, collections.Counter())
         for series_hash, committed in counts.committed.items():
             expected = values.get((series_hash, EXPECTED_COUNT_KEY), UNKNOWN)
-            verdict = verdict_of(expected, committed, set_aside.get(series_hash, 0))
+            aside = set_aside.get(series_hash, 0)
+            verdict = verdict_of(expected, committed, aside)
             self._slot.add(_COUNTERS[verdict])
             logger.bind(association=association).log(
                 "WARNING" if verdict in _TROUBLE else "INFO",
@@ -62,7 +63,7 @@ class Verdicts:
                 verdict=verdict.value,
                 committed=committed,
                 expected=expected,
-                account=_account(committed, expected, set_aside.get(series_hash, 0)),
+                account=_account(committed, expected, aside),
                 how=counts.ended.how if counts.ended else "",
                 registered_before=known[series_hash],
                 refused_in_association=counts.ended.refused if counts.ended else None,
