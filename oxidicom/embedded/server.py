@@ -120,8 +120,8 @@ class EmbeddedPostgres:
         with contextlib.suppress(FileNotFoundError):
             if os.path.getsize(self._log) > _MAX_LOG_BYTES:
                 os.unlink(self._log)
-        command = [f"{self._binaries}/bin/postgres", "-D", self._directory.path, "-h", "127.0.0.1", "-p"]
-        command.append(str(self.port))
+        address = ("-h", "127.0.0.1", "-p", str(self.port))
+        command = [f"{self._binaries}/bin/postgres", "-D", self._directory.path, *address]
         for setting in _SETTINGS:
             command += ["-c", setting]
         with open(self._log, "ab") as log:

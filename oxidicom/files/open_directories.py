@@ -18,7 +18,7 @@ class OpenDirectories:
 
     def __init__(self, spool: str) -> None:
         self._spool = spool
-        self._most_open = keepable(_MAX_OPEN)
+        self._max_open = keepable(_MAX_OPEN)
         self._descriptors: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -34,7 +34,7 @@ class OpenDirectories:
         """Return the descriptor of the directory of an association, good until the next call. Raise OSError."""
         descriptor = self._descriptors.get(association)
         if descriptor is None:
-            if len(self._descriptors) >= self._most_open:
+            if len(self._descriptors) >= self._max_open:
                 os.close(self._descriptors.pop(next(iter(self._descriptors))))
             path = os.path.join(self._spool, association)
             descriptor = self._descriptors[association] = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -55,7 +55,7 @@ def next_state_of(name: Name, state: str) -> str | None:
 
 def is_open(name: Name, state: str) -> bool:
     """Tell whether something is left to be done with a thing."""
-    return STEPS[type(name), state].owner is not Owner.NOBODY
+    return owner_of(name, state) is not Owner.NOBODY
 
 
 def first_state(name: Name) -> str:

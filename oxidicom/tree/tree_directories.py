@@ -25,7 +25,7 @@ class TreeDirectories:
         """`known_tree` tells device and inode of SERVICES/PACS, as whoever looks after the storage has found it."""
         self._files_root = files_root
         self._known_tree = known_tree
-        self._most_open = keepable(_MAX_OPEN)
+        self._max_open = keepable(_MAX_OPEN)
         self._open: OrderedDict[str, int] = OrderedDict()
         self._changed: set[str] = set()
         self._verified: set[str] = set()
@@ -45,7 +45,7 @@ class TreeDirectories:
             self._require_same_tree(descriptor)
         self._open[path] = descriptor
         self._verified.add(path)
-        while len(self._open) > self._most_open:
+        while len(self._open) > self._max_open:
             self._close(next(iter(self._open)))
         return descriptor
 

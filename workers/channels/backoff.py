@@ -7,13 +7,13 @@ class Backoff:
     """How long to wait before the next try: doubled at each failure, from `first_seconds` to `max_seconds`."""
 
     def __init__(self, first_seconds: float, max_seconds: float) -> None:
-        self._first_seconds, self._most_seconds = first_seconds, max_seconds
+        self._first_seconds, self._max_seconds = first_seconds, max_seconds
         self._seconds = 0.0
         self._due = 0.0
 
     def failed(self) -> float:
         """Note a failure. Return the seconds until the next try."""
-        self._seconds = min(max(self._seconds * 2, self._first_seconds), self._most_seconds)
+        self._seconds = min(max(self._seconds * 2, self._first_seconds), self._max_seconds)
         self._due = time.monotonic() + self._seconds
         return self._seconds
 

@@ -67,7 +67,7 @@ class Doorman:
         self._policy = acceptance_policy(shared.settings)
         self._accept_queue = AcceptQueue(lambda: count_waiting(shared.listening_socket))
         self._finished_queue = AcceptQueue(lambda: shared.finished.waiting)
-        self._most = keepable(_MAX_CALLERS)
+        self._max_callers = keepable(_MAX_CALLERS)
         self._callers: dict[int, _Caller] = {}
         """By descriptor, oldest first."""
         self._poll = select.poll()
@@ -96,7 +96,7 @@ class Doorman:
             (self._finished_queue, self._count_finished_taken, self._take_finished),
             (self._accept_queue, self._count_accepted, self._accept),
         ):
-            while len(self._callers) < self._most and self._someone_waits_in_vain(queue, count_taken):
+            while len(self._callers) < self._max_callers and self._someone_waits_in_vain(queue, count_taken):
                 taken = next_of()
                 if taken is None:  # a listener was quicker, or there is no descriptor for it
                     break
@@ -206,7 +206,7 @@ class Doorman:
         self._shared.facts.tell(self._slot, fact)
 
     def _dismiss_slow(self) -> None:
-        crowded = len(self._callers) >= self._most
+        crowded = len(self._callers) >= self._max_callers
         request_seconds = _HURRY_SECONDS if crowded else self._shared.settings.association_request_seconds
         now = time.monotonic()
         for caller in list(self._callers.values()):

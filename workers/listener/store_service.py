@@ -47,7 +47,7 @@ class StoreService:
         """The queues of the storage workers that got one of its series."""
         self._reserve = Reserve(shared.directory.spool, shared.settings.storage_reserve_bytes)
         self._describer = Describer(started.calling_ae_title)
-        self._most_dataset_bytes = shared.settings.max_instance_bytes or sys.maxsize
+        self._max_dataset_bytes = shared.settings.max_instance_bytes or sys.maxsize
         self._incoming: IncomingInstance | None = None
         self._refusal: DatasetError | None = None
         self._log = logger.bind(association=started.association)
@@ -106,7 +106,7 @@ class StoreService:
         try:
             incoming.write(piece)
             self._reserve.use(len(piece))
-            if incoming.dataset_bytes > self._most_dataset_bytes:
+            if incoming.dataset_bytes > self._max_dataset_bytes:
                 # No A700: senders come again after that, and this one would be too long each time.
                 raise DatasetError("Dataset is longer than is accepted here", Status.CANNOT_UNDERSTAND)
         except Exception as error:  # noqa: BLE001 (see `_fail`)

@@ -43,7 +43,7 @@ class WaitingRoom:
         self._seconds = opening_seconds(shared.settings)
         self._silent_seconds = max(_LEAST_SECONDS, self._seconds - deferred_seconds(shared.listening_socket))
         """What is left to one that was silent in the kernel for so long already."""
-        self._most = keepable(_MAX_WAITING)
+        self._max_waiting = keepable(_MAX_WAITING)
         self._guests: dict[int, _Guest] = {}
         """By descriptor, oldest first."""
         self._poll = select.epoll()
@@ -80,7 +80,7 @@ class WaitingRoom:
         self._poll.register(descriptor, select.EPOLLIN)
         if is_whole:
             self._give_back(descriptor)
-        elif len(self._guests) > self._most:
+        elif len(self._guests) > self._max_waiting:
             self._make_room()
 
     def _look_at(self, descriptor: int) -> None:
@@ -109,7 +109,7 @@ class WaitingRoom:
         if self._shared.once_a_minute.is_due("crowd"):
             logger.warning(
                 "More than {most} connections are open that have not sent their request; the oldest are closed",
-                most=self._most,
+                most=self._max_waiting,
                 peer=str(arrival.peer),
                 action="crowded",
             )

@@ -48,7 +48,7 @@ class Observer:
             self._metrics = MetricsExporter(resource, seconds, self._take_readings)
             self._metrics.start()
         if settings.http_port:
-            self._health = HealthServer(self._shared, lambda: prometheus_page(self._take_readings()))
+            HealthServer(self._shared, lambda: prometheus_page(self._take_readings()))
 
     def run(self) -> None:
         """Observe until everybody else has ended."""

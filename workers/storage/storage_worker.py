@@ -169,7 +169,7 @@ class StorageWorker:
             self._tree.place(message.name.at(RECEIVED), message.file.fname, source_directory=source_directory)
         except OSError as error:
             if self._is_gone(message):
-                self._forget(message)
+                self._retries.forget(message)
             else:
                 self._fail(message, error)
             return False
@@ -191,14 +191,14 @@ class StorageWorker:
     def _meet_bug(self, message: Instance, error: Exception) -> None:
         if not self._setting_aside.unexpected(message.association, message.name, RECEIVED, error, message.file.fname):
             self._rescan.look_again(message.association)
-        self._forget(message)
+        self._retries.forget(message)
 
     def _mark_stored(self, message: Instance, directories: OpenDirectories) -> bool:
         try:
             directory = directories[message.association]
             os.rename(message.name.at(RECEIVED), message.name.at(STORED), src_dir_fd=directory, dst_dir_fd=directory)
         except FileNotFoundError:
-            self._forget(message)  # the same entry twice in one group
+            self._retries.forget(message)  # the same entry twice in one group
             return False
         except OSError as error:
             self._fail(message, error)
@@ -206,10 +206,6 @@ class StorageWorker:
         self._slot.add(Counter.INSTANCES_STORED)
         self._retries.forget(message)
         return True
-
-    def _forget(self, message: Instance) -> None:
-        """An entry has gone on, or was set aside: a message and a rescan may tell of the same one."""
-        self._retries.forget(message)
 
     def _tell_registration(self, stored: list[Instance]) -> None:
         """Hand over a group in few messages: each costs two system calls, and the queue holds only so many."""
@@ -237,7 +233,7 @@ class StorageWorker:
             return
         reason = f"cannot be stored: {error.strerror}"
         self._setting_aside.set_aside(message.association, message.name, RECEIVED, reason, message.file.fname)
-        self._forget(message)
+        self._retries.forget(message)
 
     def _store_again(self) -> None:
         self._store(self._retries.due())
