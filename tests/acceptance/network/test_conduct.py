@@ -199,9 +199,9 @@ def test_probes_of_a_load_balancer_leave_nothing_behind(gateway, long_drill):
     probes = 100_000 if long_drill else 3_000
     processes = gateway.children()
     probe(gateway, 1000)
-    held, memory = descriptors(processes), own_bytes(processes)
+    held, memory = descriptors(gateway.receivers()), own_bytes(processes)
     probe(gateway, probes)
-    wait_until(lambda: descriptors(processes) <= held, "all descriptors are closed")
+    wait_until(lambda: descriptors(gateway.receivers()) <= held, "all descriptors are closed")
     assert own_bytes(processes) - memory < 2 << 20
     assert not gateway.lines("no_association")
     assert gateway.children() == processes

@@ -194,10 +194,10 @@ def test_probes_leave_nothing_behind(tls_gateway, authority, long_drill):
     processes = tls_gateway.children()
     probe(tls_gateway, 500)
     wait_until(lambda: not open_connections(tls_gateway.port), "all are worked off")
-    held, memory = descriptors(processes), own_bytes(processes)
+    held, memory = descriptors(tls_gateway.receivers()), own_bytes(processes)
     probe(tls_gateway, 100_000 if long_drill else 2_000)
     wait_until(lambda: not open_connections(tls_gateway.port), "all are worked off")
-    wait_until(lambda: descriptors(processes) <= held, "all descriptors are closed")
+    wait_until(lambda: descriptors(tls_gateway.receivers()) <= held, "all descriptors are closed")
     assert own_bytes(processes) - memory < 2 << 20
     assert not tls_gateway.lines("no_association")
 
