@@ -1,5 +1,6 @@
 """The command line. The only place that reads `os.environ`."""
 
+import datetime
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -111,15 +112,23 @@ def reconcile(
     register: Annotated[
         bool, typer.Option("--register", help="Register files without a row, described from the files themselves.")
     ] = False,
+    since: Annotated[
+        datetime.datetime | None,
+        typer.Option(help="With --register: only files received since then, in local time; no question is asked."),
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Compare the files below SERVICES/PACS with the database. Nothing is ever deleted; a gateway may run or not.
 
+    In CUBE 6 and 7 people delete series. Where CUBE may not remove the files, these have no row on purpose: before
+    anything is registered it is asked whether they are to come back, unless --since says what is meant.
+
     Exit status 0: nothing differs, or not any more; else 1. What is printed has paths, which hold patient data.
     """
-    from oxidicom.operations.reconcile import run_reconcile  # noqa: PLC0415 (serving does without it)
+    from oxidicom.operations.consent import Wish  # noqa: PLC0415 (serving does without it)
+    from oxidicom.operations.reconcile import run_reconcile  # noqa: PLC0415
 
-    _operate(lambda settings: run_reconcile(settings, register, as_json, Console()))
+    _operate(lambda settings: run_reconcile(settings, Wish(register, since), as_json, Console()))
 
 
 def _operate(operation: Callable[[Settings], int]) -> NoReturn:
@@ -179,7 +188,7 @@ def _run(settings: Settings) -> int:
 
     if settings.db_connection != EMBEDDED:
         return Supervisor(settings, settings.db_connection, _service_manager(), lambda: _announce(settings)).run()
-    database = EmbeddedPostgres(settings.embedded_directory)
+    database = EmbeddedPostgres(settings.embedded_directory, settings.embedded_schema)
     logger.info(
         "Starting the embedded PostgreSQL in {path}",
         path=settings.embedded_directory,

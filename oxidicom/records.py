@@ -56,6 +56,19 @@ class Series(msgspec.Struct, frozen=True, array_like=True):
     series_instance_uid: str
 
 
+class SeriesValue(msgspec.Struct, frozen=True, array_like=True):
+    """One value of the "Oxidicom Custom Metadata" of a series: a row up to CUBE 5.2, the end of a series in CUBE 6."""
+
+    series: Series
+    file: PacsFile
+    """The row, whose name is that of its file in every CUBE."""
+
+    @property
+    def ends_series(self) -> bool:
+        """Whether it is the last of its series: nothing more comes of it in this association."""
+        return self.file.columns.protocol_name == COMMITTED_COUNT_KEY
+
+
 class SeriesIdentity(NamedTuple):
     """What a row says about its series."""
 

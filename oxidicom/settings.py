@@ -74,6 +74,11 @@ class Settings(pydantic.BaseModel):
         le=1000,
         description="largest number of database connections, in total",
     )
+    embedded_schema: Literal["flat", "folders"] = Field(
+        "flat",
+        alias="CHRIS_EMBEDDED_SCHEMA",
+        description="tables of the private PostgreSQL: `flat`, as of CUBE up to 5.2, or `folders`, as of CUBE 6 and 7",
+    )
     files_root: Annotated[str, AfterValidator(os.path.abspath)] = Field(
         alias="CHRIS_FILES_ROOT", min_length=1, description="where CUBE's storage is mounted"
     )

@@ -6,6 +6,7 @@ import pytest
 
 pytest_plugins = [
     "tests.fixtures.postgres",
+    "tests.fixtures.folders",
     "tests.fixtures.certificates",
     "tests.fixtures.gateway",
     "tests.fixtures.storage",

@@ -22,10 +22,11 @@ from oxidicom.cube.faults import (
     waited_for_lock,
 )
 from oxidicom.cube.generation import Generation, Reader, generation_of
-from oxidicom.cube.rows import RowBatch
+from oxidicom.cube.rights import lacking
+from oxidicom.cube.rows import DescribeSeries, RowBatch, SeriesWritten
 from oxidicom.cube.session import USUAL_LIMITS, Session, TimeLimits
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError, RowRefusedError
-from oxidicom.records import PacsFile, SeriesIdentity
+from oxidicom.records import PacsFile, SeriesIdentity, SeriesValue
 
 _TRIES = 5
 
@@ -39,6 +40,10 @@ class Registered(NamedTuple):
     """The names of the rows that are new."""
     known: int
     """Rows that were there already, or twice in the batch; they stay as they are."""
+    held: frozenset[str] = frozenset()
+    """Names of rows that cannot be registered yet, since CUBE deletes what they belong to."""
+    odd_series: Sequence[SeriesWritten] = ()
+    """Series that ended and are not registered as one would expect."""
 
 
 class Database:
@@ -51,12 +56,15 @@ class Database:
         *,
         max_connections: int = 1,
         before_commit: Callable[[Sequence[PacsFile]], None] = lambda _: None,
+        describe: DescribeSeries = lambda _: None,
     ) -> None:
         """`conninfo` is a libpq connection string or URL. Raise DatabaseUnavailableError when it cannot be parsed.
 
-        `before_commit` is called with all rows of a transaction at its last moment. What it raises undoes it.
+        `before_commit` is called with the files of all rows of a transaction at its last moment. What it raises undoes
+        it. `describe` tells what the row of a series is to say.
         """
         self._before_commit = before_commit
+        self._describe = describe
         self._session = Session(conninfo, limits, max_connections)
 
     def open(self) -> None:
@@ -64,8 +72,8 @@ class Database:
         with contextlib.suppress(psycopg.Error, DatabaseUnavailableError):
             self._session.open()
 
-    def register(self, files: Sequence[PacsFile], metadata: Sequence[PacsFile] = ()) -> Registered:
-        """Insert `files`, then `metadata` in the order given, and COMMIT: all or nothing.
+    def register(self, files: Sequence[PacsFile], values: Sequence[SeriesValue] = ()) -> Registered:
+        """Insert `files`, then what is to be of `values` in the order given, and COMMIT: all or nothing.
 
         Raise DatabaseUnavailableError when the database cannot be used at present, RowRefusedError when a row is
         refused for what it holds. In both cases nothing was registered, or it may be registered again. Any other
@@ -74,9 +82,9 @@ class Database:
         for tries_left in reversed(range(_TRIES)):
             is_old = self._session.is_open
             try:
-                return self._register(RowBatch(files, metadata))
+                return self._register(RowBatch(files, values, self._describe))
             except psycopg.Error as error:
-                if not (tries_left and (can_be_tried_again(error) or self._is_otherwise_next_time(error, is_old))):
+                if not (tries_left and self._may_succeed(error, is_old)):
                     raise self._meaning(error) from error
             except UNSENDABLE as error:
                 raise RowRefusedError(refusal_reason(error)) from error
@@ -85,6 +93,14 @@ class Database:
     def generation_name(self) -> str:
         """Return the name of the generation of the schema. Raise DatabaseUnavailableError."""
         return self._look(lambda generation, _: generation.name)
+
+    def registers_metadata(self) -> bool:
+        """Tell whether "Oxidicom Custom Metadata" has rows. Raise DatabaseUnavailableError."""
+        return self._look(lambda generation, _: generation.registers_metadata)
+
+    def lacking_grants(self) -> list[str]:
+        """Return the GRANT statements that our user lacks. Raise DatabaseUnavailableError."""
+        return self._look(lambda generation, connection: lacking(connection, generation.rights))
 
     def has_files(self) -> bool:
         """Tell whether any PACS file is registered; none is when CUBE has not made its tables yet.
@@ -115,6 +131,22 @@ class Database:
         """Return the different series below `directory`, two at most. Raise DatabaseUnavailableError."""
         return self._read(lambda reader, connection: reader.series_below(connection, directory))
 
+    def registered_series(self, series: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Return those of `series`, by directory of the PACS and SeriesInstanceUID, that have a row of their own.
+
+        Raise DatabaseUnavailableError.
+        """
+        return self._read(lambda reader, connection: reader.registered_series(connection, series))
+
+    def directories_without_series(self, directory: str, after: str, limit: int) -> list[str]:
+        """Return up to `limit` directories below `directory` after `after` that lack the row of their series.
+
+        Raise DatabaseUnavailableError.
+        """
+        return self._read(
+            lambda reader, connection: reader.directories_without_series(connection, directory, after, limit)
+        )
+
     def interrupt(self, after_seconds: float) -> None:
         """End a transaction that takes so long already. May be called from another thread at any time."""
         self._session.interrupt(after_seconds)
@@ -124,11 +156,14 @@ class Database:
         self._session.end()
 
     def _register(self, batch: RowBatch) -> Registered:
-        rows = [*batch.files, *batch.metadata]
+        rows = [*batch.files, *(value.file for value in batch.values)]
         with self._session.transaction(before_commit=partial(self._before_commit, rows)) as (generation, connection):
-            added = generation.registrar.register(connection, batch)
-        new = [name for cursor in added for (name,) in cursor]
-        return Registered(new, len(rows) - len(new))
+            written = generation.registrar.register(connection, batch)
+        new = [name for cursor in written.added for (name,) in cursor]
+        series = list(written.series)
+        new += [one.name for one in series if one.is_new]
+        odd = [one for one in series if one.oddity]
+        return Registered(new, written.rows - len(new), frozenset(written.held), odd)
 
     def _read(self, ask: Callable[[Reader, Connection], _Answer]) -> _Answer:
         return self._look(lambda generation, connection: ask(generation.reader, connection))
@@ -142,6 +177,12 @@ class Database:
             except psycopg.Error as error:
                 if not self._is_otherwise_next_time(error, is_old):
                     raise DatabaseUnavailableError(outage_reason(error, self._session.meaning_of)) from error
+
+    def _may_succeed(self, error: psycopg.Error, is_old: bool) -> bool:
+        """Tell whether the same transaction may succeed at once."""
+        if can_be_tried_again(error) or self._session.lacks_reference(error):
+            return True
+        return self._is_otherwise_next_time(error, is_old)
 
     def _is_otherwise_next_time(self, error: psycopg.Error, is_old: bool) -> bool:
         """Tell whether a new connection may be without `error`. `is_old`: that one was made for an earlier call."""

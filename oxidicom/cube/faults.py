@@ -4,7 +4,7 @@ Errors are told by SQLSTATE, column and constraint. The server's texts are not p
 A row is refused only for what it holds. What is the matter with the database itself is waited for, however long.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import psycopg
 
@@ -22,7 +22,7 @@ _LOCKED = "55P03"
 _CANCELLED = "57014"
 
 _OF_THE_DATABASE = {"22023", "2200H", _FOREIGN_KEY}
-"""In the classes of rows, but never a row's fault: a setting that is not taken, no more ids, a PACS that is gone."""
+"""In the classes of rows, but never a row's fault: a setting that is not taken, no more ids, a reference to nothing."""
 _TRY_AGAIN = {"40001", "40P01", _FOREIGN_KEY}  # serialization failure, deadlock
 _POOLED = {"42P05", "26000"}
 """A prepared statement is there already, or is not there."""
@@ -47,7 +47,7 @@ _REASONS = {
     "28P01": "its password is wrong",
     "28000": "it refuses this user",
     "3D000": "there is no database of that name",
-    _FOREIGN_KEY: "the PACS of a row is deleted again and again",
+    _FOREIGN_KEY: "the PACS or the folder of a row is deleted again and again",
     _LOCKED: "a table is locked by somebody else, by a migration for instance; it goes on when the lock is released",
     _CANCELLED: "it took too long and was stopped: it is overloaded, or something in it is locked",
 }
@@ -73,9 +73,10 @@ def refuses_row(error: psycopg.Error) -> bool:
 def can_be_tried_again(error: psycopg.Error) -> bool:
     """Tell whether the same transaction may succeed if it is simply repeated.
 
-    A PACS may be deleted before the rows that refer to it are inserted, or before COMMIT (its constraint is deferred).
+    A PACS or a folder may be deleted before COMMIT (constraints are deferred). For what is deleted before the rows that
+    refer to it are inserted there is `lacks_reference`.
     """
-    return error.sqlstate in _TRY_AGAIN or lacks_pacs(error)
+    return error.sqlstate in _TRY_AGAIN
 
 
 def may_be_outdated(error: psycopg.Error) -> bool:
@@ -159,9 +160,9 @@ def lacks_rights(error: psycopg.Error) -> bool:
     return error.sqlstate == _NO_RIGHTS
 
 
-def lacks_pacs(error: psycopg.Error) -> bool:
-    """Tell whether the PACS that a row names is not there."""
-    return error.sqlstate == _NOT_NULL and error.diag.column_name == "pacs_id"
+def lacks_reference(error: psycopg.Error, references: Collection[str]) -> bool:
+    """Tell whether another row that a row names, in one of the columns `references`, is not there."""
+    return error.sqlstate == _NOT_NULL and error.diag.column_name in references
 
 
 def wants_unknown_column(error: psycopg.Error) -> bool:

@@ -1,13 +1,14 @@
 """The flat generation of CUBE's schema (CUBE 3.5 to 5.2): one table of PACS, one of files."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 
 from oxidicom.cube.connections import Connection
-from oxidicom.cube.faults import lacks_pacs, lacks_rights, schema_changed, wants_unknown_column
-from oxidicom.cube.rows import RowBatch
+from oxidicom.cube.faults import lacks_reference, lacks_rights, schema_changed, wants_unknown_column
+from oxidicom.cube.rights import Right, grants
+from oxidicom.cube.rows import RowBatch, Written
 from oxidicom.records import PacsFile, SeriesIdentity, SharedColumns
 
 # No sequence value is taken for what is there: ids are 32-bit in an older CUBE. Sorted for the same reason as files.
@@ -77,17 +78,18 @@ FROM pacsfiles_pacsfile WHERE fname ~>~ %s AND fname ~<~ %s LIMIT 2
 class FlatRegistrar:
     """Writes `pacsfiles_pacs` and `pacsfiles_pacsfile`."""
 
-    def register(self, connection: Connection, batch: RowBatch) -> Sequence[Iterable[tuple[str]]]:
+    def register(self, connection: Connection, batch: RowBatch) -> Written:
         """Insert a batch. The names of the new rows can be taken after the transaction.
 
         Files are inserted in the order of the bytes of `fname`: writers that add the same rows in different orders
-        deadlock. Metadata is inserted in its own order, row by row.
+        deadlock. Values of series are inserted in their own order, row by row.
         """
-        files, metadata = batch
+        files, metadata = batch.files, [value.file for value in batch.values]
         identifiers = {file.columns.pacs_identifier for file in (*files, *metadata)}
         connection.execute(_ADD_PACS, [list(identifiers)], prepare=True)
         groups = [files, *([row] for row in metadata)]
-        return [connection.execute(_ADD_FILES, _arrays(rows), prepare=True) for rows in groups if rows]
+        added = [connection.execute(_ADD_FILES, _arrays(rows), prepare=True) for rows in groups if rows]
+        return Written(len(files) + len(metadata), added)
 
 
 class FlatReader:
@@ -116,31 +118,44 @@ class FlatReader:
         """Return the different series that have names below `directory`; no more than two of them."""
         return [SeriesIdentity(*row) for row in connection.execute(_SERIES, _range(directory))]
 
+    def registered_series(self, *_: object) -> set[tuple[str, str]]:
+        """Return nothing: in these tables a series has no row of its own."""
+        return set()
+
+    def directories_without_series(self, *_: object) -> list[str]:
+        """Return nothing: in these tables a series has no row of its own."""
+        return []
+
 
 class Flat:
     """The generation."""
 
     name = "flat"
-    grants: Mapping[str, str] = {
-        "TABLE pacsfiles_pacs, pacsfiles_pacsfile": "SELECT, INSERT",
-        "ALL SEQUENCES IN SCHEMA public": "USAGE",
-    }
+    registers_metadata = True
+    references = frozenset({"pacs_id"})
+    rights = tuple(
+        Right(privilege, table)
+        for table in ("pacsfiles_pacs", "pacsfiles_pacsfile")
+        for privilege in ("SELECT", "INSERT")
+    )
     registrar = FlatRegistrar()
     reader = FlatReader()
 
-    def detect(self, connection: Connection) -> bool:
-        """Tell whether these are the tables that `connection` sees, and not those of a later generation."""
-        return connection.execute(_DETECT).fetchone() == (True,)
+    @classmethod
+    def detect(cls, connection: Connection) -> "Flat | None":
+        """Return the generation if these are the tables that `connection` sees, and not those of a later one."""
+        return cls() if connection.execute(_DETECT).fetchone() == (True,) else None
 
     def meaning_of(self, error: psycopg.Error) -> str | None:
         """Say what an error means in these tables, without its values; None when it means the same everywhere."""
-        if lacks_pacs(error):
+        if lacks_reference(error, self.references):
             return "a PACS that was added to it cannot be found in it: its rights, or a trigger, hide it"
         if wants_unknown_column(error):
             return f"its column {error.diag.column_name} wants a value that CUBE 3.5 to 5.2 does not have"
         if lacks_rights(error):
-            wanted = "; ".join(f"GRANT {privileges} ON {objects}" for objects, privileges in self.grants.items())
-            return f"its user lacks rights and needs: {wanted}"
+            # Those of sequences an older CUBE needs, whose ids are serial.
+            wanted = [*grants(self.rights), "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public"]
+            return f"its user lacks rights and needs: {'; '.join(wanted)}"
         if schema_changed(error):
             return "its tables are not those of CUBE 3.5 to 5.2 any more; it is looked at again"
         return None

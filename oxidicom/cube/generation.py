@@ -1,17 +1,19 @@
 """A generation of CUBE's schema: how its rows are written and found, and what its errors mean.
 
-Each generation is one file with a class that has all of this; `GENERATIONS` lists them. Which one a database has is
-found anew for each connection, since CUBE may be migrating.
+Each generation is a class that has all of this; `GENERATIONS` lists them. Which one a database has, and with which
+columns, is found anew for each connection, since CUBE may be migrating.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Sequence
+from typing import Protocol, Self
 
 import psycopg
 
 from oxidicom.cube.connections import Connection
 from oxidicom.cube.flat import Flat
-from oxidicom.cube.rows import RowBatch
+from oxidicom.cube.folders import Folders
+from oxidicom.cube.rights import Right
+from oxidicom.cube.rows import RowBatch, Written
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError
 from oxidicom.records import SeriesIdentity
 
@@ -19,14 +21,13 @@ from oxidicom.records import SeriesIdentity
 class Registrar(Protocol):
     """Writes rows inside the transaction of its caller.
 
-    It remembers nothing of the database. What it takes for granted, the generation itself, its statements check.
+    It remembers nothing of the database but which columns it has. What it takes for granted, its statements check.
     """
 
-    def register(self, connection: Connection, batch: RowBatch) -> Sequence[Iterable[tuple[str]]]:
+    def register(self, connection: Connection, batch: RowBatch) -> Written:
         """Insert a batch, once in a transaction; any of its rows may be there already. Raise psycopg.Error.
 
-        What is returned holds the names of the new ones when the transaction is over, not before: the connection may
-        be in pipeline mode. A row that is not among them is there.
+        The connection may be in pipeline mode.
         """
 
 
@@ -48,17 +49,34 @@ class Reader(Protocol):
     def series_below(self, connection: Connection, directory: str) -> list[SeriesIdentity]:
         """Return the different series that have names below `directory`; no more than two of them."""
 
+    def registered_series(self, connection: Connection, series: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Return those of `series`, by directory of the PACS and SeriesInstanceUID, that have a row of their own."""
+
+    def directories_without_series(self, connection: Connection, directory: str, after: str, limit: int) -> list[str]:
+        """Return up to `limit` directories below `directory` after `after` that have files and should have a series.
+
+        In the order of their bytes.
+        """
+
 
 class Generation(Protocol):
-    """One generation."""
+    """One generation, with the columns that one database has."""
 
     @property
     def name(self) -> str:
         """What it is called in `oxidicom status`."""
 
     @property
-    def grants(self) -> Mapping[str, str]:
-        """What the user of the gateway needs: privileges by what they are on, in the words of GRANT."""
+    def registers_metadata(self) -> bool:
+        """Whether "Oxidicom Custom Metadata" has rows in it."""
+
+    @property
+    def references(self) -> Collection[str]:
+        """Columns that name another row. They are empty if that is not there, which may be otherwise the next time."""
+
+    @property
+    def rights(self) -> Sequence[Right]:
+        """What the user of the gateway needs."""
 
     @property
     def registrar(self) -> Registrar: ...
@@ -66,34 +84,32 @@ class Generation(Protocol):
     @property
     def reader(self) -> Reader: ...
 
-    def detect(self, connection: Connection) -> bool:
-        """Tell whether these are the tables that `connection` sees."""
+    @classmethod
+    def detect(cls, connection: Connection) -> Self | None:
+        """Return the generation if these are the tables that `connection` sees.
+
+        Raise NotMigratedError when CUBE has not filled them yet, DatabaseUnavailableError when our user may not look.
+        """
 
     def meaning_of(self, error: psycopg.Error) -> str | None:
         """Say what an error means in these tables, without its values; None when it means the same everywhere."""
 
 
-GENERATIONS: tuple[Generation, ...] = (Flat(),)
+GENERATIONS: tuple[type[Generation], ...] = (Flat, Folders)
 
-
-# The catalog itself, for information_schema hides what a user has no rights to: that is another fault than no table.
-_TABLES = "SELECT to_regclass('pacsfiles_pacsfile') IS NOT NULL, to_regclass('pacsfiles_pacsseries') IS NOT NULL"
+_HAS_FILES = "SELECT to_regclass('pacsfiles_pacsfile') IS NOT NULL"
 
 
 def generation_of(connection: Connection) -> Generation:
     """Return the generation of the schema that `connection` sees.
 
-    Raise NotMigratedError when there are no tables, DatabaseUnavailableError when no generation that is known has them.
+    Raise NotMigratedError when there are no tables, or CUBE has not filled them; DatabaseUnavailableError when no
+    generation that is known has them.
     """
     for generation in GENERATIONS:
-        if generation.detect(connection):
-            return generation
-    has_files, has_folders = connection.execute(_TABLES).fetchone() or (False, False)
-    if has_folders:
-        raise DatabaseUnavailableError(
-            "its schema is that of CUBE 6 or later (folders), which this version cannot write yet"
-        )
-    if not has_files:
+        if found := generation.detect(connection):
+            return found
+    if connection.execute(_HAS_FILES).fetchone() != (True,):
         raise NotMigratedError(
             "it has no tables for PACS files; CUBE may still be migrating, or this is another database, "
             "or its user may not see them"

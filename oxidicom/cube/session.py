@@ -16,7 +16,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from oxidicom.cube.connections import Connection, Connections
-from oxidicom.cube.faults import leaves_connection_sound, outage_reason
+from oxidicom.cube.faults import lacks_reference, leaves_connection_sound, outage_reason
 from oxidicom.cube.generation import Generation, generation_of
 from oxidicom.errors import DatabaseUnavailableError
 
@@ -106,6 +106,10 @@ class Session:
     def meaning_of(self, error: psycopg.Error) -> str | None:
         """Say what an error means in the tables that the database had last; None when it means the same everywhere."""
         return self._generation.meaning_of(error) if self._generation else None
+
+    def lacks_reference(self, error: psycopg.Error) -> bool:
+        """Tell whether `error` says that another row which a row names is not there, be it a moment ago."""
+        return self._generation is not None and lacks_reference(error, self._generation.references)
 
     def open(self) -> None:
         """Connect, unless there is a connection. Raise psycopg.Error or DatabaseUnavailableError."""

@@ -10,7 +10,6 @@ import time
 from oxidicom.embedded.account import Account
 from oxidicom.errors import BootError
 
-DATABASE = "oxidicom"
 USER = "postgres"
 _LOCK_SECONDS = 5.0
 """The processes of a gateway that was just killed may need a moment to end."""
@@ -52,7 +51,7 @@ class DataDirectory:
             os.close(self._lock)
             self._lock = None
 
-    def conninfo(self, port: int, database: str = DATABASE) -> str:
+    def conninfo(self, port: int, database: str) -> str:
         """Return the connection string of a server on these data; it names the password file and has no password."""
         return f"host=127.0.0.1 port={port} user={USER} dbname={database} passfile='{self.password_file}'"
 

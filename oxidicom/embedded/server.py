@@ -7,14 +7,14 @@ import signal
 import socket
 import subprocess
 import time
-from importlib import resources
 
 import psycopg
 from psycopg import sql
 
 from oxidicom.embedded.account import ENVIRONMENT, Account
 from oxidicom.embedded.binaries import find_binaries, within_reach
-from oxidicom.embedded.data_directory import DATABASE, USER, DataDirectory
+from oxidicom.embedded.data_directory import USER, DataDirectory
+from oxidicom.embedded.schema import DATABASES, Schema, statements_of
 from oxidicom.errors import BootError
 
 _START_SECONDS = 30.0
@@ -34,8 +34,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class EmbeddedPostgres:
     """A PostgreSQL server below one directory, which belongs to one gateway at a time. Its rows outlive it."""
 
-    def __init__(self, base_directory: str) -> None:
+    def __init__(self, base_directory: str, schema: Schema = "flat") -> None:
         """`base_directory` is made if it is missing. Nothing is started yet."""
+        self._schema = schema
+        self._database = DATABASES[schema]
         self._directory = DataDirectory(os.path.abspath(base_directory))
         self._log = os.path.join(self._directory.base, "postgres.log")
         self._server: subprocess.Popen[bytes] | None = None
@@ -79,7 +81,7 @@ class EmbeddedPostgres:
     @property
     def conninfo(self) -> str:
         """The connection string, which names the password file and holds no password."""
-        return self.conninfo_for(DATABASE)
+        return self.conninfo_for(self._database)
 
     def conninfo_for(self, database: str) -> str:
         """Return the connection string of a database of this server."""
@@ -90,7 +92,7 @@ class EmbeddedPostgres:
         """A line to paste into a shell, to look into the database."""
         return (
             f"PGPASSFILE={self.password_file} {self._binaries}/bin/psql "
-            f"-h 127.0.0.1 -p {self.port} -U {USER} -d {DATABASE}"
+            f"-h 127.0.0.1 -p {self.port} -U {USER} -d {self._database}"
         )
 
     def _end_left_over(self) -> None:
@@ -138,13 +140,13 @@ class EmbeddedPostgres:
             )
 
     def _prepare_database(self) -> None:
-        schema = resources.files("oxidicom.cube").joinpath("schema/flat.sql").read_text("utf-8")
         with self._connect_when_up() as connection:
             connection.autocommit = True
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [self._database]).fetchone():
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._database)))
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
-            connection.execute(schema.encode())
+            for statements in statements_of(self._schema):
+                connection.execute(statements.encode())
 
     def _connect_when_up(self) -> "psycopg.Connection[tuple[object, ...]]":
         deadline = time.monotonic() + _START_SECONDS
@@ -157,11 +159,11 @@ class EmbeddedPostgres:
                 time.sleep(0.02)
 
 
-def conninfo_of_running(base_directory: str) -> str | None:
+def conninfo_of_running(base_directory: str, schema: Schema = "flat") -> str | None:
     """Return the connection string of the server that another process runs there, or None when none does."""
     directory = DataDirectory(base_directory)
     port = directory.port
-    return directory.conninfo(port) if port else None
+    return directory.conninfo(port, DATABASES[schema]) if port else None
 
 
 def _end_with_owner() -> None:

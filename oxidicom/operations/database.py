@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
@@ -10,6 +11,7 @@ from oxidicom.cube.database import Database
 from oxidicom.embedded.server import conninfo_of_running
 from oxidicom.errors import DatabaseUnavailableError
 from oxidicom.settings import EMBEDDED, Settings
+from oxidicom.tree.series_files import describe_series
 
 
 class DatabaseState(msgspec.Struct):
@@ -27,7 +29,7 @@ class DatabaseState(msgspec.Struct):
 def conninfo_of(settings: Settings) -> str | None:
     """Return the connection string, or None when the embedded database does not run at present."""
     if settings.db_connection == EMBEDDED:
-        return conninfo_of_running(settings.embedded_directory)
+        return conninfo_of_running(settings.embedded_directory, settings.embedded_schema)
     return settings.db_connection
 
 
@@ -37,7 +39,7 @@ def database_of(settings: Settings) -> Iterator[Database]:
     conninfo = conninfo_of(settings)
     if conninfo is None:
         raise DatabaseUnavailableError("it is embedded, and runs only while the gateway does")
-    database = Database(conninfo)
+    database = Database(conninfo, describe=partial(describe_series, settings.files_root))
     try:
         yield database
     finally:

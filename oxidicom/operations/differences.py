@@ -1,5 +1,6 @@
 """What differs between the storage and the database: found in one pass over both, kept in a file, not in memory."""
 
+import collections
 import enum
 import itertools
 import tempfile
@@ -13,6 +14,8 @@ class DifferenceKind(enum.StrEnum):
 
     FILE_WITHOUT_ROW = "file without a row"
     ROW_WITHOUT_FILE = "row without a file"
+    SERIES_WITHOUT_ROW = "series without a row"
+    """Files of a directory are registered, and the series itself is not; only in the tables of CUBE 6 and 7."""
 
 
 class Difference(msgspec.Struct, frozen=True, array_like=True):
@@ -52,7 +55,7 @@ class DifferencesFile:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `__exit__`)
-        self._count = 0
+        self._counts: collections.Counter[DifferenceKind] = collections.Counter()
 
     def __enter__(self) -> "DifferencesFile":
         return self
@@ -61,12 +64,16 @@ class DifferencesFile:
         self._file.close()
 
     def __len__(self) -> int:
-        return self._count
+        return self._counts.total()
+
+    def count(self, kind: DifferenceKind) -> int:
+        """Return how many of a kind were added."""
+        return self._counts[kind]
 
     def add(self, difference: Difference) -> None:
         """Append one."""
         self._file.write(msgspec.json.encode(difference) + b"\n")
-        self._count += 1
+        self._counts[difference.kind] += 1
 
     def batches(self, most: int) -> Iterator[list[Difference]]:
         """Yield all that were added, up to `most` at a time."""

@@ -19,16 +19,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from oxidicom.cube.database import Database
 from oxidicom.errors import OperationError
+from oxidicom.operations.consent import Wish, require_consent
 from oxidicom.operations.database import database_of
 from oxidicom.operations.differences import Difference, DifferenceKind, DifferencesFile, compare
 from oxidicom.operations.reconcile_report import ROW_REGISTERED, JsonReport, Outcome, Report, TextReport, Totals
-from oxidicom.operations.repair import NoRowError, Repair, dicom_row, is_metadata, metadata_file_row
+from oxidicom.operations.repair import NoRowError, Repair, dicom_row, is_metadata, metadata_file_value, series_end
 from oxidicom.operations.work import Work
-from oxidicom.paths.final_path import PACS_ROOT
-from oxidicom.records import PacsFile
+from oxidicom.paths.final_path import METADATA_ROOT, PACS_ROOT
+from oxidicom.records import PacsFile, SeriesValue
 from oxidicom.settings import Settings
 from oxidicom.tree.walk import walk_files
 
+_METADATA = f"{METADATA_ROOT}/".encode()
 _PAGE = 5000
 """Names that are read from the database at a time."""
 _BATCH = 500
@@ -38,7 +40,7 @@ _TICK = 1000
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
-def run_reconcile(settings: Settings, with_register: bool, as_json: bool, console: Console) -> int:
+def run_reconcile(settings: Settings, wish: Wish, as_json: bool, console: Console) -> int:
     """Compare, register what lacks if wanted, report. Return the exit status: 1 when anything differs at the end.
 
     Raise OperationError, DatabaseUnavailableError or OSError.
@@ -49,7 +51,7 @@ def run_reconcile(settings: Settings, with_register: bool, as_json: bool, consol
     report: Report = JsonReport() if as_json else TextReport(console)
     with database_of(settings) as database:
         reconciliation = Reconciliation(settings.files_root, database)
-        for outcome in reconciliation.run(with_register):
+        for outcome in reconciliation.run(wish):
             report.add(outcome)
     report.end(reconciliation.totals)
     return 1 if reconciliation.totals.left else 0
@@ -61,19 +63,34 @@ class Reconciliation:
     def __init__(self, files_root: str, database: Database) -> None:
         self._files_root = files_root
         self._database = database
+        self._registers_metadata = database.registers_metadata()
         self.totals = Totals()
 
-    def run(self, with_register: bool) -> Iterator[Outcome]:
-        """Yield everything that differs, and what became of it. Raise DatabaseUnavailableError or OSError."""
-        with DifferencesFile() as found, DifferencesFile() as left, Work(self._files_root) as work:
+    def run(self, wish: Wish) -> Iterator[Outcome]:
+        """Yield everything that differs, and what became of it.
+
+        Raise OperationError, DatabaseUnavailableError or OSError.
+        """
+        with (
+            DifferencesFile() as found,
+            DifferencesFile() as left,
+            Work(self._files_root) as work,
+            Repair(self._files_root, self._database) as repair,
+        ):
             self._compare(found)
             for one in self._judged(found, work):
                 left.add(one)
             differing = self._judged(left, work)
-            if with_register:
-                yield from self._register_all(differing)
+            if wish.register and self._may_register(left, wish):
+                yield from self._register_all(differing, wish, repair)
             else:
                 yield from map(self._outcome, differing)
+            yield from self._all_series(wish, work, repair)
+
+    def _may_register(self, left: DifferencesFile, wish: Wish) -> bool:
+        """Where people delete series, a file without a row may be one that was deleted: it is asked about."""
+        count = left.count(DifferenceKind.FILE_WITHOUT_ROW)
+        return self._registers_metadata or wish.since is not None or not count or require_consent(count)
 
     # -- what differs ------------------------------------------------------------------------------------------
 
@@ -91,6 +108,8 @@ class Reconciliation:
 
     def _files(self, tick: Callable[[], None]) -> Iterator[bytes]:
         for path in walk_files(self._files_root, PACS_ROOT):
+            if path.startswith(_METADATA) and not self._registers_metadata:
+                continue
             self.totals.files += 1
             if self.totals.files % _TICK == 0:
                 tick()
@@ -138,46 +157,97 @@ class Reconciliation:
 
     # -- what becomes of it ------------------------------------------------------------------------------------
 
-    def _register_all(self, differing: Iterator[Difference]) -> Iterator[Outcome]:
+    def _register_all(self, differing: Iterator[Difference], wish: Wish, repair: Repair) -> Iterator[Outcome]:
         """Register all DICOM files, then all metadata."""
-        with Repair(self._files_root, self._database) as repair, DifferencesFile() as metadata:
+        with DifferencesFile() as metadata:
             while batch := list(itertools.islice(differing, _BATCH)):
                 for one in filter(_is_metadata, batch):
                     metadata.add(one)
-                yield from self._register([one for one in batch if not _is_metadata(one)], repair)
+                yield from self._register([one for one in batch if not _is_metadata(one)], wish, repair)
             for batch in metadata.batches(_BATCH):
-                yield from self._register(batch, repair)
+                yield from self._register(batch, wish, repair)
 
-    def _register(self, batch: Sequence[Difference], repair: Repair) -> Iterator[Outcome]:
-        rows: list[PacsFile] = []
+    def _register(self, batch: Sequence[Difference], wish: Wish, repair: Repair) -> Iterator[Outcome]:
+        files: list[PacsFile] = []
+        values: list[SeriesValue] = []
         outcomes = dict.fromkeys(batch, "")
         by_name = {one.name: one for one in batch}
         for one in batch:
             if one.kind is DifferenceKind.FILE_WITHOUT_ROW:
                 try:
-                    rows.append(self._row_of(one))
+                    row = self._row_of(one, wish)
+                    if isinstance(row, SeriesValue):
+                        values.append(row)
+                    else:
+                        files.append(row)
                     outcomes[one] = ROW_REGISTERED
                 except NoRowError as error:
                     outcomes[one] = str(error)
-        for row, reason in repair.register(rows):
-            outcomes[by_name[row.fname]] = reason
+        for name, reason in repair.register(files, values):
+            outcomes[by_name[name]] = reason
         for one, outcome in outcomes.items():
             yield self._outcome(one, outcome)
 
-    def _row_of(self, one: Difference) -> PacsFile:
+    def _row_of(self, one: Difference, wish: Wish) -> PacsFile | SeriesValue:
         if one.name is None:
             raise NoRowError("its name is no text")
+        if not self._is_wanted(one, wish):
+            raise NoRowError("it was received before --since")
         if _is_metadata(one):
-            return metadata_file_row(self._files_root, one.name, self._database)
+            return metadata_file_value(self._files_root, one.name, self._database)
         return dicom_row(self._files_root, one.name)
 
+    def _is_wanted(self, one: Difference, wish: Wish) -> bool:
+        try:
+            return wish.covers(self._full(one))
+        except FileNotFoundError:
+            raise NoRowError("it was deleted meanwhile") from None
+
     def _outcome(self, one: Difference, outcome: str = "") -> Outcome:
-        if one.kind is DifferenceKind.ROW_WITHOUT_FILE:
-            self.totals.rows_without_files += 1
-        else:
-            self.totals.files_without_rows += 1
-            self.totals.registered += outcome == ROW_REGISTERED
+        match one.kind:
+            case DifferenceKind.ROW_WITHOUT_FILE:
+                self.totals.rows_without_files += 1
+            case DifferenceKind.FILE_WITHOUT_ROW:
+                self.totals.files_without_rows += 1
+                self.totals.registered += outcome == ROW_REGISTERED
+            case DifferenceKind.SERIES_WITHOUT_ROW:
+                self.totals.series_without_rows += 1
+                self.totals.series_registered += outcome == ROW_REGISTERED
         return Outcome(one.kind, one.path.decode("utf-8", "backslashreplace"), outcome)
+
+    # -- series ------------------------------------------------------------------------------------------------
+
+    def _all_series(self, wish: Wish, work: Work, repair: Repair) -> Iterator[Outcome]:
+        """Yield the series whose files are registered while they are not, and are not being received either."""
+        if self._registers_metadata:
+            return  # series have no rows of their own
+        work.look()
+        last = ""
+        while page := self._database.directories_without_series(PACS_ROOT, last, _BATCH):
+            last = page[-1]
+            in_work = work.among(page)
+            yield from self._series_of([one for one in page if one not in in_work], wish, repair)
+
+    def _series_of(self, directories: Sequence[str], wish: Wish, repair: Repair) -> Iterator[Outcome]:
+        ends: list[SeriesValue] = []
+        outcomes: dict[str, str] = {}
+        for directory in directories:
+            try:
+                ends.append(series_end(self._files_root, directory))
+            except NoRowError as error:
+                outcomes[directory] = str(error)
+        known = self._database.registered_series([_key_of(end) for end in ends])  # with another directory
+        ends = [end for end in ends if _key_of(end) not in known]
+        outcomes |= {end.series.directory: ROW_REGISTERED if wish.register else "" for end in ends}
+        if wish.register:
+            outcomes |= dict(repair.register_series(ends))
+        for directory, outcome in outcomes.items():
+            yield self._outcome(Difference(DifferenceKind.SERIES_WITHOUT_ROW, directory.encode()), outcome)
+
+
+def _key_of(end: SeriesValue) -> tuple[str, str]:
+    """Return by what a series is known: the directory of its PACS, and its UID."""
+    return "/".join(end.series.directory.split("/")[:3]), end.series.series_instance_uid
 
 
 def _is_metadata(one: Difference) -> bool:

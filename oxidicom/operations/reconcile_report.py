@@ -31,11 +31,15 @@ class Totals(msgspec.Struct):
     rows_without_files: int = 0
     registered: int = 0
     """So many of the files without rows have one now."""
+    series_without_rows: int = 0
+    series_registered: int = 0
+    """So many of the series without rows have one now."""
 
     @property
     def left(self) -> int:
         """How many differences there are at the end."""
-        return self.files_without_rows + self.rows_without_files - self.registered
+        files, series = self.files_without_rows - self.registered, self.series_without_rows - self.series_registered
+        return files + series + self.rows_without_files
 
 
 class Report(Protocol):
@@ -71,6 +75,10 @@ class TextReport:
             f"{totals.files} files and {totals.rows} rows compared: {totals.files_without_rows} files without a row, "
             f"{totals.registered} of them registered now; {totals.rows_without_files} rows without a file."
         )
+        if totals.series_without_rows:
+            self._print(
+                f"{totals.series_without_rows} series without a row, {totals.series_registered} of them registered now."
+            )
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -9,23 +9,25 @@ import re
 from collections.abc import Iterator, Sequence
 
 from oxidicom.cube.database import Database
-from oxidicom.cube.isolation import register_isolating
-from oxidicom.dataset.description import describe
-from oxidicom.dataset.header import read_header_of_file
+from oxidicom.cube.isolation import Isolated, register_isolating
 from oxidicom.errors import DatasetError, OxidicomError
 from oxidicom.files.directories import sync_directory
 from oxidicom.paths.final_path import METADATA_ROOT, PACS_ROOT
 from oxidicom.paths.private_root import moment_of
-from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, PacsFile, Series, SeriesIdentity
-from oxidicom.spool.metadata_rows import UNKNOWN, metadata_row
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, PacsFile, Series, SeriesIdentity, SeriesValue
+from oxidicom.spool.metadata_rows import UNKNOWN, committed_count_value, metadata_row
 from oxidicom.spool.names import MetadataValue
 from oxidicom.tree.group_sync import GroupSync, sync_file
+from oxidicom.tree.series_files import row_of_file
 
 _METADATA_PATH = re.compile(
     rf"{re.escape(METADATA_ROOT)}/(?P<directory>.+)/(?P<association>[^/]+)/"
     rf"(?P<key>{EXPECTED_COUNT_KEY}|{COMMITTED_COUNT_KEY})=(?P<value>[0-9]+|{UNKNOWN})",
     re.ASCII,
 )
+
+_MAX_FILES = 1000
+"""So many files of a series are asked what it is."""
 
 
 class NoRowError(OxidicomError):
@@ -40,7 +42,7 @@ def is_metadata(path: str) -> bool:
 def dicom_row(files_root: str, path: str) -> PacsFile:
     """Return the row that the file at `path` describes. Raise NoRowError when that is of another path, or of none."""
     try:
-        row = _described(os.path.join(files_root, path), path)
+        row = row_of_file(files_root, path)
     except DatasetError as error:
         raise NoRowError(f"it is no DICOM file that the gateway would take: {error}") from error
     except OSError as error:
@@ -50,14 +52,8 @@ def dicom_row(files_root: str, path: str) -> PacsFile:
     return row
 
 
-def _described(file: str, path: str) -> PacsFile:
-    meta, header = read_header_of_file(file)
-    _services, _pacs, directory, *_ = path.split("/")
-    return describe(header, meta.calling_ae_title or directory).file
-
-
-def metadata_file_row(files_root: str, path: str, database: Database) -> PacsFile:
-    """Return the row of a metadata file. Raise NoRowError when its series cannot be told exactly.
+def metadata_file_value(files_root: str, path: str, database: Database) -> SeriesValue:
+    """Return the value that a metadata file stands for. Raise NoRowError when its series cannot be told exactly.
 
     Raise DatabaseUnavailableError or OSError.
     """
@@ -68,7 +64,25 @@ def metadata_file_row(files_root: str, path: str, database: Database) -> PacsFil
         raise NoRowError("it is not empty, as a metadata file is")
     identity = _series_of(files_root, path, match["directory"], database)
     series = Series("", match["directory"], *identity)
-    return metadata_row(match["association"], series, MetadataValue("", match["key"], match["value"]))
+    value = MetadataValue("", match["key"], match["value"])
+    return SeriesValue(series, metadata_row(match["association"], series, value))
+
+
+def series_end(files_root: str, directory: str) -> SeriesValue:
+    """Return what ends the series of a directory, which any of its files tells. Raise NoRowError when none does."""
+    try:
+        names = sorted(os.listdir(os.path.join(files_root, directory)))[:_MAX_FILES]
+    except OSError as error:
+        raise NoRowError(f"its directory cannot be read: {error.strerror}") from error
+    for name in names:
+        try:
+            row = dicom_row(files_root, f"{directory}/{name}").columns
+        except NoRowError:
+            continue
+        identity = row.patient_id, row.study_date, row.study_instance_uid, row.series_instance_uid
+        series = Series(row.pacs_identifier, directory, *identity)
+        return SeriesValue(series, metadata_row("", series, committed_count_value("", len(names))))
+    raise NoRowError("none of its files tells what series it is")
 
 
 def _series_of(files_root: str, path: str, directory: str, database: Database) -> SeriesIdentity:
@@ -117,24 +131,33 @@ class Repair:
     def __exit__(self, *_: object) -> None:
         self._sync.close()
 
-    def register(self, rows: Sequence[PacsFile]) -> Iterator[tuple[PacsFile, str]]:
-        """Sync the files of `rows` and insert them, metadata last. Yield those that were not inserted, with the reason.
+    def register(self, files: Sequence[PacsFile], values: Sequence[SeriesValue] = ()) -> Iterator[tuple[str, str]]:
+        """Sync the files of rows and insert the rows, values last.
 
-        Raise DatabaseUnavailableError, or OSError when they cannot be synced.
+        Yield the names of those that were not inserted, with the reason. Raise DatabaseUnavailableError, or OSError
+        when they cannot be synced.
         """
-        there = self._synced([row.fname for row in rows])
-        for row in rows:
-            if row.fname not in there:
-                yield row, "it was deleted meanwhile"
-        dicom = [row for row in rows if row.fname in there and not is_metadata(row.fname)]
-        metadata = [row for row in rows if row.fname in there and is_metadata(row.fname)]
-        outcome = register_isolating(self._database, dicom, metadata)
-        for row, refusal in outcome.refused:
-            yield row, f"its row is refused: {refusal}"
-        for row, error in outcome.failed:
-            yield row, f"its row cannot be registered: unexpected {type(error).__name__}"
-        for row in outcome.postponed:
-            yield row, "not tried, since another row of its series cannot be registered"
+        there = self._synced([*(row.fname for row in files), *(value.file.fname for value in values)])
+        for name in (*(row.fname for row in files), *(value.file.fname for value in values)):
+            if name not in there:
+                yield name, "it was deleted meanwhile"
+        present = [row for row in files if row.fname in there]
+        yield from _failures(
+            register_isolating(self._database, present, [value for value in values if value.file.fname in there])
+        )
+
+    def register_series(self, ends: Sequence[SeriesValue]) -> Iterator[tuple[str, str]]:
+        """Insert the rows of series, whose files are registered. Yield directories of which none was, with the reason.
+
+        Raise DatabaseUnavailableError.
+        """
+        directory_of = {end.file.fname: end.series.directory for end in ends}
+        outcome = register_isolating(self._database, [], ends)
+        for name, reason in _failures(outcome):
+            yield directory_of[name], reason
+        for odd in outcome.odd_series:
+            if not odd.is_new and odd.oddity:
+                yield directory_of[odd.name], odd.oddity.value
 
     def _synced(self, paths: Sequence[str]) -> set[str]:
         """Sync files, and all directories above them; return the paths of those that are there."""
@@ -161,6 +184,17 @@ class Repair:
 
     def _full(self, path: str) -> str:
         return os.path.join(self._files_root, path)
+
+
+def _failures(outcome: Isolated) -> Iterator[tuple[str, str]]:
+    for row, refusal in outcome.refused:
+        yield row.fname, f"its row is refused: {refusal}"
+    for row, error in outcome.failed:
+        yield row.fname, f"its row cannot be registered: unexpected {type(error).__name__}"
+    for row in outcome.postponed:
+        yield row.fname, "not tried, since another row of its series cannot be registered"
+    for name in outcome.held:
+        yield name, "CUBE is deleting it"
 
 
 def _directories_of(path: str) -> Iterator[str]:

@@ -84,7 +84,9 @@ def backlog_of(files_root: str) -> list[GatewayBacklog]:
 
 
 def paths_in_work(files_root: str) -> Iterator[str]:
-    """Yield the final path of everything that stands in a spool and is not registered yet. Raise OSError."""
+    """Yield the final path of everything that stands in a spool and is not registered yet, and the directories of all
+    series that are not finished there. Raise OSError.
+    """
     for gateway in gateway_paths(files_root):
         with contextlib.suppress(FileNotFoundError):
             for directory in associations(spool_of(gateway)):
@@ -94,6 +96,7 @@ def paths_in_work(files_root: str) -> Iterator[str]:
 
 def _paths_in(directory: str) -> Iterator[str]:
     ledger = ledger_of(directory) or Ledger()
+    yield from {series.directory for series in ledger.series.values()}
     entries: dict[int, str] = {}
     for name, state in contents(directory):
         if isinstance(name, EntryName):

@@ -48,7 +48,15 @@ def reconcile(gateway, *arguments):
 def test_nothing_differs_at_rest(filled):
     code, differences, totals = reconcile(filled)
     assert (code, differences) == (0, {})
-    assert totals == {"files": 10, "rows": 10, "files_without_rows": 0, "rows_without_files": 0, "registered": 0}
+    assert totals == {
+        "files": 10,
+        "rows": 10,
+        "files_without_rows": 0,
+        "rows_without_files": 0,
+        "registered": 0,
+        "series_without_rows": 0,
+        "series_registered": 0,
+    }
     assert "10 files and 10 rows compared" in filled.run("reconcile").stdout
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from oxidicom.cube.database import Database
 from oxidicom.operations import reconcile, work
+from oxidicom.operations.consent import Wish
 from oxidicom.operations.reconcile import Reconciliation
 from oxidicom.operations.work import Work
 
@@ -34,7 +35,7 @@ def differing(tmp_path, database):
         os.makedirs(tmp_path / "SERVICES/PACS/A", exist_ok=True)
         for number in range(count):
             (tmp_path / f"SERVICES/PACS/A/{number:04}.dcm").touch()
-        return [one.path for one in Reconciliation(str(tmp_path), cube).run(with_register=False)]
+        return [one.path for one in Reconciliation(str(tmp_path), cube).run(Wish())]
 
     yield make
     cube.close()

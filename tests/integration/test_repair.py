@@ -53,7 +53,7 @@ def test_without_a_sync_nothing_is_registered(root, repair, rows, monkeypatch):
 def test_what_was_deleted_meanwhile_gets_no_row(root, repair, rows):
     found = [make_file(root, number) for number in (1, 2)]
     (root / found[0].fname).unlink()
-    assert list(repair.register(found)) == [(found[0], "it was deleted meanwhile")]
+    assert list(repair.register(found)) == [(found[0].fname, "it was deleted meanwhile")]
     assert [row["fname"] for row in rows()] == [found[1].fname]
 
 

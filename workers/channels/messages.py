@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from oxidicom.records import PacsFile, Series
+from oxidicom.records import PacsFile, Series, SeriesValue
+from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import EntryName, MetadataValue
 
 MAX_IN_MESSAGE = 10
@@ -81,13 +82,23 @@ class MetadataStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
     association: str
     series_hash: str
     key: str
-    value: str
-    file: PacsFile
+    text: str
+    series: Series
+
+    @property
+    def file(self) -> PacsFile:
+        """The row that it is up to CUBE 5.2."""
+        return metadata_row(self.association, self.series, self.name)
+
+    @property
+    def series_value(self) -> SeriesValue:
+        """What the database is given of it."""
+        return SeriesValue(self.series, self.file)
 
     @property
     def name(self) -> MetadataValue:
         """Its name in the spool."""
-        return MetadataValue(self.series_hash, self.key, self.value)
+        return MetadataValue(self.series_hash, self.key, self.text)
 
 
 ToStorage: TypeAlias = Instance | AssociationEnded | ProcessDied | PhaseChanged

@@ -135,9 +135,11 @@ class SettingAside:
 
     # -- left alone ----------------------------------------------------------------------------------------------
 
-    def leave_alone(self, association: str, name: EntryName | MetadataValue, state: str) -> None:
-        """Let nobody try `name` for a while: the disk does not let go of it."""
-        self._leave_alone(association, name.at(state), _LEFT_ALONE_SECONDS)
+    def leave_alone(
+        self, association: str, name: EntryName | MetadataValue, state: str, seconds: float = _LEFT_ALONE_SECONDS
+    ) -> None:
+        """Do not try `name` for a while: the disk does not let go of it, or CUBE deletes what it belongs to."""
+        self._leave_alone(association, name.at(state), seconds)
 
     def _leave_alone(self, association: str, file_name: str, seconds: float) -> None:
         _bound(self._left_alone)

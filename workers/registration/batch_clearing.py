@@ -3,6 +3,7 @@
 import collections
 import os
 import time
+from collections.abc import Set
 
 from loguru import logger
 
@@ -20,6 +21,7 @@ from workers.registration.batching import Batch, Pending
 from workers.registration.completion import SeriesCompletion
 from workers.registration.needs import RegistrationNeeds
 
+_HELD_SECONDS = 5.0
 _MAX_SHARES = 500
 """Associations in one fact, so that it fits a message."""
 
@@ -57,6 +59,9 @@ class BatchClearing:
         if failed:
             waiting = self._meet_bugs(batch, failed)
             batch = batch.without(waiting | {file.fname for file in outcome.postponed})
+        if outcome.held:
+            self._leave(batch, outcome.held)
+            batch = batch.without(outcome.held)
         gone = self._gone(batch)
         if gone:
             self.store_anew(gone)
@@ -82,6 +87,18 @@ class BatchClearing:
         self._slot.add(Counter.ROWS_KNOWN, outcome.known)
         for association in {value.association for value in batch.values}:
             self._completion.remove_if_finished(association)
+
+    def _leave(self, batch: Batch, held: Set[str]) -> None:
+        """CUBE deletes what these belong to: they stay in the spool, and are tried again when that may be over."""
+        for message in batch.entries:
+            if message.file.fname in held:
+                self._setting_aside.leave_alone(message.association, message.name, STORED, _HELD_SECONDS)
+                self._pending.forget(message)
+        logger.info(
+            "{count} rows wait until CUBE has deleted the series that they belong to",
+            count=len(held),
+            action="rows_held",
+        )
 
     def _gone(self, batch: Batch) -> list[_Entry]:
         """Return what has no file any more. Its row may be there, but the spool does not let go of it."""

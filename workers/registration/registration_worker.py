@@ -11,6 +11,7 @@ import os
 import select
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from loguru import logger
 
@@ -18,6 +19,7 @@ from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import Isolated, register_isolating
 from oxidicom.errors import DatabaseUnavailableError, FilesGoneError
 from oxidicom.records import PacsFile
+from oxidicom.tree.series_files import describe_series
 from oxidicom.tree.standing import missing
 from workers.channels.backoff import Backoff
 from workers.channels.messages import InstancesStored, MetadataStored, ProcessDied
@@ -28,6 +30,7 @@ from workers.registration.batching import Batch, Pending
 from workers.registration.completion import SeriesCompletion
 from workers.registration.needs import RegistrationNeeds
 from workers.registration.registration_rescan import RegistrationRescan
+from workers.registration.series_oddities import SeriesOddities
 from workers.registration.verdicts import Verdicts
 
 _WAIT_SECONDS = 1.0
@@ -55,10 +58,12 @@ class RegistrationWorker:
         self._completion = SeriesCompletion(shared, slot, self._pending, Verdicts(slot))
         self._rescan = RegistrationRescan(shared, slot, self._pending, self._completion, setting_aside)
         self._clearing = BatchClearing(shared, slot, self._pending, self._completion, setting_aside, self._backoff)
+        self._oddities = SeriesOddities()
         self._database = Database(
             self._shared.db_connection,
             max_connections=self._shared.settings.db_pool,
             before_commit=self._require_files,
+            describe=partial(describe_series, shared.settings.files_root),
         )
         self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="register")
         self._thread.submit(self._database.open)
@@ -136,7 +141,7 @@ class RegistrationWorker:
         self._batch = batch
         self._sent_at = time.monotonic()
         files = [instance.file for instance in batch.instances]
-        values = [value.file for value in batch.values]
+        values = [value.series_value for value in batch.values]
         self._in_flight = self._thread.submit(register_isolating, self._database, files, values)
         self._in_flight.add_done_callback(lambda _: os.eventfd_write(self._batch_done, 1))
 
@@ -159,6 +164,7 @@ class RegistrationWorker:
         self._available()
         if outcome.failed:
             self._backoff.failed()
+        self._oddities.tell(outcome.odd_series)
         self._clearing.clear(self._batch, outcome, self._sent_at)
 
     def _require_files(self, files: Sequence[PacsFile]) -> None:

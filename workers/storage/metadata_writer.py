@@ -120,7 +120,7 @@ class MetadataWriter:
             self._fail(due, error)
             return
         self._retries.forget(due)
-        self._shared.hint_registration(self._slot, MetadataStored(association, *value, metadata_row(*due)))
+        self._shared.hint_registration(self._slot, MetadataStored(association, *value, due[1]))
 
     def _fail(self, due: _Due, error: OSError) -> None:
         association, _, value = due

@@ -5,7 +5,7 @@ import datetime
 import msgspec
 import psycopg
 
-from oxidicom.records import PacsFile, SharedColumns
+from oxidicom.records import PacsFile, Series, SeriesValue, SharedColumns
 
 DATE = datetime.date(2020, 2, 29)
 
@@ -13,6 +13,14 @@ DATE = datetime.date(2020, 2, 29)
 def file(number=1, **values):
     fname = values.pop("fname", f"SERVICES/PACS/A/{number:05}.dcm")
     return PacsFile(fname, msgspec.structs.replace(SharedColumns("A", "P", DATE, "1.2", "1.2.3"), **values))
+
+
+def value(number=1, **values):
+    """A metadata row, and a series that it is of."""
+    row = file(number, pacs_identifier="org.fnndsc.oxidicom", **values)
+    columns = row.columns
+    identity = columns.patient_id, columns.study_date, columns.study_instance_uid, columns.series_instance_uid
+    return SeriesValue(Series("A", "SERVICES/PACS/A/P/S/1", *identity), row)
 
 
 def counts(registered):

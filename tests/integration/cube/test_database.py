@@ -13,7 +13,7 @@ from oxidicom.cube import flat
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import register_isolating
 from oxidicom.errors import DatabaseUnavailableError, RowRefusedError
-from tests.integration.cube.cube_rows import DATE, backends, counts, database_name, execute, file
+from tests.integration.cube.cube_rows import DATE, backends, counts, database_name, execute, file, value
 from tests.waiting import wait_until
 
 
@@ -63,7 +63,7 @@ def test_a_duplicate_inside_one_batch_is_no_error(cube, rows):
 
 
 def test_rows_are_sorted_and_metadata_comes_last_in_its_order(cube, database):
-    metadata = [file(9, pacs_identifier="org.fnndsc.oxidicom"), file(8, pacs_identifier="org.fnndsc.oxidicom")]
+    metadata = [value(9), value(8)]
     cube.register([file(3), file(1), file(2)], metadata)
     with psycopg.connect(database) as connection:
         names = connection.execute("SELECT fname FROM pacsfiles_pacsfile ORDER BY id").fetchall()
@@ -83,7 +83,7 @@ def test_rows_are_sorted_and_metadata_comes_last_in_its_order(cube, database):
 )
 def test_one_bad_row_costs_one_row(bad, cube, rows):
     files = [file(number) for number in range(1, 20)] + [file(20, **bad)]
-    metadata = [file(99, pacs_identifier="org.fnndsc.oxidicom")]
+    metadata = [value(99)]
     with pytest.raises(RowRefusedError):
         cube.register(files, metadata)
     assert not rows()
@@ -238,7 +238,7 @@ def as_stranger(database):
 
 def test_a_user_that_may_not_write_is_told_which_rights_are_missing(cube, database, as_stranger):
     execute(database, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO u{database_name(database)}")
-    wanted = "GRANT SELECT, INSERT ON TABLE pacsfiles_pacs, pacsfiles_pacsfile; GRANT USAGE"
+    wanted = "GRANT SELECT, INSERT ON pacsfiles_pacs, pacsfiles_pacsfile; GRANT USAGE"
     with pytest.raises(DatabaseUnavailableError, match=wanted):
         as_stranger.register([file()])
 

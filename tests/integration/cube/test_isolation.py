@@ -8,7 +8,7 @@ import pytest
 from oxidicom.cube import flat, session
 from oxidicom.cube.isolation import register_isolating
 from oxidicom.errors import DatabaseUnavailableError
-from tests.integration.cube.cube_rows import file
+from tests.integration.cube.cube_rows import file, value
 
 
 class Poison(str):
@@ -43,13 +43,10 @@ def test_an_unexpected_exception_costs_one_row(cube, rows):
 @pytest.mark.usefixtures("stumbling")
 def test_metadata_of_a_series_of_which_a_row_failed_waits(cube, rows):
     """The count is the last row of its series."""
-    metadata = [
-        file(number, pacs_identifier="org.fnndsc.oxidicom", series_instance_uid=uid)
-        for number, uid in ((8, "1.2.3"), (9, "1.2.4"))
-    ]
+    metadata = [value(number, series_instance_uid=uid) for number, uid in ((8, "1.2.3"), (9, "1.2.4"))]
     outcome = register_isolating(cube, [file(1, patient_id=Poison("P")), file(2)], metadata)
-    assert outcome.postponed == [metadata[0]]
-    assert outcome.new == [file(2).fname, metadata[1].fname]
+    assert outcome.postponed == [metadata[0].file]
+    assert outcome.new == [file(2).fname, metadata[1].file.fname]
     assert len(rows(metadata=True)) == 1
 
 

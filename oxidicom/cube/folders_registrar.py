@@ -1,0 +1,181 @@
+"""Writes the tables of CUBE 6 and 7: folders, files, their permissions, PACS; and a series when it has ended.
+
+One look tells what lacks of the folders. Then rows are inserted in an order that is the same for all gateways, or they
+would deadlock: folders from the top downward, permissions, PACS, files, series; each sorted by the bytes of its name.
+Everything is named by its path, never by an id of an earlier transaction, since CUBE deletes folders as an everyday
+matter. Permissions are given to what is named, not to what was inserted: CUBE's own registration, killed half-way,
+leaves files and folders without.
+
+The row of a series tells CUBE's clients that the whole series is there. So it is written after all else of the series.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence, Set
+from typing import Any, NamedTuple
+
+from oxidicom.cube.connections import Connection
+from oxidicom.cube.folders_statements import Statements
+from oxidicom.cube.rows import Oddity, RowBatch, SeriesWritten, Written
+from oxidicom.paths.final_path import PACS_ROOT
+from oxidicom.records import PacsFile, SeriesValue, SharedColumns
+
+
+class _Folders(NamedTuple):
+    """What a look found of the folders of a batch."""
+
+    missing: Set[str]
+    unpermitted: Set[str]
+    without_pacs: Set[str]
+    being_deleted: Set[str]
+
+    def hold(self, directory: str) -> bool:
+        """Tell whether CUBE deletes a directory, or one above it."""
+        return bool(self.being_deleted) and not self.being_deleted.isdisjoint(_with_parents(directory))
+
+
+class _End(NamedTuple):
+    """A series that ended, and what its row says; None when none of its files is there to tell."""
+
+    value: SeriesValue
+    columns: SharedColumns | None
+
+
+class FoldersRegistrar:
+    """Writes the tables. It remembers which columns they have, and nothing else."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    def register(self, connection: Connection, batch: RowBatch) -> Written:
+        """Insert a batch. What was written can be taken after the transaction.
+
+        Of the values only those that end a series are written, as the row of that series. One answer is waited for:
+        what the look found.
+        """
+        ends = _ends_of(batch)
+        directories = {_above(file.fname) for file in batch.files}
+        folders = self._look(connection, directories | {end.value.series.directory for end in ends})
+        free = {directory for directory in directories if not folders.hold(directory)}
+        files = [file for file in batch.files if _above(file.fname) in free]
+        written = [end for end in ends if not folders.hold(end.value.series.directory)]
+        held = {file.fname for file in batch.files if _above(file.fname) not in free}
+        held |= {end.value.file.fname for end in ends if folders.hold(end.value.series.directory)}
+        self._add_folders(connection, folders, free)
+        self._add_pacs(connection, folders, files)
+        added = [self._add_files(connection, files)] if files else []
+        return Written(len(files) + len(written), added, self._add_series(connection, written), held)
+
+    def _look(self, connection: Connection, directories: Set[str]) -> _Folders:
+        paths = {path for directory in directories for path in _with_parents(directory)}
+        found = (
+            connection.execute(self._statements.look, {"paths": list(paths)}, prepare=True).fetchall() if paths else []
+        )
+        return _Folders(
+            {path for path, is_there, _, _, _ in found if not is_there},
+            {path for path, _, is_permitted, _, _ in found if not is_permitted},
+            {path for path, _, _, has_pacs, _ in found if not has_pacs},
+            {path for path, _, _, _, is_held in found if is_held},
+        )
+
+    def _add_folders(self, connection: Connection, folders: _Folders, directories: Set[str]) -> None:
+        """Insert what lacks of `directories` and all above them, and of their permissions."""
+        wanted = {path for directory in directories for path in _with_parents(directory)}
+        for level in _levels(folders.missing & wanted):
+            connection.execute(self._statements.add_folders, [level, list(map(_above, level))], prepare=True)
+        unpermitted = list(folders.unpermitted & wanted)
+        if unpermitted and self._statements.add_group:
+            connection.execute(self._statements.add_group, prepare=True)
+        if unpermitted:
+            connection.execute(self._statements.permit_folders, [unpermitted], prepare=True)
+
+    def _add_pacs(self, connection: Connection, folders: _Folders, files: Sequence[PacsFile]) -> None:
+        pacs = {(file.columns.pacs_identifier, _pacs_directory(file.fname)) for file in files}
+        lacking = [(identifier, path) for identifier, path in pacs if path in folders.without_pacs]
+        if lacking:
+            connection.execute(self._statements.add_pacs, _transposed(lacking), prepare=True)
+
+    def _add_files(self, connection: Connection, files: Sequence[PacsFile]) -> Iterable[tuple[str]]:
+        """Insert files and their permissions. Every file is of a directory that is there now."""
+        names = [file.fname for file in files]
+        numbers: dict[str, int] = {}
+        directories = [numbers.setdefault(_above(name), len(numbers) + 1) for name in names]  # counted as by ORDINALITY
+        added = connection.execute(self._statements.add_files, [names, directories, list(numbers)], prepare=True)
+        connection.execute(self._statements.permit_files, [names], prepare=True)
+        return added
+
+    def _add_series(self, connection: Connection, ends: Sequence[_End]) -> Iterator[SeriesWritten]:
+        rows = [_row_of(end.value, end.columns) for end in ends if end.columns]
+        found = connection.execute(self._statements.add_series, _transposed(rows), prepare=True) if rows else ()
+        return _series_written(found, [end.value for end in ends if end.columns is None])
+
+
+def _ends_of(batch: RowBatch) -> list[_End]:
+    """Describe each series that ends by a file of the batch, else by one that is stored."""
+    ends = [value for value in batch.values if value.ends_series]
+    in_batch = {(_above(file.fname), file.columns.series_instance_uid): file.columns for file in batch.files if ends}
+    return [
+        _End(end, in_batch.get((end.series.directory, end.series.series_instance_uid)) or batch.describe(end.series))
+        for end in ends
+    ]
+
+
+def _row_of(value: SeriesValue, columns: SharedColumns) -> tuple[Any, ...]:
+    directory = value.series.directory
+    return (
+        value.file.fname,
+        directory,
+        _pacs_directory(directory),
+        columns.pacs_identifier,
+        columns.patient_id,
+        columns.patient_name,
+        columns.patient_birth_date,
+        columns.patient_age_days,
+        columns.patient_sex,
+        columns.study_date,
+        columns.accession_number,
+        columns.modality,
+        columns.protocol_name,
+        columns.study_instance_uid,
+        columns.study_description,
+        columns.series_instance_uid,
+        columns.series_description,
+    )
+
+
+def _series_written(found: Iterable[tuple[Any, ...]], without_files: Sequence[SeriesValue]) -> Iterator[SeriesWritten]:
+    """Yield what became of each series: only when the transaction is over."""
+    for name, is_new, oddity, identifier, uid in found:
+        yield SeriesWritten(name, is_new, Oddity[oddity] if oddity else None, identifier, uid)
+    for value in without_files:
+        series = value.series
+        yield SeriesWritten(
+            value.file.fname, False, Oddity.NO_FILES, series.calling_ae_title, series.series_instance_uid
+        )
+
+
+def _transposed(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    """Return an array for each column."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _with_parents(directory: str) -> Iterator[str]:
+    """Yield a directory and all above it, but for SERVICES/PACS itself, which is CUBE's."""
+    while len(directory) > len(PACS_ROOT):
+        yield directory
+        directory = _above(directory)
+
+
+def _pacs_directory(path: str) -> str:
+    return "/".join(path.split("/", 3)[:3])
+
+
+def _levels(paths: Iterable[str]) -> Iterator[list[str]]:
+    """Yield paths by their depth, the parents first."""
+    by_depth: dict[int, list[str]] = {}
+    for path in paths:
+        by_depth.setdefault(path.count("/"), []).append(path)
+    for depth in sorted(by_depth):
+        yield by_depth[depth]

@@ -1,0 +1,159 @@
+"""The statements that write the tables of CUBE 6 and 7, as its version has them."""
+
+from typing import NamedTuple
+
+
+class Columns(NamedTuple):
+    """What differs between the versions of CUBE, and what the gateway may do."""
+
+    active: bool
+    """`pacsfiles_pacs.active`, since CUBE 6.3."""
+    deletion: bool
+    """`deletion_…` of folders and series, since CUBE 6.10."""
+    may_lock: bool
+    """Our user may lock the rows of series."""
+    has_group: bool
+    """The group pacs_users is there."""
+
+
+_ADD_GROUP = "INSERT INTO auth_group (name) VALUES ('pacs_users') ON CONFLICT (name) DO NOTHING"
+
+# Whether CUBE deletes what is below a folder is seen and, if our rights allow, made certain until COMMIT: a series
+# that cannot be locked at once is being deleted, or is about to be.
+_LOCKED = """
+WITH locked AS MATERIALIZED (
+    SELECT series.id FROM pacsfiles_pacsseries AS series JOIN core_chrisfolder AS folder ON folder.id = folder_id
+    WHERE folder.path = ANY (%(paths)b) AND series.deletion_status <> 'pending'
+    FOR SHARE OF series SKIP LOCKED)
+"""
+_IS_LOCKED = "AND series.id IN (SELECT id FROM locked)"
+_IS_HELD = """
+    coalesce(folder.deletion_status = 'pending' OR EXISTS (
+        SELECT FROM pacsfiles_pacsseries AS series
+        WHERE series.folder_id = folder.id AND NOT (series.deletion_status <> 'pending' {is_locked})), false)
+"""
+_LOOK = """{locked}
+SELECT wanted.path, folder.id IS NOT NULL,
+    EXISTS (
+        SELECT FROM core_foldergrouppermission
+        WHERE folder_id = folder.id AND group_id = (SELECT id FROM auth_group WHERE name = 'pacs_users')),
+    EXISTS (SELECT FROM pacsfiles_pacs WHERE folder_id = folder.id), {is_held}
+FROM unnest(%(paths)b::text[]) AS wanted (path) LEFT JOIN core_chrisfolder AS folder ON folder.path = wanted.path
+"""
+
+# A folder whose parent is gone is not inserted, and then its files are an error: their parent_folder_id is NULL.
+_ADD_FOLDERS = """
+INSERT INTO core_chrisfolder (creation_date, path, owner_id, parent_id, public{names})
+SELECT now(), wanted.path, (SELECT id FROM auth_user WHERE username = 'chris'), parent.id, false{values}
+FROM unnest(%b::text[], %b::text[]) AS wanted (path, parent)
+JOIN core_chrisfolder AS parent ON parent.path = wanted.parent
+ORDER BY wanted.path COLLATE "C"
+ON CONFLICT (path) DO NOTHING
+"""
+
+_PERMIT_FOLDERS = """
+INSERT INTO core_foldergrouppermission (permission, folder_id, group_id)
+SELECT 'r', folder.id, (SELECT id FROM auth_group WHERE name = 'pacs_users')
+FROM unnest(%b::text[]) AS wanted (path) JOIN core_chrisfolder AS folder ON folder.path = wanted.path
+ORDER BY wanted.path COLLATE "C"
+ON CONFLICT (folder_id, group_id) DO NOTHING
+"""
+
+# Of two titles with one directory, and of one title with two, the first has the row.
+_ADD_PACS = """
+INSERT INTO pacsfiles_pacs (identifier, folder_id{names})
+SELECT wanted.identifier, folder.id{values}
+FROM unnest(%b::text[], %b::text[]) AS wanted (identifier, path)
+JOIN core_chrisfolder AS folder ON folder.path = wanted.path
+ORDER BY wanted.identifier COLLATE "C"
+ON CONFLICT DO NOTHING
+"""
+
+# A LEFT JOIN, so that a folder which is not there is an error, and never a file that is silently left out.
+_ADD_FILES = """
+INSERT INTO core_chrisfile (creation_date, fname, owner_id, parent_folder_id, public)
+SELECT now(), file.fname, (SELECT id FROM auth_user WHERE username = 'chris'), folder.id, false
+FROM unnest(%b::text[], %b::bigint[]) AS file (fname, number)
+JOIN unnest(%b::text[]) WITH ORDINALITY AS directory (path, number) ON directory.number = file.number
+LEFT JOIN core_chrisfolder AS folder ON folder.path = directory.path
+ORDER BY file.fname COLLATE "C"
+ON CONFLICT (fname) DO NOTHING
+RETURNING fname
+"""
+
+_PERMIT_FILES = """
+INSERT INTO core_filegrouppermission (permission, file_id, group_id)
+SELECT 'r', file.id, (SELECT id FROM auth_group WHERE name = 'pacs_users')
+FROM unnest(%b::text[]) AS wanted (fname) JOIN core_chrisfile AS file ON file.fname = wanted.fname
+ORDER BY wanted.fname COLLATE "C"
+ON CONFLICT (file_id, group_id) DO NOTHING
+"""
+
+# The PACS is that of the directory; only if it has none, that of the same title.
+_ADD_SERIES = """
+WITH wanted AS MATERIALIZED (
+    SELECT series.*, folder.id AS folder_id, pacs.id AS pacs_id, pacs.identifier AS found_identifier
+    FROM unnest(
+        %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::date[], %b::integer[], %b::text[],
+        %b::date[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[]) AS series (
+        name, directory, pacs_directory, pacs_identifier, patient_id, patient_name, patient_birth_date, patient_age,
+        patient_sex, study_date, accession_number, modality, protocol_name, study_instance_uid, study_description,
+        series_instance_uid, series_description)
+    LEFT JOIN core_chrisfolder AS folder ON folder.path = series.directory
+        AND EXISTS (SELECT FROM core_chrisfile WHERE parent_folder_id = folder.id)
+    LEFT JOIN core_chrisfolder AS pacs_folder ON pacs_folder.path = series.pacs_directory
+    LEFT JOIN pacsfiles_pacs AS pacs ON pacs.id = coalesce(
+        (SELECT id FROM pacsfiles_pacs WHERE folder_id = pacs_folder.id),
+        (SELECT id FROM pacsfiles_pacs WHERE identifier = series.pacs_identifier))
+), added AS (
+    INSERT INTO pacsfiles_pacsseries (
+        creation_date, "PatientID", "PatientName", "PatientBirthDate", "PatientAge", "PatientSex", "StudyDate",
+        "AccessionNumber", "Modality", "ProtocolName", "StudyInstanceUID", "StudyDescription", "SeriesInstanceUID",
+        "SeriesDescription", folder_id, pacs_id{names})
+    SELECT now(), patient_id, patient_name, patient_birth_date, patient_age, patient_sex, study_date,
+        accession_number, modality, protocol_name, study_instance_uid, study_description, series_instance_uid,
+        series_description, folder_id, pacs_id{values}
+    FROM wanted WHERE folder_id IS NOT NULL
+    ORDER BY directory COLLATE "C", series_instance_uid COLLATE "C"
+    ON CONFLICT DO NOTHING
+    RETURNING folder_id, "SeriesInstanceUID" AS series_instance_uid
+)
+SELECT wanted.name, added.folder_id IS NOT NULL, CASE
+    WHEN wanted.folder_id IS NULL THEN 'NO_FILES'
+    WHEN added.folder_id IS NULL AND EXISTS (
+        SELECT FROM pacsfiles_pacsseries AS other WHERE other.pacs_id = wanted.pacs_id
+            AND other."SeriesInstanceUID" = wanted.series_instance_uid AND other.folder_id <> wanted.folder_id)
+        THEN 'ANOTHER_DIRECTORY'
+    WHEN added.folder_id IS NULL AND EXISTS (
+        SELECT FROM pacsfiles_pacsseries AS other WHERE other.folder_id = wanted.folder_id
+            AND other."SeriesInstanceUID" <> wanted.series_instance_uid)
+        THEN 'DIRECTORY_TAKEN'
+    WHEN found_identifier <> pacs_identifier THEN 'ANOTHER_PACS' END,
+    wanted.pacs_identifier, wanted.series_instance_uid
+FROM wanted LEFT JOIN added USING (folder_id, series_instance_uid)
+"""
+
+
+class Statements:
+    """The text of each statement for one version of the tables."""
+
+    def __init__(self, columns: Columns) -> None:
+        active = {"names": ", active", "values": ", true"} if columns.active else _NOTHING
+        deletion = {"names": ", deletion_status, deletion_error", "values": ", 'inactive', ''"}
+        if not columns.deletion:
+            deletion = _NOTHING
+        may_lock = columns.deletion and columns.may_lock
+        self.look = _LOOK.format(
+            locked=_LOCKED if may_lock else "",
+            is_held=_IS_HELD.format(is_locked=_IS_LOCKED if may_lock else "") if columns.deletion else "false",
+        )
+        self.add_group = None if columns.has_group else _ADD_GROUP
+        self.add_folders = _ADD_FOLDERS.format(**deletion)
+        self.permit_folders = _PERMIT_FOLDERS
+        self.add_pacs = _ADD_PACS.format(**active)
+        self.add_files = _ADD_FILES
+        self.permit_files = _PERMIT_FILES
+        self.add_series = _ADD_SERIES.format(**deletion)
+
+
+_NOTHING = {"names": "", "values": ""}

@@ -1,0 +1,48 @@
+"""What files at their final paths say of themselves and of their series."""
+
+import itertools
+import os
+
+from oxidicom.dataset.description import describe
+from oxidicom.dataset.header import read_header_of_file
+from oxidicom.errors import DatasetError
+from oxidicom.records import PacsFile, Series, SharedColumns
+
+_MAX_FILES = 1000
+"""So many are asked. In the directory of a series every file is of it, unless somebody has forged UIDs that collide."""
+
+
+def row_of_file(files_root: str, path: str) -> PacsFile:
+    """Return the row that the file at `path`, relative to the root, describes. Raise DatasetError or OSError."""
+    meta, header = read_header_of_file(os.path.join(files_root, path))
+    _services, _pacs, directory, *_ = path.split("/")
+    return describe(header, meta.calling_ae_title or directory).file
+
+
+def describe_series(files_root: str, series: Series) -> SharedColumns | None:
+    """Return what a series says of itself, by any file of it that stands at its final path; None: there is none."""
+    try:
+        with os.scandir(os.path.join(files_root, series.directory)) as scan:
+            for entry in itertools.islice(scan, _MAX_FILES):
+                columns = _columns_of(files_root, f"{series.directory}/{entry.name}")
+                if columns and _is_of(columns, series):
+                    return columns
+    except OSError:
+        return None
+    return None
+
+
+def _columns_of(files_root: str, path: str) -> SharedColumns | None:
+    try:
+        return row_of_file(files_root, path).columns
+    except (DatasetError, OSError):
+        return None
+
+
+def _is_of(columns: SharedColumns, series: Series) -> bool:
+    return (columns.patient_id, columns.study_date, columns.study_instance_uid, columns.series_instance_uid) == (
+        series.patient_id,
+        series.study_date,
+        series.study_instance_uid,
+        series.series_instance_uid,
+    )

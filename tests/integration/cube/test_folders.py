@@ -1,0 +1,453 @@
+"""Registering in the tables of CUBE 6 and 7: the rows are CUBE's own, whatever the order and however often."""
+
+import concurrent.futures
+import datetime
+
+import msgspec
+import psycopg
+import pytest
+
+from oxidicom.cube.database import Database
+from oxidicom.cube.isolation import register_isolating
+from oxidicom.cube.rows import Oddity
+from oxidicom.errors import DatabaseUnavailableError, NotMigratedError
+from tests.fixtures.folders import VERSIONS, dump
+from tests.integration.cube.cube_rows import counts, execute
+from tests.integration.cube.folders_rows import (
+    COLUMNS,
+    PATIENT,
+    SERIES,
+    STUDY,
+    folder_file,
+    series_of,
+    values_of,
+)
+
+FILES = [folder_file(number) for number in (1, 2, 3)]
+HELD = "UPDATE pacsfiles_pacsseries SET deletion_status = 'pending'"
+BELOW = "folder_id IN (SELECT id FROM core_chrisfolder WHERE path LIKE 'SERVICES/PACS/%')"
+
+
+def described(series):
+    return msgspec.structs.replace(COLUMNS, series_instance_uid=series.series_instance_uid)
+
+
+@pytest.fixture
+def make_cube():
+    made = []
+
+    def make(conninfo, **keywords):
+        made.append(Database(conninfo, **{"describe": described, **keywords}))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def cube(make_cube, folders_database):
+    return make_cube(folders_database)
+
+
+def of_pacs(rows):
+    """Leave out what CUBE has made at its migration."""
+    return [row for row in rows if "SERVICES/PACS/" in "".join(str(value) for value in row.values())]
+
+
+# -- the rows ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_rows_of_a_series_of_three_files_are_those_that_cube_itself_writes(
+    version, make_cube, make_folders_database
+):
+    database = make_folders_database(version)
+    cube = make_cube(database)
+    assert cube.generation_name() == "folders"
+    assert counts(cube.register(FILES, values_of(FILES[0]))) == (4, 0)
+    rows = {table: of_pacs(found) for table, found in dump(database).items()}
+    deletion = {"deletion_status": "inactive", "deletion_error": "", "deletion_requested_at": None}
+    deletion = deletion if version == "6.10" else {}
+    active = {} if version == "6.0" else {"active": True}
+    paths = ["SERVICES/PACS/PACSA", PATIENT, STUDY, SERIES]
+    assert rows["core_chrisfolder"] == [
+        {"path": path, "public": False, **deletion, "parent": path.rpartition("/")[0], "owner": "chris"}
+        for path in paths
+    ]
+    permission = {"permission": "r", "name": "pacs_users"}
+    assert rows["core_foldergrouppermission"] == [
+        {"permission": "r", "path": path, "name": "pacs_users"} for path in paths
+    ]
+    assert rows["core_chrisfile"] == [
+        {"fname": file.fname, "public": False, "folder": SERIES, "owner": "chris"} for file in FILES
+    ]
+    assert rows["core_filegrouppermission"] == [{**permission, "fname": file.fname} for file in FILES]
+    assert rows["pacsfiles_pacs"] == [{"identifier": "PACSA", **active, "path": "SERVICES/PACS/PACSA"}]
+    assert rows["pacsfiles_pacsseries"] == [
+        {
+            "PatientID": "P1",
+            "PatientName": "Müller^Jürgen",
+            "PatientBirthDate": datetime.date(1970, 1, 2),
+            "PatientAge": 18262,
+            "PatientSex": "M",
+            "StudyDate": datetime.date(2020, 3, 1),
+            "AccessionNumber": "A1",
+            "Modality": "CT",
+            "ProtocolName": "axial",
+            "StudyInstanceUID": "1.2.826.1",
+            "StudyDescription": "Head CT",
+            "SeriesInstanceUID": "1.2.826.1.2",
+            "SeriesDescription": "axial",
+            **deletion,
+            "path": SERIES,
+            "identifier": "PACSA",
+        }
+    ]
+
+
+def test_a_second_series_of_the_study_adds_a_folder_and_nothing_above_it(cube, folders_database):
+    cube.register(FILES, values_of(FILES[0]))
+    before = {table: len(rows) for table, rows in dump(folders_database).items()}
+    other = folder_file(1, f"{STUDY}/00003-coronal-abcdef0", series_instance_uid="1.2.826.1.3")
+    cube.register([other], values_of(other))
+    after = {table: len(rows) - before[table] for table, rows in dump(folders_database).items()}
+    assert list(after.values()) == [1, 1, 1, 1, 0, 1]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_all_of_it_a_second_time_changes_nothing(version, make_cube, make_folders_database):
+    database = make_folders_database(version)
+    cube = make_cube(database)
+    cube.register(FILES, values_of(FILES[0]))
+    before = dump(database)
+    assert counts(cube.register(FILES, values_of(FILES[0]))) == (0, 4)
+    assert dump(database) == before
+
+
+def test_file_by_file_is_the_same_as_all_at_once(make_cube, make_folders_database):
+    at_once, one_by_one = make_folders_database(), make_folders_database()
+    make_cube(at_once).register(FILES, values_of(FILES[0]))
+    cube = make_cube(one_by_one)
+    for file in reversed(FILES):
+        assert counts(cube.register([file])) == (1, 0)
+    assert counts(cube.register([], values_of(FILES[0]))) == (1, 0)
+    assert dump(one_by_one) == dump(at_once)
+
+
+def test_the_series_has_no_row_before_it_has_ended(cube, folders_database):
+    expected, end = values_of(FILES[0])
+    cube.register(FILES, [expected])
+    assert not dump(folders_database)["pacsfiles_pacsseries"]
+    cube.register([], [end])
+    assert len(dump(folders_database)["pacsfiles_pacsseries"]) == 1
+
+
+def test_a_file_that_comes_late_is_added_to_its_series(cube, folders_database):
+    cube.register(FILES, values_of(FILES[0]))
+    assert counts(cube.register([folder_file(4)], values_of(FILES[0]))) == (1, 1)
+    rows = dump(folders_database)
+    assert (len(rows["core_chrisfile"]), len(rows["core_filegrouppermission"])) == (4, 4)
+    assert len(rows["pacsfiles_pacsseries"]) == 1
+
+
+def test_what_was_registered_half_way_is_completed(cube, folders_database, make_cube, make_folders_database):
+    """CUBE's own is not atomic: files and folders without permissions, files without their series."""
+    cube.register(FILES[:2])
+    execute(
+        folders_database,
+        "DELETE FROM core_filegrouppermission",
+        f"DELETE FROM core_foldergrouppermission WHERE {BELOW}",
+        "DELETE FROM pacsfiles_pacs",
+    )
+    cube.register(FILES, values_of(FILES[0]))
+    whole = make_folders_database()
+    make_cube(whole).register(FILES, values_of(FILES[0]))
+    assert dump(folders_database) == dump(whole)
+
+
+def test_no_row_of_metadata_is_written(cube, folders_database):
+    cube.register(FILES, values_of(FILES[0]))
+    assert "org.fnndsc.oxidicom" not in str(dump(folders_database))
+
+
+def test_the_flag_of_a_pacs_is_cubes(cube, folders_database):
+    cube.register(FILES[:1])
+    execute(folders_database, "UPDATE pacsfiles_pacs SET active = false")
+    cube.register(FILES, values_of(FILES[0]))
+    assert [row["active"] for row in dump(folders_database)["pacsfiles_pacs"]] == [False]
+
+
+@pytest.mark.parametrize("bad", [{"patient_id": "x" * 101}, {"patient_name": "a\0b"}], ids=["too long", "NUL"])
+def test_a_series_that_is_refused_costs_its_row_and_no_file(bad, make_cube, folders_database):
+    file = folder_file(1, **bad)
+    cube = make_cube(folders_database, describe=lambda _: file.columns)
+    outcome = register_isolating(cube, [file, folder_file(2, **bad)], values_of(file))
+    assert len(outcome.new) == 2
+    assert [refused.fname for refused, _ in outcome.refused] == [values_of(file)[1].file.fname]
+    assert len(dump(folders_database)["core_chrisfile"]) == 2
+
+
+def test_one_bad_file_costs_one_file(cube, folders_database):
+    bad = folder_file(4, f"{SERIES}/{'x' * 1000}")
+    outcome = register_isolating(cube, [*FILES, bad], [])
+    assert (len(outcome.new), [refused.fname for refused, _ in outcome.refused]) == (3, [bad.fname])
+
+
+# -- collisions ----------------------------------------------------------------------------------------------------
+
+
+def test_two_titles_with_one_directory_share_the_pacs_that_came_first(cube, folders_database):
+    first = folder_file(1, "SERVICES/PACS/MY_PACS/P/S/1", pacs_identifier="MY PACS")
+    second = folder_file(1, "SERVICES/PACS/MY_PACS/P/S/2", pacs_identifier="MY_PACS", series_instance_uid="1.9")
+    cube.register([first], values_of(first))
+    found = cube.register([second], values_of(second))
+    assert [(odd.oddity, odd.pacs_identifier) for odd in found.odd_series] == [(Oddity.ANOTHER_PACS, "MY_PACS")]
+    rows = dump(folders_database)
+    assert [row["identifier"] for row in rows["pacsfiles_pacs"]] == ["MY PACS"]
+    assert [row["identifier"] for row in rows["pacsfiles_pacsseries"]] == ["MY PACS", "MY PACS"]
+
+
+def test_a_title_that_cube_knows_with_another_directory_is_used(cube, folders_database):
+    """CUBE makes a PACS with the name that pfdcm has for it, blanks and all."""
+    cube.register([folder_file(1, "SERVICES/PACS/OTHER/P/S/1", pacs_identifier="OTHER")])
+    execute(folders_database, "UPDATE pacsfiles_pacs SET identifier = 'MY PACS'")
+    file = folder_file(1, "SERVICES/PACS/MY_PACS/P/S/1", pacs_identifier="MY PACS")
+    assert not cube.register([file], values_of(file)).odd_series
+    assert [row["identifier"] for row in dump(folders_database)["pacsfiles_pacsseries"]] == ["MY PACS"]
+
+
+def test_a_series_in_two_directories_is_registered_with_the_first(cube, folders_database):
+    other = folder_file(4, f"{STUDY}/00002-axial_2-c8992d5")
+    cube.register(FILES, values_of(FILES[0]))
+    found = cube.register([other], values_of(other))
+    assert [odd.oddity for odd in found.odd_series] == [Oddity.ANOTHER_DIRECTORY]
+    rows = dump(folders_database)
+    assert len(rows["core_chrisfile"]) == 4
+    assert [row["path"] for row in rows["pacsfiles_pacsseries"]] == [SERIES]
+
+
+def test_two_series_in_one_directory_the_second_has_no_row(cube, folders_database):
+    other = folder_file(4, series_instance_uid="1.2.826.1.9")
+    cube.register(FILES, values_of(FILES[0]))
+    found = cube.register([other], values_of(other))
+    assert [odd.oddity for odd in found.odd_series] == [Oddity.DIRECTORY_TAKEN]
+    assert len(dump(folders_database)["core_chrisfile"]) == 4
+
+
+def test_a_series_of_which_no_file_is_registered_has_no_row(cube, folders_database):
+    found = cube.register([], values_of(FILES[0]))
+    assert [odd.oddity for odd in found.odd_series] == [Oddity.NO_FILES]
+    assert not dump(folders_database)["pacsfiles_pacsseries"]
+
+
+# -- CUBE changes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("before", "after"), [("6.0", 1), ("6.0", 2), ("6.3", 2)])
+def test_an_upgrade_of_cube_is_found_out_by_its_error(before, after, make_cube, make_folders_database):
+    from oxidicom.embedded.schema import statements_of
+
+    database = make_folders_database(before)
+    cube = make_cube(database)
+    cube.register(FILES[:2])
+    for statements in statements_of("folders")[: after + 1]:
+        execute(database, statements)
+    other = folder_file(1, "SERVICES/PACS/NEW/P/S/1", pacs_identifier="NEW")
+    assert counts(cube.register([FILES[2], other], values_of(FILES[0]))) == (3, 0)
+    whole = make_folders_database(VERSIONS[after])
+    make_cube(whole).register([*FILES, other], values_of(FILES[0]))
+    assert dump(database) == dump(whole)
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        "DELETE FROM core_foldergrouppermission; DELETE FROM core_chrisfolder WHERE path = 'SERVICES/PACS'",
+        "UPDATE auth_user SET username = 'somebody'",
+    ],
+    ids=["folder", "user"],
+)
+def test_a_cube_that_has_not_filled_its_tables_is_waited_for(lacking, cube, folders_database):
+    execute(folders_database, lacking)
+    with pytest.raises(NotMigratedError, match="may still be migrating"):
+        cube.register(FILES)
+    assert not cube.has_files()
+
+
+@pytest.mark.parametrize("table", ["auth_user", "core_filegrouppermission"])
+def test_a_cube_that_has_not_all_tables_yet_is_waited_for(table, cube, folders_database):
+    execute(folders_database, f"ALTER TABLE {table} RENAME TO later")
+    with pytest.raises(NotMigratedError, match="may still be migrating"):
+        cube.register(FILES)
+    execute(folders_database, f"ALTER TABLE later RENAME TO {table}")
+    assert counts(cube.register(FILES)) == (3, 0)
+
+
+def test_a_missing_group_is_made(cube, folders_database):
+    execute(folders_database, "DELETE FROM core_foldergrouppermission", "DELETE FROM auth_group")
+    cube.register(FILES)
+    assert len(dump(folders_database)["core_filegrouppermission"]) == 3
+
+
+def test_folders_that_cube_deletes_in_the_middle_are_made_again(make_cube, folders_database):
+    """CUBE commits first: our transaction fails at COMMIT (23503), and is repeated."""
+    deleted = []
+
+    def delete_once(_):
+        if not deleted:
+            deleted.append(True)
+            with psycopg.connect(folders_database) as other:
+                other.execute("DELETE FROM core_filegrouppermission")
+                other.execute("DELETE FROM core_chrisfile")
+                other.execute(f"DELETE FROM core_foldergrouppermission WHERE {BELOW}")
+                other.execute("DELETE FROM pacsfiles_pacs")
+                other.execute("DELETE FROM core_chrisfolder WHERE path LIKE 'SERVICES/PACS/%'")
+
+    make_cube(folders_database).register(FILES[:1])
+    cube = make_cube(folders_database, before_commit=delete_once)
+    assert counts(cube.register(FILES[1:])) == (2, 0)
+    assert deleted
+    rows = dump(folders_database)
+    assert (len(of_pacs(rows["core_chrisfolder"])), len(rows["core_filegrouppermission"])) == (4, 2)
+
+
+@pytest.mark.parametrize("what", ["core_chrisfolder SET deletion_status = 'pending' WHERE path = %s"])
+@pytest.mark.parametrize("path", [SERIES, STUDY, PATIENT])
+def test_nothing_is_added_to_what_cube_deletes(cube, folders_database, what, path):
+    cube.register(FILES[:1], values_of(FILES[0]))
+    with psycopg.connect(folders_database, autocommit=True) as connection:
+        connection.execute(f"UPDATE {what}", [path])
+        other = folder_file(1, "SERVICES/PACS/PACSA/Q/S/1", series_instance_uid="1.7")
+        found = cube.register([*FILES, other], values_of(FILES[0]))
+        assert found.held == {*(file.fname for file in FILES), values_of(FILES[0])[1].file.fname}
+        assert counts(found) == (1, 0)
+        connection.execute("UPDATE core_chrisfolder SET deletion_status = 'failed'")
+    assert not cube.register(FILES).held
+
+
+def test_a_series_that_is_being_deleted_is_left_alone_until_it_is_gone(cube, folders_database):
+    cube.register(FILES[:1], values_of(FILES[0]))
+    execute(folders_database, HELD)
+    found = cube.register(FILES, values_of(FILES[0]))
+    assert (counts(found), len(found.held)) == ((0, 0), 4)
+    execute(folders_database, "UPDATE pacsfiles_pacsseries SET deletion_status = 'failed'")
+    assert counts(cube.register(FILES, values_of(FILES[0]))) == (2, 2)
+
+
+def test_a_series_that_cube_has_just_locked_is_not_waited_for(cube, folders_database):
+    cube.register(FILES[:1], values_of(FILES[0]))
+    with psycopg.connect(folders_database) as other:
+        other.execute(HELD)
+        assert len(cube.register(FILES[1:]).held) == 2
+        other.rollback()
+    assert not cube.register(FILES[1:]).held
+
+
+def test_a_deletion_cannot_begin_while_files_are_added(make_cube, folders_database):
+    """It would collect what to delete without them, and leave rows without files."""
+    with psycopg.connect(folders_database) as other, concurrent.futures.ThreadPoolExecutor(1) as thread:
+
+        def begin_deletion(_):
+            other.execute("SET lock_timeout = '200ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute(HELD)
+
+        make_cube(folders_database).register(FILES[:1], values_of(FILES[0]))
+        cube = make_cube(folders_database, before_commit=lambda rows: thread.submit(begin_deletion, rows).result(10))
+        assert counts(cube.register(FILES[1:])) == (2, 0)
+
+
+# -- several writers -----------------------------------------------------------------------------------------------
+
+
+def test_four_writers_of_the_same_series_do_not_deadlock(make_cube, folders_database):
+    def directory(number):
+        return f"SERVICES/PACS/PACSA/P{number % 5}/S{number % 10}/{number}"
+
+    files = [
+        folder_file(instance, directory(number), series_instance_uid=f"1.{number}")
+        for number in range(30)
+        for instance in range(10)
+    ]
+    ends = [values_of(file)[1] for file in files[::10]]
+
+    def write(seed):
+        cube = make_cube(folders_database)
+        shuffled = sorted(files, key=lambda file: hash((file.fname, seed)))
+        for start in range(0, len(shuffled), 60):
+            cube.register(shuffled[start : start + 60])
+        found = [cube.register([], ends[start : start + 10]) for start in range(0, 30, 10)]
+        return sum(len(one.new) for one in found)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(write, range(4))) == 30
+    rows = dump(folders_database)
+    assert (len(rows["core_chrisfile"]), len(rows["core_filegrouppermission"])) == (300, 300)
+    assert len(rows["pacsfiles_pacsseries"]) == 30
+
+
+# -- rights --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def role(folders_database, postgres_server):
+    """A role that may log in and nothing else, and a connection string for it."""
+    name = f"gateway_{folders_database.partition('dbname=')[2][:12]}"
+    execute(folders_database, f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+    yield (
+        name,
+        f"host=127.0.0.1 port={postgres_server.port} user={name} password=x "
+        + folders_database[folders_database.index("dbname=") :].partition(" passfile")[0],
+    )
+    execute(folders_database, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+def test_the_grants_that_lack_are_told_and_are_enough(role, make_cube, folders_database):
+    name, conninfo = role
+    cube = make_cube(conninfo)
+    with pytest.raises(DatabaseUnavailableError, match=r"lacks rights.*GRANT SELECT \(id, username\) ON auth_user"):
+        cube.register(FILES)
+    execute(folders_database, f"GRANT SELECT ON auth_user, auth_group, core_chrisfolder TO {name}")
+    grants = cube.lacking_grants()
+    assert f"GRANT INSERT ON core_chrisfolder TO {name};" in grants
+    with pytest.raises(DatabaseUnavailableError, match="lacks rights"):
+        cube.register(FILES)
+    execute(folders_database, *grants)
+    assert cube.lacking_grants() == []
+    assert counts(cube.register(FILES, values_of(FILES[0]))) == (4, 0)
+    execute(folders_database, HELD)
+    assert len(cube.register(FILES).held) == 3
+
+
+def test_without_the_right_to_lock_a_deletion_is_seen_all_the_same(role, make_cube, folders_database):
+    name, conninfo = role
+    execute(
+        folders_database,
+        f"GRANT SELECT ON auth_user, auth_group TO {name}",
+        f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {name}",
+    )
+    cube = make_cube(conninfo)
+    assert cube.lacking_grants() == [f"GRANT UPDATE (deletion_error) ON pacsfiles_pacsseries TO {name};"]
+    cube.register(FILES, values_of(FILES[0]))
+    execute(folders_database, HELD)
+    assert len(cube.register(FILES).held) == 3
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_registered_is_found(cube):
+    assert not cube.has_files()
+    cube.register(FILES)
+    assert cube.has_files()
+    assert not cube.registers_metadata()
+    assert cube.count_below("SERVICES/PACS") == 3
+    names = [file.fname for file in FILES]
+    assert cube.names_below("SERVICES/PACS", names[0], 1) == names[1:2]
+    assert cube.known([*names, "SERVICES/PACS/X"]) == set(names)
+    assert cube.directories_without_series("SERVICES/PACS", "", 10) == [SERIES]
+    cube.register([], values_of(FILES[0]))
+    assert cube.directories_without_series("SERVICES/PACS", "", 10) == []
+    (found,) = cube.series_below(SERIES)
+    assert found.series_instance_uid == series_of(FILES[0]).series_instance_uid
