@@ -22,7 +22,7 @@ from oxidicom.cube.faults import (
     waited_for_lock,
 )
 from oxidicom.cube.generation import Generation, Reader, generation_of
-from oxidicom.cube.rights import lacking
+from oxidicom.cube.rights import LackingGrants, lacking
 from oxidicom.cube.rows import DescribeSeries, RowBatch, SeriesWritten
 from oxidicom.cube.session import USUAL_LIMITS, Session, TimeLimits
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError, RowRefusedError
@@ -98,9 +98,13 @@ class Database:
         """Tell whether "Oxidicom Custom Metadata" has rows. Raise DatabaseUnavailableError."""
         return self._look(lambda generation, _: generation.registers_metadata)
 
-    def lacking_grants(self) -> list[str]:
-        """Return the GRANT statements that our user lacks. Raise DatabaseUnavailableError."""
-        return self._look(lambda generation, connection: lacking(connection, generation.rights))
+    def lacking_grants(self) -> LackingGrants:
+        """Return what our user lacks of rights. Raise DatabaseUnavailableError."""
+
+        def look(generation: Generation, connection: Connection) -> LackingGrants:
+            return LackingGrants(lacking(connection, generation.rights), lacking(connection, generation.useful_rights))
+
+        return self._look(look)
 
     def has_files(self) -> bool:
         """Tell whether any PACS file is registered; none is when CUBE has not made its tables yet.

@@ -138,6 +138,7 @@ class Flat:
         for table in ("pacsfiles_pacs", "pacsfiles_pacsfile")
         for privilege in ("SELECT", "INSERT")
     )
+    useful_rights = ()
     registrar = FlatRegistrar()
     reader = FlatReader()
 

@@ -13,7 +13,7 @@ from oxidicom.cube.faults import lacks_reference, lacks_rights, schema_changed, 
 from oxidicom.cube.folders_reader import FoldersReader
 from oxidicom.cube.folders_registrar import FoldersRegistrar
 from oxidicom.cube.folders_statements import Columns, Statements
-from oxidicom.cube.rights import Right, grants
+from oxidicom.cube.rights import Right, grants, lacking
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError
 
 # The catalog itself, for information_schema hides what a user has no rights to.
@@ -83,8 +83,12 @@ class Folders:
     @property
     def rights(self) -> Sequence[Right]:
         """What the user of the gateway needs."""
-        group = () if self._columns.has_group else (_ADD_GROUP,)
-        return (*_RIGHTS, *((_LOCK,) if self._columns.deletion else ()), *group)
+        return _RIGHTS if self._columns.has_group else (*_RIGHTS, _ADD_GROUP)
+
+    @property
+    def useful_rights(self) -> Sequence[Right]:
+        """What it had better have too."""
+        return (_LOCK,) if self._columns.deletion else ()
 
     @classmethod
     def detect(cls, connection: Connection) -> "Folders | None":
@@ -97,7 +101,7 @@ class Folders:
             return None
         _require_whole(*found[1:])
         if connection.execute(_MAY_LOOK).fetchone() != (True,):
-            raise DatabaseUnavailableError(f"its user lacks rights and needs: {'; '.join(grants(_RIGHTS))}")
+            raise DatabaseUnavailableError(f"its user lacks rights: {' '.join(lacking(connection, _RIGHTS))}")
         _require_filled(*(connection.execute(_IS_FILLED).fetchone() or (False, False)))
         return cls(Columns(*(connection.execute(_COLUMNS).fetchone() or ())))
 
@@ -127,5 +131,5 @@ def _require_whole(is_flat: bool, is_whole: bool) -> None:
 
 def _require_filled(has_owner: bool, has_folder: bool) -> None:
     if not (has_owner and has_folder):
-        lacking = "folder SERVICES/PACS" if has_owner else "user chris"
-        raise NotMigratedError(f"its {lacking} is not there yet; CUBE may still be migrating")
+        what = "folder SERVICES/PACS" if has_owner else "user chris"
+        raise NotMigratedError(f"its {what} is not there yet; CUBE may still be migrating")

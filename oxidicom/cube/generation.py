@@ -79,6 +79,10 @@ class Generation(Protocol):
         """What the user of the gateway needs."""
 
     @property
+    def useful_rights(self) -> Sequence[Right]:
+        """What it had better have too."""
+
+    @property
     def registrar(self) -> Registrar: ...
 
     @property

@@ -17,6 +17,15 @@ class Right(NamedTuple):
         return f"{self.privilege} ({', '.join(self.columns)})" if self.columns else self.privilege
 
 
+class LackingGrants(NamedTuple):
+    """Statements that give our user what it has not, to be pasted into psql."""
+
+    needed: list[str]
+    """Without these it cannot work."""
+    useful: list[str]
+    """With these something works better."""
+
+
 _HAS_TABLE = "SELECT has_table_privilege(%s, %s)"
 _HAS_COLUMN = "SELECT bool_and(has_column_privilege(%s, name, %s)) FROM unnest(%s::text[]) AS name"
 

@@ -1,12 +1,8 @@
 """`oxidicom check`: the configuration, and whether what it points at can be used. It changes nothing that lasts."""
 
-import dataclasses
 import datetime
-import grp
 import os
-import pwd
 import socket
-import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from oxidicom.cube.rights import LackingGrants
 from oxidicom.errors import CertificateError, DatasetError, OxidicomError
-from oxidicom.operations.database import conninfo_of, state_of_database
+from oxidicom.operations.database import conninfo_of, database_of, state_of_database
+from oxidicom.operations.finding import GOOD, REMARK, TROUBLE, Finding
+from oxidicom.operations.storage_access import deletion_by_cube, readers_of
 from oxidicom.pacs.echo import echo
 from oxidicom.settings import Settings
 from oxidicom.storage.reserve import Reserve
@@ -23,29 +22,25 @@ from oxidicom.storage.root import Root, has_tree, look_at_root
 from oxidicom.tls import build_context, expiry_of, expiry_warning
 from oxidicom.tree.final_tree import FinalTree
 
-GOOD, REMARK, TROUBLE = "good", "remark", "TROUBLE"
 _STYLES = {GOOD: "green", REMARK: "yellow", TROUBLE: "bold red"}
 _FEW_BYTES = 1 << 30
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One line of the table."""
-
-    subject: str
-    verdict: str
-    detail: str
 
 
 def run_checks(settings: Settings, warnings: Sequence[str], console: Console) -> int:
     """Check everything, print a table, and return the exit status: 1 when there is trouble."""
     table = Table("what", "verdict", "detail", title="oxidicom check")
     trouble = False
+    statements: list[str] = []
     for finding in _findings(settings, warnings):
         style = _STYLES[finding.verdict]
         table.add_row(finding.subject, f"[{style}]{finding.verdict}[/]", finding.detail)
         trouble |= finding.verdict == TROUBLE
+        statements += finding.statements
     console.print(table)
+    if statements:
+        console.print("For psql, as the owner of the database:")
+    for statement in statements:
+        console.print(statement, soft_wrap=True, highlight=False, markup=False)  # in one line, to be pasted
     return 1 if trouble else 0
 
 
@@ -111,7 +106,7 @@ def _storage(settings: Settings) -> Iterator[Finding]:
         yield Finding(subject, TROUBLE, f"{root} cannot be written: {error.strerror}")
         return
     yield _free_space(root, settings.storage_reserve_bytes)
-    yield _readers(root, settings.umask)
+    yield readers_of(root, settings.umask)
 
 
 def _free_space(root: str, reserve_bytes: int | None) -> Finding:
@@ -146,49 +141,37 @@ def _writable(root: str) -> Iterator[Finding]:
             yield Finding("hard links", REMARK, "do not work into SERVICES: every file is copied once more")
 
 
-def _readers(root: str, umask: int) -> Finding:
-    """Say who can read and delete what will be stored: CUBE runs as another user and has to do both."""
-    there = os.stat(root)
-    gid = there.st_gid if there.st_mode & stat.S_ISGID else os.getegid()
-    file_mode, directory_mode = 0o666 & ~umask, 0o777 & ~umask
-    passes = there.st_mode  # who cannot pass the root reaches nothing below it
-    readers, deleters = [_user_name(os.geteuid())], [_user_name(os.geteuid())]
-    for shift, name in ((3, _group_name(gid)), (0, "everyone else")):
-        may_pass = passes >> shift & 0o1 and directory_mode >> shift & 0o5 == 0o5
-        if may_pass and file_mode >> shift & 0o4:
-            readers.append(name)
-        if may_pass and directory_mode >> shift & 0o2:
-            deleters.append(name)
-    files, directories = stat.filemode(stat.S_IFREG | file_mode), stat.filemode(stat.S_IFDIR | directory_mode)
-    detail = f"read by {', '.join(readers)}; deleted by {', '.join(deleters)} ({files}, {directories}, CHRIS_UMASK)"
-    everyone = "everyone else" in readers
-    return Finding("readers", GOOD if everyone else REMARK, detail + ("" if everyone else ": CUBE must be one of them"))
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return f"user {pwd.getpwuid(uid).pw_name}"
-    except KeyError:
-        return f"user {uid}"
-
-
-def _group_name(gid: int) -> str:
-    try:
-        group = grp.getgrgid(gid)
-    except KeyError:
-        return f"group {gid}"
-    return f"group {group.gr_name}" + (f" ({', '.join(group.gr_mem)})" if group.gr_mem else "")
-
-
 def _database(settings: Settings) -> Iterator[Finding]:
     if conninfo_of(settings) is None:
         yield Finding("database", REMARK, "embedded; it is started with the gateway")
         return
     state = state_of_database(settings)
-    if state.reachable:
-        yield Finding("database", GOOD, f"{state.name} is reachable, schema generation {state.generation}")
-    else:
+    if not state.reachable:
         yield Finding("database", TROUBLE, f"CHRIS_DB_CONNECTION ({state.name}): {state.reason}")
+        return
+    yield Finding("database", GOOD, f"{state.name} is reachable, schema generation {state.generation}")
+    with database_of(settings) as database:
+        lacking, registers_metadata = database.lacking_grants(), database.registers_metadata()
+    yield from _rights(lacking)
+    if not registers_metadata:  # in this generation people delete series
+        yield deletion_by_cube(settings.files_root, settings.umask)
+
+
+def _rights(lacking: LackingGrants) -> Iterator[Finding]:
+    subject = "database rights"
+    if lacking.needed:
+        detail = "the gateway's user lacks rights, and nothing can be registered; what gives them stands below"
+        yield Finding(subject, TROUBLE, detail, tuple(lacking.needed))
+    else:
+        yield Finding(subject, GOOD, "the gateway's user has all that it needs")
+    if lacking.useful:
+        yield Finding(
+            subject,
+            REMARK,
+            "a file may be registered while CUBE begins to delete its series, and then have a row and no file; the "
+            "right that prevents it stands below",
+            tuple(lacking.useful),
+        )
 
 
 def _pacs(settings: Settings) -> Iterator[Finding]:

@@ -1,6 +1,9 @@
 """The whole way into CUBE 6 and 7: files at once, the series when it has ended, and nothing else."""
 
+import json
 import os
+import pty
+import subprocess
 
 import psycopg
 import pytest
@@ -125,3 +128,161 @@ def delete_series(gateway, database):
     for name in gateway.stored():
         (gateway.files_root / name).unlink()
     (gateway.files_root / directory).rmdir()
+
+
+# -- what the operator sees ----------------------------------------------------------------------------------------
+
+
+def test_check_prints_the_grants_that_lack_and_they_are_enough(
+    make_gateway, folders_role, folders_database, series_rows, tmp_path
+):
+    name, conninfo = folders_role
+    execute(folders_database, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
+    gateway = make_gateway(db=conninfo)
+    send(gateway.port, make_series(tmp_path / "in", 2, "1.2.3"))
+    wait_until(lambda: gateway.lines("database_unavailable"), "it says that it lacks rights")
+    assert "GRANT" in gateway.lines("database_unavailable")[0]["reason"]
+    done = gateway.run("check")
+    assert done.returncode == 1
+    grants = [line for line in done.stdout.splitlines() if line.startswith("GRANT ")]
+    assert all(line.endswith(f" TO {name};") for line in grants)
+    for grant in grants:
+        execute(folders_database, grant)
+    assert gateway.run("check").returncode == 0
+    wait_until(series_rows, "the row of the series")
+    settled(gateway)
+
+
+@pytest.mark.parametrize(
+    ("umask", "owner", "said"),
+    [
+        ("022", None, "who CUBE runs as cannot be told"),
+        ("022", 4711, "CUBE (user 4711, the owner of PIPELINES) cannot delete what will be stored"),
+        ("000", 4711, "CUBE (user 4711, the owner of PIPELINES) can delete what will be stored"),
+        ("022", 0, "the owner of PIPELINES) can delete what will be stored"),
+    ],
+)
+def test_check_tells_whether_cube_can_delete_what_is_stored(umask, owner, said, make_gateway, folders_database):
+    if os.geteuid():
+        pytest.skip("only root can make a directory of CUBE's user: run the tests as root")
+    gateway = make_gateway(start=False, db=folders_database, CHRIS_UMASK=umask)
+    if owner is not None:
+        (gateway.files_root / "PIPELINES").mkdir()
+        os.chown(gateway.files_root / "PIPELINES", owner, owner)
+    assert said in " ".join(gateway.run("check", COLUMNS="400").stdout.split())
+
+
+# -- an old tree and a new database --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old_tree(make_gateway, database, rows, tmp_path):
+    """A gateway at rest with the flat tables of CUBE 5, and two series."""
+    gateway = make_gateway()
+    for number in (1, 2):
+        paths = make_series(tmp_path / f"in{number}", 3, f"1.2.{number}", SeriesNumber=number)
+        send(gateway.port, paths, "PACSA")
+    wait_until(lambda: len(rows()) == 6, "all is registered")
+    settled(gateway)
+    gateway.stop()
+    return gateway
+
+
+def reconcile(gateway, database, *arguments, status=0):
+    done = gateway.run("reconcile", "--json", *arguments, CHRIS_DB_CONNECTION=database)
+    assert done.returncode == status, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_folders_of_an_old_tree_are_as_if_they_had_been_received(
+    old_tree, make_gateway, folders_database, make_folders_database, tmp_path
+):
+    found = reconcile(old_tree, folders_database, status=1)
+    assert (found["files_without_rows"], found["rows_without_files"], found["series_without_rows"]) == (6, 0, 0)
+    assert not any("org.fnndsc.oxidicom" in one["path"] for one in found["differences"])
+    found = reconcile(old_tree, folders_database, "--register", "--since", "1970-01-01")
+    assert (found["registered"], found["series_registered"]) == (6, 2)
+    assert reconcile(old_tree, folders_database)["differences"] == []
+    received = make_folders_database()
+    (tmp_path / "other").mkdir()
+    gateway = make_gateway(db=received, directory=tmp_path / "other")
+    for number in (1, 2):
+        send(gateway.port, sorted((tmp_path / f"in{number}").iterdir()), "PACSA")
+    wait_until(lambda: len(dump(received)["pacsfiles_pacsseries"]) == 2, "both series")
+    assert dump(folders_database) == dump(received)
+
+
+def test_what_may_have_been_deleted_is_not_brought_back_unasked(old_tree, folders_database):
+    done = old_tree.run("reconcile", "--register", CHRIS_DB_CONNECTION=folders_database)
+    assert done.returncode == 1
+    assert "6 files below SERVICES/PACS have no row" in done.stderr
+    assert "--since" in done.stderr
+    assert not dump(folders_database)["core_chrisfile"]
+
+
+@pytest.mark.parametrize(("answer", "registered"), [("y\n", 6), ("\n", 0), ("n\n", 0)])
+def test_on_a_terminal_it_is_asked(answer, registered, old_tree, folders_database):
+    master, slave = pty.openpty()
+    environment = {**old_tree.environment, "CHRIS_DB_CONNECTION": folders_database}
+    command = [*old_tree.command, "reconcile", "--register"]
+    process = subprocess.Popen(command, env=environment, stdin=slave, stderr=slave, stdout=subprocess.PIPE)
+    os.write(master, answer.encode())
+    said, _ = process.communicate(timeout=60)
+    os.close(slave)
+    assert b"would come back. Register all of them? [y/N]" in os.read(master, 100_000)
+    os.close(master)
+    assert f"{registered} of them registered now".encode() in said
+    assert len(dump(folders_database)["core_chrisfile"]) == registered
+
+
+def test_since_leaves_what_is_older(old_tree, folders_database):
+    old, *_ = old_tree.stored()
+    os.utime(old_tree.files_root / old, (0, 1_500_000_000))
+    found = reconcile(old_tree, folders_database, "--register", "--since", "2020-01-01", status=1)
+    (left,) = [one for one in found["differences"] if one["outcome"] != "registered"]
+    assert (left["path"], left["outcome"]) == (old, "it was received before --since")
+    assert found["registered"] == 5
+
+
+def test_a_series_that_is_being_received_is_no_difference(folders_gateway, folders_database, folder_rows, tmp_path):
+    paths = make_series(tmp_path / "in", 2, "1.2.3")
+    association = open_association(folders_gateway.port, contexts_of(paths))
+    assert association.send_c_store(os.fspath(paths[0])).Status == 0
+    wait_until(folder_rows, "its row")
+    assert reconcile(folders_gateway, folders_database)["differences"] == []
+    association.release()
+
+
+def test_a_series_without_its_row_is_found_and_registered(folders_gateway, folders_database, series_rows, tmp_path):
+    send(folders_gateway.port, make_series(tmp_path / "in", 2, "1.2.3"))
+    wait_until(series_rows, "the row of the series")
+    settled(folders_gateway)
+    before = dump(folders_database)
+    execute(folders_database, "DELETE FROM pacsfiles_pacsseries")
+    found = reconcile(folders_gateway, folders_database, status=1)
+    assert [one["kind"] for one in found["differences"]] == ["series without a row"]
+    found = reconcile(folders_gateway, folders_database, "--register")
+    assert found["series_registered"] == 1
+    assert dump(folders_database) == before
+
+
+def test_a_series_that_is_registered_with_another_directory_is_no_difference(
+    folders_gateway, folders_database, tmp_path
+):
+    for number in (1, 2):
+        path = make_instance(tmp_path / f"{number}.dcm", number, "1.2.3", SeriesDescription=str(number))
+        send(folders_gateway.port, [path])
+    wait_until(lambda: len(folders_gateway.lines("series_ended")) == 2, "both have ended")
+    assert reconcile(folders_gateway, folders_database)["differences"] == []
+
+
+def test_the_embedded_database_has_the_folders_if_it_is_told_so(make_gateway, public_directory, tmp_path):
+    gateway = make_gateway(
+        start=False, db="embedded", CHRIS_EMBEDDED_SCHEMA="folders", STATE_DIRECTORY=public_directory
+    )
+    for _ in range(2):  # the second time it finds its tables
+        gateway.start()
+        assert "schema generation folders" in gateway.run("status").stdout
+        send(gateway.port, make_series(tmp_path / "in", 2, "1.2.3"))
+        settled(gateway)
+        assert gateway.stop() == 0
