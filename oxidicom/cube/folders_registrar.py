@@ -48,8 +48,8 @@ class FoldersRegistrar:
     def register(self, connection: Connection, batch: RowBatch) -> Written:
         """Insert a batch. What was written can be taken after the transaction.
 
-        Of the values only those that end a series are written, as the row of that series. One answer is waited for:
-        what the look found.
+        Of the values only those that end a series are written, as the row of that series. Two answers are waited for:
+        what the look found, and which files are new.
         """
         ends = _ends_of(batch)
         directories = {_above(file.fname) for file in batch.files}
@@ -61,8 +61,8 @@ class FoldersRegistrar:
         held |= {end.value.file.fname for end in ends if folders.hold(end.value.series.directory)}
         self._add_folders(connection, folders, free)
         self._add_pacs(connection, folders, files)
-        added = [self._add_files(connection, files)] if files else []
-        return Written(len(files) + len(written), added, self._add_series(connection, written), held)
+        added = self._add_files(connection, files) if files else []
+        return Written(len(files) + len(written), [added], self._add_series(connection, written), held)
 
     def _look(self, connection: Connection, directories: Set[str]) -> _Folders:
         paths = {path for directory in directories for path in _with_parents(directory)}
@@ -98,8 +98,11 @@ class FoldersRegistrar:
         names = [file.fname for file in files]
         numbers: dict[str, int] = {}
         directories = [numbers.setdefault(_above(name), len(numbers) + 1) for name in names]  # counted as by ORDINALITY
-        added = connection.execute(self._statements.add_files, [names, directories, list(numbers)], prepare=True)
-        connection.execute(self._statements.permit_files, [names], prepare=True)
+        parameters = [list(numbers), names, directories]
+        added: list[tuple[str]] = connection.execute(self._statements.add_files, parameters, prepare=True).fetchall()
+        if len(added) < len(names):
+            known = list(set(names) - {name for (name,) in added})
+            connection.execute(self._statements.permit_files, [known], prepare=True)
         return added
 
     def _add_series(self, connection: Connection, ends: Sequence[_End]) -> Iterator[SeriesWritten]:

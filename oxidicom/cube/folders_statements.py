@@ -38,7 +38,8 @@ SELECT wanted.path, folder.id IS NOT NULL,
         SELECT FROM core_foldergrouppermission
         WHERE folder_id = folder.id AND group_id = (SELECT id FROM auth_group WHERE name = 'pacs_users')),
     EXISTS (SELECT FROM pacsfiles_pacs WHERE folder_id = folder.id), {is_held}
-FROM unnest(%(paths)b::text[]) AS wanted (path) LEFT JOIN core_chrisfolder AS folder ON folder.path = wanted.path
+FROM unnest(%(paths)b::text[]) AS wanted (path)
+LEFT JOIN LATERAL (SELECT * FROM core_chrisfolder WHERE path = wanted.path LIMIT 1) AS folder ON true
 """
 
 # A folder whose parent is gone is not inserted, and then its files are an error: their parent_folder_id is NULL.
@@ -71,21 +72,32 @@ ON CONFLICT DO NOTHING
 
 # A LEFT JOIN, so that a folder which is not there is an error, and never a file that is silently left out.
 _ADD_FILES = """
-INSERT INTO core_chrisfile (creation_date, fname, owner_id, parent_folder_id, public)
-SELECT now(), file.fname, (SELECT id FROM auth_user WHERE username = 'chris'), folder.id, false
-FROM unnest(%b::text[], %b::bigint[]) AS file (fname, number)
-JOIN unnest(%b::text[]) WITH ORDINALITY AS directory (path, number) ON directory.number = file.number
-LEFT JOIN core_chrisfolder AS folder ON folder.path = directory.path
-ORDER BY file.fname COLLATE "C"
-ON CONFLICT (fname) DO NOTHING
-RETURNING fname
+WITH directory AS MATERIALIZED (
+    SELECT number, (SELECT id FROM core_chrisfolder AS folder WHERE folder.path = wanted.path) AS id
+    FROM unnest(%b::text[]) WITH ORDINALITY AS wanted (path, number)
+), added AS (
+    INSERT INTO core_chrisfile (creation_date, fname, owner_id, parent_folder_id, public)
+    SELECT now(), file.fname, (SELECT id FROM auth_user WHERE username = 'chris'), directory.id, false
+    FROM unnest(%b::text[], %b::bigint[]) AS file (fname, number) LEFT JOIN directory USING (number)
+    ORDER BY file.fname COLLATE "C"
+    ON CONFLICT (fname) DO NOTHING
+    RETURNING id, fname
+), permitted AS (
+    INSERT INTO core_filegrouppermission (permission, file_id, group_id)
+    SELECT 'r', id, (SELECT id FROM auth_group WHERE name = 'pacs_users') FROM added
+)
+SELECT fname FROM added
 """
 
+# Of files that were there. A subquery for each, since a join may be planned as a walk through the whole table.
 _PERMIT_FILES = """
 INSERT INTO core_filegrouppermission (permission, file_id, group_id)
 SELECT 'r', file.id, (SELECT id FROM auth_group WHERE name = 'pacs_users')
-FROM unnest(%b::text[]) AS wanted (fname) JOIN core_chrisfile AS file ON file.fname = wanted.fname
-ORDER BY wanted.fname COLLATE "C"
+FROM (
+    SELECT fname, (SELECT id FROM core_chrisfile AS file WHERE file.fname = wanted.fname) AS id
+    FROM unnest(%b::text[]) AS wanted (fname) OFFSET 0) AS file
+WHERE file.id IS NOT NULL
+ORDER BY file.fname COLLATE "C"
 ON CONFLICT (file_id, group_id) DO NOTHING
 """
 
