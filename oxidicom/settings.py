@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from oxidicom.association.access import AllowedPeer, Network, parse_allowed_peers, parse_networks
 from oxidicom.association.pdu_reader import MAX_REQUEST_BYTES
 from oxidicom.errors import ConfigurationError
+from oxidicom.former_variables import FORMER_VARIABLES, INSTEAD_OF_A_DATABASE
 from oxidicom.pacs.address_book import PacsAddress, parse_address_book
 from oxidicom.paths.seahash import seahash
 
@@ -318,7 +319,7 @@ class Settings(pydantic.BaseModel):
         try:
             settings = cls.model_validate(values)
         except pydantic.ValidationError as error:
-            faults += [_sentence(detail) for detail in error.errors()]
+            faults += [_sentence(detail, environment) for detail in error.errors()]
         if faults:
             raise ConfigurationError(faults)
         return settings
@@ -332,11 +333,16 @@ class Settings(pydantic.BaseModel):
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return a warning for each variable with one of our prefixes that no setting has, with the closest name."""
+    """Return a warning for each variable that is meant for us and that no setting has.
+
+    It says what became of it, if the former gateway had it; of any other with one of our prefixes, the closest name.
+    """
     known = [str(field.alias) for field in Settings.model_fields.values()]
     warnings = []
     for name in sorted(environment):
-        if name.startswith((_PREFIX, _ALIAS_PREFIX)) and _canonical(name) not in known:
+        if _canonical(name) in FORMER_VARIABLES:
+            warnings.append(f"{name} {FORMER_VARIABLES[_canonical(name)]}")
+        elif name.startswith((_PREFIX, _ALIAS_PREFIX)) and _canonical(name) not in known:
             closest = difflib.get_close_matches(_canonical(name), known, n=1)
             hint = f"; did you mean {closest[0]}?" if closest else ""
             warnings.append(f"{name} is set but is no setting of oxidicom{hint}")
@@ -371,12 +377,24 @@ _REMEDIES = {
 }
 
 
-def _sentence(detail: ErrorDetails) -> str:
+def _sentence(detail: ErrorDetails, environment: Mapping[str, str]) -> str:
     name = str(detail["loc"][0])
     if detail["type"] == "missing":
-        return f"{name} is not set: {_REMEDIES.get(name, 'it is required')}"
+        sentence = f"{name} is not set: {_REMEDIES.get(name, 'it is required')}"
+        return sentence + _instead(environment) if name == "CHRIS_DB_CONNECTION" else sentence
     cause: Any = detail.get("ctx", {}).get("error", detail["msg"])
     if detail["type"] == "bool_parsing":
         cause = "yes or no is wanted (also y/n, true/false, 1/0)"
     shown = "" if name == "CHRIS_DB_CONNECTION" else f"={detail['input']!r}"
     return f"{name}{shown} cannot be used: {cause}"
+
+
+def _instead(environment: Mapping[str, str]) -> str:
+    """Tell whoever comes from a gateway without a connection to the database why this one needs it."""
+    given = [name for name in environment if _canonical(name) in INSTEAD_OF_A_DATABASE and environment[name].strip()]
+    if not given:
+        return ""
+    return (
+        f". {', '.join(sorted(given))} cannot stand in for it: CUBE registered what the former gateway received, this "
+        "one writes the rows itself, and needs no broker for it (docs/migration.md)"
+    )

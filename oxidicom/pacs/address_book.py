@@ -19,9 +19,13 @@ class PacsAddress:
 def parse_address_book(text: str) -> dict[str, PacsAddress]:
     """Parse `AET=host:port` pairs, comma-separated, into addresses by AE title.
 
-    Blanks and empty pairs are ignored; an IPv6 address stands in brackets. Raise ValueError that names the pair.
+    Blanks and empty pairs are ignored; an IPv6 address stands in brackets. `{AET="host:port"}` is understood as well:
+    so later releases of the Rust gateway wanted it. Raise ValueError that names the pair.
     """
     book: dict[str, PacsAddress] = {}
+    text = text.strip()
+    if text.startswith("{") and text.endswith("}"):
+        text = text[1:-1].replace('"', "")
     for pair in filter(None, (part.strip() for part in text.split(","))):
         address = _parse_pair(pair)
         if address.ae_title in book:

@@ -3,7 +3,36 @@
 import pytest
 
 from oxidicom.errors import ConfigurationError
+from oxidicom.former_variables import FORMER_VARIABLES, INSTEAD_OF_A_DATABASE
 from oxidicom.settings import Settings, unknown_variables
+
+# Every variable of the former gateway, in Rust, that has a meaning here: a value, the field, and what is read.
+MEANINGFUL = [
+    ("CHRIS_DB_CONNECTION", "postgresql://u@h/d", "db_connection", "postgresql://u@h/d"),
+    ("CHRIS_DB_POOL", "5", "db_pool", 5),
+    ("CHRIS_FILES_ROOT", "/other", "files_root", "/other"),
+    ("CHRIS_SCP_AET", "GATE", "ae_title", "GATE"),
+    ("CHRIS_SCP_STRICT", "true", "strict", True),
+    ("CHRIS_SCP_UNCOMPRESSED_ONLY", "true", "uncompressed_only", True),
+    ("CHRIS_SCP_MAX_PDU_LENGTH", "16384", "max_pdu_length_bytes", 16384),
+    ("CHRIS_LISTENER_THREADS", "8", "listeners", 8),
+    ("CHRIS_VERBOSE", "yes", "verbose", True),
+    ("PORT", "104", "port", 104),
+    ("OXIDICOM_DB_CONNECTION", "postgresql://u@h/d", "db_connection", "postgresql://u@h/d"),
+    ("OXIDICOM_DB_POOL", "5", "db_pool", 5),
+    ("OXIDICOM_FILES_ROOT", "/other", "files_root", "/other"),
+    ("OXIDICOM_SCP_AET", "GATE", "ae_title", "GATE"),
+    ("OXIDICOM_SCP_STRICT", "true", "strict", True),
+    ("OXIDICOM_SCP_UNCOMPRESSED_ONLY", "true", "uncompressed_only", True),
+    ("OXIDICOM_SCP_MAX_PDU_LENGTH", "16384", "max_pdu_length_bytes", 16384),
+    ("OXIDICOM_LISTENER_THREADS", "8", "listeners", 8),
+    ("OXIDICOM_VERBOSE", "yes", "verbose", True),
+    ("OXIDICOM_LISTENER_PORT", "104", "port", 104),
+    ("OXIDICOM_PORT", "104", "port", 104),
+    ("TOKIO_WORKER_THREADS", "3", "storage_workers", 3),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317", "otlp_endpoint", "http://collector:4317"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "service.name=x", "otel_resource_attributes", "service.name=x"),
+]
 
 NEEDED = {"CHRIS_DB_CONNECTION": "embedded", "CHRIS_FILES_ROOT": "/data"}
 
@@ -59,6 +88,51 @@ def test_two_spellings_that_differ_are_a_fault():
 def test_a_misspelled_variable_gets_the_closest_name():
     (warning,) = unknown_variables({"CHRIS_SCP_AETT": "x", "HOME": "/"})
     assert "did you mean CHRIS_SCP_AET?" in warning
+
+
+@pytest.mark.parametrize(("name", "value", "field", "wanted"), MEANINGFUL)
+def test_variables_of_the_former_gateway_that_have_a_meaning_are_understood(name, value, field, wanted):
+    needed = {other: known for other, known in NEEDED.items() if not name.endswith(other.removeprefix("CHRIS"))}
+    assert getattr(Settings.from_environment({**needed, name: value}), field) == wanted
+    assert unknown_variables({name: value}) == []
+
+
+@pytest.mark.parametrize("name", ["CHRIS_PACS_ADDRESS", "OXIDICOM_PACS_ADDRESS"])
+@pytest.mark.parametrize("text", ["A=h:104,B=h:105", '{A="h:104",B="h:105"}', ' { A = "h:104", "B" = "h:105" } '])
+def test_both_of_its_ways_to_write_pacs_addresses_are_understood(name, text):
+    assert [str(address) for address in settings(**{name: text}).pacs_addresses.values()] == ["A=h:104", "B=h:105"]
+
+
+@pytest.mark.parametrize("name", FORMER_VARIABLES)
+def test_variables_without_a_meaning_get_one_line_that_says_what_became_of_them(name):
+    for spelled in {name, name.replace("CHRIS_", "OXIDICOM_")}:
+        (line,) = unknown_variables({spelled: "amqp://user:secret@queue"})
+        assert line.startswith((f"{spelled} is not needed: ", f"{spelled} is not read: "))
+        assert [part for part in ("did you mean", "secret", "\n") if part in line] == []
+
+
+def test_no_setting_is_called_needless():
+    assert not FORMER_VARIABLES.keys() & {field.alias for field in Settings.model_fields.values()}
+    assert FORMER_VARIABLES.keys() >= set(INSTEAD_OF_A_DATABASE)
+
+
+@pytest.mark.parametrize(
+    "name", ["OXIDICOM_AMQP_ADDRESS", "OXIDICOM_CELERY_BROKER", "CHRIS_CELERY_BROKER", "CHRIS_URL"]
+)
+def test_who_comes_without_a_database_is_told_why_it_is_needed(name):
+    with pytest.raises(ConfigurationError) as raised:
+        Settings.from_environment({"OXIDICOM_FILES_ROOT": "/data", name: "amqp://user:secret@queue"})
+    (fault,) = raised.value.faults
+    assert fault.startswith("CHRIS_DB_CONNECTION is not set: give CUBE's database")
+    assert f"{name} cannot stand in for it" in fault
+    assert "docs/migration.md" in fault
+    assert "secret" not in fault
+
+
+def test_nobody_else_is_told_of_a_former_gateway():
+    with pytest.raises(ConfigurationError) as raised:
+        Settings.from_environment({"CHRIS_FILES_ROOT": "/data", "OXIDICOM_AMQP_ADDRESS": " "})
+    assert "former" not in str(raised.value)
 
 
 def test_pacs_addresses_ignore_blanks_and_a_trailing_comma():
