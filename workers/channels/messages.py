@@ -8,6 +8,7 @@ from typing import TypeAlias
 import msgspec
 
 from oxidicom.records import PacsFile, Series
+from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import EntryName, MetadataValue
 
 MAX_IN_MESSAGE = 10
@@ -82,7 +83,12 @@ class MetadataStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
     series_hash: str
     key: str
     value: str
-    file: PacsFile
+    series: Series
+
+    @property
+    def file(self) -> PacsFile:
+        """Its row."""
+        return metadata_row(self.association, self.series, self.name)
 
     @property
     def name(self) -> MetadataValue:
@@ -90,6 +96,12 @@ class MetadataStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
         return MetadataValue(self.series_hash, self.key, self.value)
 
 
+class SeriesTold(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """Observer → registration: those who follow series of an association were told that they are done."""
+
+    association: str
+
+
 ToStorage: TypeAlias = Instance | AssociationEnded | ProcessDied | PhaseChanged
 ToInquiry: TypeAlias = SeriesSeen | PhaseChanged
-ToRegistration: TypeAlias = InstancesStored | MetadataStored | ProcessDied | PhaseChanged
+ToRegistration: TypeAlias = InstancesStored | MetadataStored | SeriesTold | ProcessDied | PhaseChanged

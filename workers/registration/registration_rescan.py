@@ -15,7 +15,6 @@ from oxidicom.errors import DatasetError
 from oxidicom.spool.association_directory import associations, ledger_of
 from oxidicom.spool.entries import contents, describe_entry, entries
 from oxidicom.spool.journal import Owner, owner_of
-from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import STORED, EntryName, MetadataValue
 from workers.channels.heartbeat import beating
 from workers.channels.messages import Instance, MetadataStored
@@ -124,7 +123,7 @@ class RegistrationRescan:
                 self._setting_aside.unexpected_association(association, error)
                 self._due = time.monotonic() + _SOON_SECONDS
             self._completion.incomplete = ""
-            self._completion.remove_if_finished(association)
+            self._completion.remove_if_finished(association, tell_again=True)
 
     def _take_up(self, directory: str, association: str) -> Iterator[None]:
         """Take up what is stored in one directory. Yield while memory is full. Raise OSError."""
@@ -171,7 +170,7 @@ class RegistrationRescan:
         for value in values:
             series = ledger.series.get(value.series_hash) if ledger else None
             if series is not None:
-                yield MetadataStored(association, *value, metadata_row(association, series, value))
+                yield MetadataStored(association, *value, series)
             elif os.path.exists(os.path.join(directory, value.at(STORED))):
                 self._setting_aside.set_aside(
                     association, value, STORED, "the ledger does not tell its series any more"
