@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.fixtures.strace",
     "tests.fixtures.collector",
     "tests.fixtures.pgbouncer",
+    "tests.fixtures.nats",
 ]
 
 _PROGRAMS = {
@@ -26,6 +27,7 @@ _PROGRAMS = {
     "haproxy": ("haproxy", "haproxy"),
     "openssl": ("openssl", "openssl"),
     "pgbouncer": ("pgbouncer", "pgbouncer"),
+    "nats": ("nats-server", "nats-server"),
     "systemd": ("systemd-analyze", "systemd"),
 }
 
