@@ -12,12 +12,13 @@ from typing import TypeVar
 
 from loguru import logger
 
-from oxidicom.records import Series
+from oxidicom.records import COMMITTED_COUNT_KEY, Series
 from oxidicom.spool.association_directory import ledger_of
 from oxidicom.spool.gateway_directory import GatewayDirectory
 from oxidicom.spool.names import EntryName, MetadataValue
 from oxidicom.spool.set_aside import set_aside, set_aside_all
 from workers.channels.bugs import place_of
+from workers.channels.facts import FactChannel, SeriesFailed
 from workers.channels.scoreboard import Counter, Slot
 
 K = TypeVar("K")
@@ -33,13 +34,16 @@ _MAX_KNOWN = 10_000
 class SettingAside:
     """What one worker sets aside."""
 
-    def __init__(self, directory: GatewayDirectory, slot: Slot, counter: Counter, action: str) -> None:
-        """`counter` counts what is set aside, `action` marks its log line."""
+    def __init__(
+        self, directory: GatewayDirectory, slot: Slot, counter: Counter, action: str, facts: FactChannel | None = None
+    ) -> None:
+        """`counter` counts what is set aside, `action` marks its log line, `facts` hears of series that have no end."""
         self._spool = directory.spool
         self._aside = directory.aside
         self._slot = slot
         self._counter = counter
         self._action = action
+        self._facts = facts
         self._known_until: dict[int | None, float] = {}
         self._left_alone: dict[tuple[str, str], float] = {}
         """By association and file name: what could not be set aside, cleared or read, until when."""
@@ -78,12 +82,19 @@ class SettingAside:
             )
             return
         self._slot.add(self._counter)
+        if isinstance(name, MetadataValue) and name.key == COMMITTED_COUNT_KEY and series:
+            self._tell_failed(association, name.series_hash, series)
         log.error(
             "{what} was set aside in .oxidicom/set-aside: {reason}",
             what=_called(name),
             reason=reason,
             action=self._action,
         )
+
+    def _tell_failed(self, association: str, series_hash: str, series: Series) -> None:
+        if self._facts:
+            fact = SeriesFailed(association, series_hash, series.calling_ae_title, series.series_instance_uid)
+            self._facts.tell(self._slot, fact)
 
     # -- bugs of ours --------------------------------------------------------------------------------------------
 
