@@ -92,13 +92,11 @@ def test_without_a_server_for_progress_nothing_waits_for_being_told(make_gateway
 
 
 @pytest.mark.strace
-@pytest.mark.parametrize(("calls", "when", "heard"), [("/^rename", 1, 1), ("sendto", 1, 0)])
 @pytest.mark.parametrize("aftermath", ["successor", "restart"])
-def test_the_observer_dies_right_before_and_after_it_marks_a_series_as_told(
-    calls, when, heard, aftermath, make_gateway, nats, subscriber, inject, tmp_path
-):
-    """Before: the next one tells. After, and before the message is written: that one end is lost, and none repeated."""
-    gateway = make_gateway(CHRIS_NATS_ADDRESS=nats.address, CHRIS_PROGRESS_INTERVAL="1min")
+@pytest.mark.parametrize(("calls", "when"), [("/^rename", 1), *(("sendto", when) for when in range(1, 7))])
+def test_the_observer_dies_between_two_steps(calls, when, aftermath, make_gateway, nats, subscriber, inject, tmp_path):
+    """Only between marking the series as told and writing the message can its end be lost; it is never repeated."""
+    gateway = make_gateway(CHRIS_NATS_ADDRESS=nats.address)
     (victim,) = gateway.pids_of("observer")
     inject(victim, calls, f"signal=KILL:when={when}")
     if aftermath == "restart":
@@ -111,4 +109,5 @@ def test_the_observer_dies_right_before_and_after_it_marks_a_series_as_told(
     settled(gateway)
     send(gateway.port, make_series(tmp_path / "later", 1, "1.2.4"))
     wait_until(lambda: DONE in subscriber.said("oxidicom.TEST.1_2_4"), "a later series is done")
-    assert subscriber.said("oxidicom.TEST.1_2_3").count(DONE) == heard
+    ends = subscriber.said("oxidicom.TEST.1_2_3").count(DONE)
+    assert ends == 1 if calls == "/^rename" else ends <= 1
