@@ -4,8 +4,8 @@ A message that cannot be sent soon is dropped and counted: at once while no serv
 After that a server is tried once a second for ever. Each connection is a new client without the reconnection of
 nats-py, which waits for a server that hangs to take what was written to it.
 
-What is claimed (`Message.claim`) is claimed right before it is written: a death of this process before that moment
-loses nothing, since it is still to be claimed.
+What a message says is asked right before it is written: a death of this process before that moment loses nothing that
+whoever answers has not done yet. Whoever answers may take his time, for nobody waits for this thread.
 """
 
 import asyncio
@@ -35,19 +35,13 @@ _RETRY_SECONDS = 1.0
 _CLOSE_SECONDS = 0.8
 
 
-def _unclaimed() -> bool:
-    return True
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Message:
     """What is said of one series at one moment."""
 
     subject: str
-    payloads: Sequence[bytes]
-    """In their order."""
-    claim: Callable[[], bool] = _unclaimed
-    """Called once, in the thread of the publisher or of its caller; when it returns False nothing is sent."""
+    payloads: Callable[[], Sequence[bytes]]
+    """Asked once, right before they are written or dropped, by the thread that does so; none: nothing is said."""
 
 
 class Publisher(threading.Thread):
@@ -177,16 +171,15 @@ class Publisher(threading.Thread):
             return _reason_of(self._last_error or error)
 
     async def _send(self, client: "Client", batch: list[Message]) -> None:
-        """Claim and write messages, and see that the server has them; without any this is a ping."""
+        """Write messages, and see that the server has them; without any this is a ping."""
         written = 0
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 while batch and client.is_connected:
                     message = batch.pop(0)
-                    if message.claim():
-                        written += len(message.payloads)
-                        for payload in message.payloads:
-                            await client.publish(message.subject, payload)
+                    for payload in message.payloads():
+                        await client.publish(message.subject, payload)
+                        written += 1
                 await client.flush(_ANSWER_SECONDS)
                 self._tell_refused()
         except Exception:
@@ -221,8 +214,8 @@ class Publisher(threading.Thread):
         return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
 
     def _drop(self, messages: Sequence[Message]) -> None:
-        """Nobody hears these: whoever claims one has to know that its time is over all the same."""
-        self._tell_counts(0, sum(len(message.payloads) for message in messages if message.claim()))
+        """Nobody hears these; whoever knows what they say has to hear that their time is over all the same."""
+        self._tell_counts(0, sum(len(message.payloads()) for message in messages))
 
     def _tell_counts(self, published: int, dropped: int) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ before that leaves it to the next, which is told again.
 import collections
 import functools
 import time
+from collections.abc import Sequence
 
 from oxidicom.lonk.messages import DONE, count_payload, error_payload, subject_of
 from oxidicom.lonk.progress import Progress
@@ -68,11 +69,10 @@ class LiveProgress:
                 self._say_due()
             case SeriesRegistered():
                 self._progress.end((fact.association, fact.series_hash))
-                self._publisher.publish(self._done(fact))
+                self._publisher.publish(Message(self._subject_of(fact), functools.partial(self._end_of, fact)))
             case SeriesFailed():
                 self._progress.end((fact.association, fact.series_hash))
-                subject = self._subject_of(fact)
-                self._publisher.publish(Message(subject, [error_payload(_FAILED)]))
+                self._publish(self._subject_of(fact), error_payload(_FAILED))
 
     def close(self) -> None:
         """Send what is left, within a second."""
@@ -81,7 +81,7 @@ class LiveProgress:
 
     def _say_due(self) -> None:
         for subject, count in self._progress.due(time.monotonic()):
-            self._publisher.publish(Message(subject, [count_payload(count)]))
+            self._publish(subject, count_payload(count))
 
     def _add(self, share: SeriesShare, began_ns: int) -> None:
         key = (share.association, share.series_hash)
@@ -103,16 +103,15 @@ class LiveProgress:
             self._counted[association] = self._spool.count(association)
         return self._counted[association]
 
-    def _done(self, fact: SeriesRegistered) -> Message:
+    def _end_of(self, fact: SeriesRegistered) -> Sequence[bytes]:
+        """Called by the publisher, right before it says that a series is done, or drops that."""
         count = self._spool.registered_in_the_end(fact.association, fact.series_hash, fact.count)
-        claim = functools.partial(self._claim, fact.association, fact.series_hash, fact.count)
-        return Message(self._subject_of(fact), [count_payload(count), DONE], claim)
+        is_ours = self._spool.mark_told(fact.association, fact.series_hash, fact.count)
+        self._told.append(fact.association)
+        return (count_payload(count), DONE) if is_ours else ()
 
-    def _claim(self, association: str, series_hash: str, count: int) -> bool:
-        """Called by the publisher, right before it says that the series is done, or drops that."""
-        is_ours = self._spool.mark_told(association, series_hash, count)
-        self._told.append(association)
-        return is_ours
+    def _publish(self, subject: str, payload: bytes) -> None:
+        self._publisher.publish(Message(subject, lambda: (payload,)))
 
     def _count(self, published: int, dropped: int) -> None:
         self._slot.add(Counter.PROGRESS_PUBLISHED, published)

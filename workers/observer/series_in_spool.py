@@ -47,7 +47,7 @@ class SeriesInSpool:
             for name, _ in beating(self._slot, entries(directory)):
                 if name.number in numbers:  # what was committed meanwhile is not counted either way
                     registered[name.series_hash] -= 1
-            for name in self._names_set_aside(association):
+            for name in beating(self._slot, self._names_set_aside(association)):
                 if name.number in numbers:
                     registered[name.series_hash] -= 1
         return Counted(time.monotonic_ns(), {series: max(0, count) for series, count in registered.items()})
@@ -80,6 +80,6 @@ class SeriesInSpool:
 
     def _names_set_aside(self, association: str) -> Iterator[EntryName]:
         for aside in self._aside:
-            for name, _ in beating(self._slot, contents(os.path.join(aside, association))):
+            for name, _ in contents(os.path.join(aside, association)):
                 if isinstance(name, EntryName):
                     yield name

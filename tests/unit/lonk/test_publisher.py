@@ -1,4 +1,4 @@
-"""The publisher: it never waits, keeps little, and claims what it drops."""
+"""The publisher: it never waits, keeps little, and asks what it drops."""
 
 import contextlib
 import time
@@ -12,6 +12,10 @@ from tests.fixtures.gateway import free_port
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.nats
+
+
+def said(*payloads):
+    return Message("a.b", lambda: payloads)
 
 
 class Counts:
@@ -45,51 +49,51 @@ def make_publisher(counts):
 def test_what_is_published_before_it_is_connected_arrives_in_its_order(make_publisher, nats, subscriber, counts):
     publisher = make_publisher(nats.address)
     for number in range(1000):
-        publisher.publish(Message("a.b", [count_payload(number)]))
-    publisher.publish(Message("a.b", [count_payload(1000), DONE]))
+        publisher.publish(said(count_payload(number)))
+    publisher.publish(said(count_payload(1000), DONE))
     subscriber.await_done()
     assert subscriber.said() == [*range(1001), "done"]
     wait_until(lambda: (counts.published, counts.dropped) == (1002, 0), "all of it is counted")
 
 
-def test_what_somebody_else_has_claimed_is_not_sent(make_publisher, nats, subscriber):
+def test_what_somebody_else_has_said_is_not_sent(make_publisher, nats, subscriber):
     publisher = make_publisher(nats.address)
-    publisher.publish(Message("a.b", [count_payload(1), DONE], lambda: False))
-    publisher.publish(Message("a.c", [count_payload(2), DONE], lambda: True))
+    publisher.publish(Message("a.b", lambda: ()))
+    publisher.publish(said(count_payload(2), DONE))
     subscriber.await_done()
     assert subscriber.said() == [2, "done"]
 
 
-def test_what_waits_is_not_claimed_before_it_can_be_written(make_publisher, nats, monkeypatch):
+def test_what_a_message_says_is_not_asked_before_it_can_be_written(make_publisher, nats, monkeypatch):
     monkeypatch.setattr(module, "_CONNECT_SECONDS", 60)
     nats.hang()
     publisher = make_publisher(nats.address)
-    claimed = []
-    publisher.publish(Message("a.b", [DONE], lambda: not claimed.append(DONE)))
+    asked = []
+    publisher.publish(Message("a.b", lambda: asked.append(1) or (DONE,)))
     wait_until(publisher.is_alive, "it tries to connect")
-    assert not claimed
+    assert not asked
     nats.go_on()
-    wait_until(lambda: claimed, "it is claimed")
+    wait_until(lambda: asked, "it is asked for")
 
 
-def test_while_no_server_answers_everything_is_dropped_and_claimed_at_once(make_publisher, counts):
+def test_while_no_server_answers_everything_is_dropped_and_asked_for_at_once(make_publisher, counts):
     publisher = make_publisher(f"nats://127.0.0.1:{free_port()}")
     wait_until(lambda: publisher._is_away, "no server answers")
-    claimed = []
+    asked = []
     for _ in range(100):
-        publisher.publish(Message("a.b", [DONE], lambda: not claimed.append(DONE)))
-    assert len(claimed) == 100
+        publisher.publish(Message("a.b", lambda: asked.append(1) or (DONE,)))
+    assert len(asked) == 100
     assert counts.dropped == 100
 
 
 def test_a_server_that_hangs_costs_no_time_and_little_memory(make_publisher, nats, counts):
     publisher = make_publisher(nats.address)
-    publisher.publish(Message("a.b", [DONE]))
+    publisher.publish(said(DONE))
     wait_until(lambda: counts.published == 1, "it is connected")
     nats.hang()
     began, most = time.monotonic(), 0
     for _ in range(10 * MAX_WAITING):
-        publisher.publish(Message("a.b", [count_payload(1)]))
+        publisher.publish(said(count_payload(1)))
         most = max(most, len(publisher._waiting))
     assert most <= MAX_WAITING + module._MAX_AT_ONCE
     assert (time.monotonic() - began) / (10 * MAX_WAITING) < 0.001
@@ -100,8 +104,8 @@ def test_a_server_that_hangs_costs_no_time_and_little_memory(make_publisher, nat
 def test_what_waits_at_the_end_is_sent(make_publisher, nats, subscriber):
     publisher = make_publisher(nats.address)
     for number in range(5000):
-        publisher.publish(Message("a.b", [count_payload(number)]))
-    publisher.publish(Message("a.b", [DONE]))
+        publisher.publish(said(count_payload(number)))
+    publisher.publish(said(DONE))
     publisher.close()
     publisher.join(5)
     subscriber.await_done()
