@@ -31,6 +31,7 @@ _CONNECT_SECONDS = 2
 _ANSWER_SECONDS = 2
 """A server that does not answer a ping for so long hangs, or is so slow that it costs messages."""
 _PING_SECONDS = 5.0
+_TURNS = 5
 _RETRY_SECONDS = 1.0
 _CLOSE_SECONDS = 0.8
 
@@ -180,6 +181,7 @@ class Publisher(threading.Thread):
                     for payload in message.payloads():
                         await client.publish(message.subject, payload)
                         written += 1
+                    await _written(client)
                 await client.flush(_ANSWER_SECONDS)
                 self._tell_refused()
         except Exception:
@@ -256,8 +258,17 @@ def _new_client() -> "Client":
     return Client()
 
 
+async def _written(client: "Client") -> None:
+    """Let nats-py write what it was given, before the next message is asked: it does so when it has a turn."""
+    for _ in range(_TURNS):
+        if not client.pending_data_size:
+            return
+        await asyncio.sleep(0)
+
+
 def _reason_of(error: Exception) -> str:
-    """Say in a few words what is the matter; the texts of nats-py and of the system name no secrets."""
+    """Say in a few words what is the matter; no secret, and no subject, which names a series."""
     if isinstance(error, TimeoutError) and not str(error):
         return "it does not answer"
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).removeprefix("nats: ")
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return reason.removeprefix("nats: ").partition(' to "')[0]

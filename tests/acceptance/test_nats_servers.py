@@ -1,7 +1,9 @@
 """NATS servers with TLS, users and successors; and those that are away, hang or come back: they cost messages only."""
 
+import re
 import ssl
 import time
+import urllib.request
 
 import pytest
 
@@ -135,3 +137,37 @@ def test_what_was_published_reaches_the_server_before_the_gateway_ends(make_gate
         assert not gateway.spooled(), "an orderly end leaves nothing"
         subscriber.await_done(number + 1, 1)
         gateway.start()
+
+
+def test_a_server_that_refuses_what_is_published_is_told_of_once(make_gateway, make_nats, rows, tmp_path):
+    configuration = tmp_path / "nats.conf"
+    configuration.write_text(
+        'authorization { users = [{user: me, password: secret, permissions: {publish: "other.>"}}] }'
+    )
+    nats = make_nats("-c", configuration)
+    gateway = make_gateway(CHRIS_NATS_ADDRESS=f"nats://me:secret@127.0.0.1:{nats.port}")
+    for number in range(2):
+        send_and_settle(gateway, tmp_path / str(number), f"1.2.{number}", rows)
+    (line,) = wait_until(lambda: gateway.lines("nats_refused"), "it is told")
+    assert line["reason"].lower() == "permissions violation for publish"
+    assert not gateway.lines("nats_unavailable")
+    assert "secret" not in gateway.log_path.read_text()
+
+
+def test_messages_are_counted(make_gateway, nats, subscriber, rows, tmp_path):
+    port = free_port()
+    gateway = make_gateway(CHRIS_NATS_ADDRESS=nats.address, CHRIS_HTTP_PORT=str(port))
+
+    def counted(what):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+            found = re.search(rf"^oxidicom_lonk_{what}_total (\S+)", response.read().decode(), re.M)
+        assert found
+        return int(float(found[1]))
+
+    send_and_settle(gateway, tmp_path / "heard", "1.2.3", rows)
+    wait_until(lambda: counted("published") == len(subscriber.said()) > 2, "what was heard is counted")
+    assert counted("dropped") == 0
+    nats.kill()
+    wait_until(lambda: gateway.lines("nats_unavailable"), "it is told")
+    send_and_settle(gateway, tmp_path / "lost", "1.2.4", rows)
+    wait_until(lambda: counted("dropped") >= 3, "what was lost is counted")

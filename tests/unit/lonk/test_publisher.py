@@ -76,6 +76,19 @@ def test_what_a_message_says_is_not_asked_before_it_can_be_written(make_publishe
     wait_until(lambda: asked, "it is asked for")
 
 
+def test_a_message_is_written_before_the_next_one_is_asked(make_publisher, nats, subscriber):
+    publisher = make_publisher(nats.address)
+
+    def last():
+        wait_until(lambda: subscriber.said() == list(range(100)), "all before it are heard", 5)
+        return (DONE,)
+
+    for number in range(100):
+        publisher.publish(said(count_payload(number)))
+    publisher.publish(Message("a.b", last))
+    subscriber.await_done(seconds=10)
+
+
 def test_while_no_server_answers_everything_is_dropped_and_asked_for_at_once(make_publisher, counts):
     publisher = make_publisher(f"nats://127.0.0.1:{free_port()}")
     wait_until(lambda: publisher._is_away, "no server answers")
