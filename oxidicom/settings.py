@@ -18,6 +18,7 @@ from oxidicom.association.access import AllowedPeer, Network, parse_allowed_peer
 from oxidicom.association.pdu_reader import MAX_REQUEST_BYTES
 from oxidicom.errors import ConfigurationError
 from oxidicom.former_variables import FORMER_VARIABLES, INSTEAD_OF_A_DATABASE
+from oxidicom.lonk.address import parse_addresses, shown
 from oxidicom.pacs.address_book import PacsAddress, parse_address_book
 from oxidicom.paths.seahash import seahash
 
@@ -51,6 +52,33 @@ def _pdu_length(value: int) -> int:
 def _needs_certificate(value: str, info: pydantic.ValidationInfo) -> str:
     if value and not info.data.get("tls_certificate"):
         raise ValueError("it has no meaning without CHRIS_TLS_CERTIFICATE")
+    return value
+
+
+def _needs_nats(value: str, info: pydantic.ValidationInfo) -> str:
+    if value and not info.data.get("nats_addresses"):
+        raise ValueError("it has no meaning without CHRIS_NATS_ADDRESS")
+    return value
+
+
+_SECONDS_OF = {"ms": 0.001, "s": 1.0, "min": 60.0}
+
+
+def _interval(value: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|min)", value.strip(), re.ASCII)
+    seconds = float(match[1]) * _SECONDS_OF[match[2]] if match else -1.0
+    if not 0 <= seconds <= 3600:
+        raise ValueError("a number with its unit is wanted, up to an hour: 500ms, 2.5s, 1min")
+    return seconds
+
+
+def _show_interval(seconds: float) -> str:
+    return f"{seconds:g}s" if seconds >= 1 else f"{seconds * 1000:g}ms"
+
+
+def _subject(value: str) -> str:
+    if not re.fullmatch(r"[!-~]+", value) or set(value) & set("*>") or "" in value.split("."):
+        raise ValueError("a NATS subject is wanted: printable ASCII without blanks, `*` and `>`, and no empty part")
     return value
 
 
@@ -309,6 +337,31 @@ class Settings(pydantic.BaseModel):
         "127.0.0.1", alias="CHRIS_HTTP_ADDRESS", min_length=1, description="address of the health page"
     )
 
+    nats_addresses: Annotated[
+        tuple[str, ...],
+        BeforeValidator(parse_addresses),
+        PlainSerializer(lambda addresses: ",".join(map(shown, addresses))),
+    ] = Field(
+        (),
+        alias="CHRIS_NATS_ADDRESS",
+        repr=False,
+        description="NATS servers to which live progress of series is published (LONK), comma-separated: "
+        "`nats://host:4222`, or `tls://`, with `user:password@` or `token@` before the host; empty: none is published",
+    )
+    nats_credentials: Annotated[str, AfterValidator(_needs_nats)] = Field(
+        "", alias="CHRIS_NATS_CREDENTIALS", description="credentials file (`.creds`) for the NATS servers"
+    )
+    progress_interval_seconds: Annotated[float, BeforeValidator(_interval), PlainSerializer(_show_interval)] = Field(
+        0.5,
+        alias="CHRIS_PROGRESS_INTERVAL",
+        description="shortest time between two counts of one series, with its unit: `500ms`, `2.5s`, `1min`",
+    )
+    root_subject: Annotated[str, AfterValidator(_subject)] = Field(
+        "oxidicom",
+        alias="CHRIS_ROOT_SUBJECT",
+        description="first part of the NATS subjects; CUBE subscribes to `oxidicom`",
+    )
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the settings from `environment`. Raise ConfigurationError with every fault at once.
@@ -370,6 +423,8 @@ def _unalias(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]
     return values, faults
 
 
+_SECRET = ("CHRIS_DB_CONNECTION", "CHRIS_NATS_ADDRESS")
+"""These may hold a password, which is not to be shown."""
 _REMEDIES = {
     "CHRIS_DB_CONNECTION": "give CUBE's database, such as postgresql://user@host/chris, or the word "
     "`embedded` for a private PostgreSQL",
@@ -385,8 +440,8 @@ def _sentence(detail: ErrorDetails, environment: Mapping[str, str]) -> str:
     cause: Any = detail.get("ctx", {}).get("error", detail["msg"])
     if detail["type"] == "bool_parsing":
         cause = "yes or no is wanted (also y/n, true/false, 1/0)"
-    shown = "" if name == "CHRIS_DB_CONNECTION" else f"={detail['input']!r}"
-    return f"{name}{shown} cannot be used: {cause}"
+    value = "" if name in _SECRET else f"={detail['input']!r}"
+    return f"{name}{value} cannot be used: {cause}"
 
 
 def _instead(environment: Mapping[str, str]) -> str:

@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.fixtures.strace",
     "tests.fixtures.collector",
     "tests.fixtures.pgbouncer",
+    "tests.fixtures.nats",
 ]
 
 _PROGRAMS = {
@@ -27,6 +28,7 @@ _PROGRAMS = {
     "haproxy": ("haproxy", "haproxy"),
     "openssl": ("openssl", "openssl"),
     "pgbouncer": ("pgbouncer", "pgbouncer"),
+    "nats": ("nats-server", "nats-server"),
     "systemd": ("systemd-analyze", "systemd"),
 }
 

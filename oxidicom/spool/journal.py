@@ -1,7 +1,11 @@
 """The journal: what may stand in the directory of an association, who moves it on, and to what.
 
     instance        received → stored → unlinked        storage places and syncs it, registration commits its row
-    metadata value  due → stored → registered           likewise; what is registered stays until the association ends
+    metadata value  due → stored → registered → told    likewise; what is registered stays until the association ends
+
+The step to `told` is taken for OxidicomAttemptedPushCount alone, by the observer, and only where progress is published.
+It is the lock by which a series is said to be done once and not again: whoever took it says so, and nobody else.
+Everything is finished without it too, for a spool may be taken up by a gateway that does not publish.
 
 A thing has one owner at each step, and nobody else renames or removes it but to set it aside. Steps back are taken in
 two places only: an operator puts back what was set aside, and what lost its file at the final path is stored again.
@@ -11,7 +15,8 @@ import enum
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
+from oxidicom.records import COMMITTED_COUNT_KEY
+from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, TOLD, EntryName, MetadataValue
 
 Name = EntryName | MetadataValue
 
@@ -21,6 +26,8 @@ class Owner(enum.Enum):
 
     STORAGE = enum.auto()
     REGISTRATION = enum.auto()
+    OBSERVER = enum.auto()
+    """It only tells others: nothing of the gateway's own work is left."""
     NOBODY = enum.auto()
     """Nothing is left to be done."""
 
@@ -38,7 +45,8 @@ STEPS: Mapping[tuple[type[Name], str], Step] = {
     (EntryName, STORED): Step(Owner.REGISTRATION, None),
     (MetadataValue, DUE): Step(Owner.STORAGE, STORED),
     (MetadataValue, STORED): Step(Owner.REGISTRATION, REGISTERED),
-    (MetadataValue, REGISTERED): Step(Owner.NOBODY, None),
+    (MetadataValue, REGISTERED): Step(Owner.OBSERVER, TOLD),
+    (MetadataValue, TOLD): Step(Owner.NOBODY, None),
 }
 """By what a thing is and the state that its name says. What is still being received has no name of its own yet."""
 
@@ -54,8 +62,21 @@ def next_state_of(name: Name, state: str) -> str | None:
 
 
 def is_open(name: Name, state: str) -> bool:
-    """Tell whether something is left to be done with a thing."""
-    return owner_of(name, state) is not Owner.NOBODY
+    """Tell whether something is left to be done with a thing, but to tell others of it."""
+    return owner_of(name, state) in (Owner.STORAGE, Owner.REGISTRATION)
+
+
+def is_to_be_told(name: Name, state: str) -> bool:
+    """Tell whether those who follow a series are to be told that it is done.
+
+    A placeholder of what was put back is no number: the series was done when its instances were set aside.
+    """
+    return (
+        isinstance(name, MetadataValue)
+        and name.key == COMMITTED_COUNT_KEY
+        and owner_of(name, state) is Owner.OBSERVER
+        and name.text.isdecimal()
+    )
 
 
 def first_state(name: Name) -> str:

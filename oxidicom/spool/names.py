@@ -6,6 +6,7 @@
     {series hash}-{KEY}={VALUE}.due                    a metadata value is decided; its file is not yet synced
     {series hash}-{KEY}={VALUE}.stored                 its file is synced; its row is not yet committed
     {series hash}-{KEY}={VALUE}.registered             its row is committed
+    {series hash}-{KEY}={VALUE}.told                   who follows the series was told that it is done (LONK)
 
 Every step is one `rename` (or the last byte of a file that was created under its committed name), so a crash leaves a
 thing at one step or at the next, never between.
@@ -19,9 +20,10 @@ RECEIVED = "received"
 DUE = "due"
 STORED = "stored"
 REGISTERED = "registered"
+TOLD = "told"
 
 _ENTRY = re.compile(r"(\d{6,})-([0-9a-f]{20})-(\d+)\.(received|stored)", re.ASCII)
-_VALUE = re.compile(r"([0-9a-f]{20})-(\w+)=(\w+)\.(due|stored|registered)", re.ASCII)
+_VALUE = re.compile(r"([0-9a-f]{20})-(\w+)=(\w+)\.(due|stored|registered|told)", re.ASCII)
 _PART = re.compile(r"\d{6,}\.part", re.ASCII)
 
 

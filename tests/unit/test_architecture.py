@@ -37,6 +37,16 @@ def test_only_the_command_line_knows_the_processes():
     assert {user for user in users_of("workers") if user.startswith("oxidicom/")} == {"oxidicom/cli.py"}
 
 
+def test_nats_belongs_to_lonk():
+    assert users_of("nats") == {"oxidicom/lonk/publisher.py"}
+
+
+@pytest.mark.parametrize("module", ["socket", "time", "threading", "asyncio", "logging", "loguru", "select"])
+@pytest.mark.parametrize("name", ["address", "messages", "progress"])
+def test_what_lonk_says_is_pure(module, name):
+    assert f"oxidicom/lonk/{name}.py" not in users_of(module)
+
+
 @pytest.mark.parametrize("module", ["socket", "time", "threading", "logging", "loguru", "select"])
 @pytest.mark.parametrize("package", ["oxidicom/association/", "oxidicom/dataset/", "oxidicom/paths/"])
 def test_pure_rooms_do_no_input_or_output(module, package):
@@ -62,7 +72,7 @@ FLOORS = [
     {"errors", "former_variables", "records", "statuses", "stencil", "wanted_tags"},
     {"files", "paths"},
     {"association", "dataset", "telemetry", "log_stream"},
-    {"storage", "tree", "pacs", "logs"},
+    {"storage", "tree", "pacs", "logs", "lonk"},
     {"settings", "spool"},
     {"cube", "embedded", "tls", "service_manager"},
     {"operations"},

@@ -12,6 +12,8 @@ _COMPUTED = {
     "CHRIS_UMASK": "022",
     "CHRIS_PROXY_TRUSTED": "`127.0.0.0/8,::1`",
     "CHRIS_SCP_ALLOWED_AETS": "empty",
+    "CHRIS_NATS_ADDRESS": "empty",
+    "CHRIS_PROGRESS_INTERVAL": "`500ms`",
 }
 
 

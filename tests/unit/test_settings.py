@@ -150,3 +150,44 @@ def test_a_short_pdu_length_is_refused_and_none_is_allowed():
     assert settings(CHRIS_SCP_MAX_PDU_LENGTH="0").max_pdu_length_bytes == 0
     with pytest.raises(ConfigurationError):
         settings(CHRIS_SCP_MAX_PDU_LENGTH="100")
+
+
+def test_servers_for_live_progress_under_both_spellings():
+    for prefix in ("CHRIS", "OXIDICOM"):
+        variables = {
+            f"{prefix}_NATS_ADDRESS": "a, tls://b:1",
+            f"{prefix}_NATS_CREDENTIALS": "/x.creds",
+            f"{prefix}_PROGRESS_INTERVAL": "2.5s",
+            f"{prefix}_ROOT_SUBJECT": "a.b",
+        }
+        one = settings(**variables)
+        assert one.nats_addresses == ("nats://a", "tls://b:1")
+        assert (one.nats_credentials, one.progress_interval_seconds, one.root_subject) == ("/x.creds", 2.5, "a.b")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("0s", 0), ("1 s", 1), ("1min", 60), ("60min", 3600)])
+def test_intervals_have_a_unit(text, seconds):
+    assert settings(CHRIS_PROGRESS_INTERVAL=text).progress_interval_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("CHRIS_PROGRESS_INTERVAL", text) for text in ("500", "-1s", "1h", "ms", "61min", "1e3s")),
+        *(("CHRIS_ROOT_SUBJECT", text) for text in ("a b", "a.*", ">", "a..b", ".a", "a.", "ä")),
+        ("CHRIS_NATS_ADDRESS", "http://host"),
+        ("CHRIS_NATS_CREDENTIALS", "/x.creds"),
+    ],
+)
+def test_what_is_wrong_with_live_progress_is_named(name, text):
+    with pytest.raises(ConfigurationError, match=name):
+        settings(**{name: text})
+
+
+def test_a_password_for_nats_is_never_in_a_fault_and_not_shown():
+    with pytest.raises(ConfigurationError) as raised:
+        settings(CHRIS_NATS_ADDRESS="nats://me:secret@host:port")
+    assert "secret" not in str(raised.value)
+    good = settings(CHRIS_NATS_ADDRESS="nats://me:secret@host")
+    assert "secret" not in repr(good)
+    assert "secret" not in good.model_dump_json()

@@ -66,6 +66,43 @@ class BatchRegistered(msgspec.Struct, frozen=True, array_like=True, tag=3):
     shares: list[tuple[str, int, int]]
 
 
+class SeriesShare(msgspec.Struct, frozen=True, array_like=True):
+    """What a transaction brought of one series in one association."""
+
+    association: str
+    series_hash: str
+    calling_ae_title: str
+    series_instance_uid: str
+    instances: int
+    """Registered now, whether their rows are new or were there already."""
+
+
+class InstancesRegistered(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Instances were registered, and left the spool between `began_ns` of the monotonic clock and now."""
+
+    began_ns: int
+    shares: list[SeriesShare]
+
+
+class SeriesRegistered(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """OxidicomAttemptedPushCount of a series is registered: nothing more comes for it in this association."""
+
+    association: str
+    series_hash: str
+    calling_ae_title: str
+    series_instance_uid: str
+    count: int
+
+
+class SeriesFailed(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """A series can never be completed: its OxidicomAttemptedPushCount was set aside."""
+
+    association: str
+    series_hash: str
+    calling_ae_title: str
+    series_instance_uid: str
+
+
 class LineLogged(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """A process wrote a log line."""
 
@@ -76,20 +113,26 @@ class LineLogged(msgspec.Struct, frozen=True, array_like=True, tag=4):
     association: str
 
 
-Fact: TypeAlias = AssociationFinished | SeriesAsked | BatchRegistered | LineLogged
+ProgressFact: TypeAlias = InstancesRegistered | SeriesRegistered | SeriesFailed
+"""What live progress is made of."""
+Fact: TypeAlias = AssociationFinished | SeriesAsked | BatchRegistered | LineLogged | ProgressFact
+
+MAX_SERIES_SHARES = 100
+"""So many fit one message: each has less than 600 bytes."""
 
 
 class FactChannel:
     """The way to the observer. Made before the fork."""
 
-    def __init__(self, *, is_wanted: bool) -> None:
-        """When nobody wants facts (nothing is exported), none is sent."""
+    def __init__(self, *, is_wanted: bool, progress_is_wanted: bool = False) -> None:
+        """When nobody wants facts (nothing is exported), none is sent; those of live progress are for LONK alone."""
         self.queue: Queue[Fact] = Queue(Fact)
         self.is_wanted = is_wanted
+        self.progress_is_wanted = progress_is_wanted
 
     def tell(self, slot: Slot, fact: Fact) -> None:
         """Tell the observer, without ever waiting. `slot` is that of the process that tells."""
-        if not self.is_wanted:
+        if not (self.progress_is_wanted if isinstance(fact, ProgressFact) else self.is_wanted):
             return
         try:
             told = self.queue.put(fact)

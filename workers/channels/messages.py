@@ -101,6 +101,12 @@ class MetadataStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
         return MetadataValue(self.series_hash, self.key, self.text)
 
 
+class SeriesTold(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """Observer → registration: those who follow series of an association were told that they are done."""
+
+    association: str
+
+
 ToStorage: TypeAlias = Instance | AssociationEnded | ProcessDied | PhaseChanged
 ToInquiry: TypeAlias = SeriesSeen | PhaseChanged
-ToRegistration: TypeAlias = InstancesStored | MetadataStored | ProcessDied | PhaseChanged
+ToRegistration: TypeAlias = InstancesStored | MetadataStored | SeriesTold | ProcessDied | PhaseChanged

@@ -106,6 +106,8 @@ class Counter(enum.IntEnum):
     DATABASE_DOWN = 35
     """1 if the last batch did not reach the database; neither this nor DATABASE_UP: none was tried."""
     INSTANCES_WITH_WARNING = 36
+    PROGRESS_PUBLISHED = 37
+    PROGRESS_DROPPED = 38
 
 
 class Histogram(enum.IntEnum):

@@ -12,12 +12,15 @@ from typing import TypeVar
 
 from loguru import logger
 
-from oxidicom.records import Series
+from oxidicom.records import COMMITTED_COUNT_KEY, Series
 from oxidicom.spool.association_directory import ledger_of
+from oxidicom.spool.entries import contents
 from oxidicom.spool.gateway_directory import GatewayDirectory
+from oxidicom.spool.journal import is_open
 from oxidicom.spool.names import EntryName, MetadataValue
 from oxidicom.spool.set_aside import set_aside, set_aside_all
 from workers.channels.bugs import place_of
+from workers.channels.facts import FactChannel, SeriesFailed
 from workers.channels.scoreboard import Counter, Slot
 
 K = TypeVar("K")
@@ -33,13 +36,16 @@ _MAX_KNOWN = 10_000
 class SettingAside:
     """What one worker sets aside."""
 
-    def __init__(self, directory: GatewayDirectory, slot: Slot, counter: Counter, action: str) -> None:
-        """`counter` counts what is set aside, `action` marks its log line."""
+    def __init__(
+        self, directory: GatewayDirectory, slot: Slot, counter: Counter, action: str, facts: FactChannel | None = None
+    ) -> None:
+        """`counter` counts what is set aside, `action` marks its log line, `facts` hears of series that have no end."""
         self._spool = directory.spool
         self._aside = directory.aside
         self._slot = slot
         self._counter = counter
         self._action = action
+        self._facts = facts
         self._known_until: dict[int | None, float] = {}
         self._left_alone: dict[tuple[str, str], float] = {}
         """By association and file name: what could not be set aside, cleared or read, until when."""
@@ -78,12 +84,19 @@ class SettingAside:
             )
             return
         self._slot.add(self._counter)
+        if isinstance(name, MetadataValue) and name.key == COMMITTED_COUNT_KEY and series:
+            self._tell_failed(association, name.series_hash, series)
         log.error(
             "{what} was set aside in .oxidicom/set-aside: {reason}",
             what=_called(name),
             reason=reason,
             action=self._action,
         )
+
+    def _tell_failed(self, association: str, series_hash: str, series: Series) -> None:
+        if self._facts:
+            fact = SeriesFailed(association, series_hash, series.calling_ae_title, series.series_instance_uid)
+            self._facts.tell(self._slot, fact)
 
     # -- bugs of ours --------------------------------------------------------------------------------------------
 
@@ -103,14 +116,16 @@ class SettingAside:
             self._leave_alone(association, "", _TRY_AGAIN_SECONDS)
             return
         try:
-            count = set_aside_all(
-                os.path.join(self._spool, association), self._aside, _reason_of(error), _trace_of(error)
-            )
+            directory = os.path.join(self._spool, association)
+            failed = _series_without_end(directory) if self._facts and self._facts.progress_is_wanted else {}
+            count = set_aside_all(directory, self._aside, _reason_of(error), _trace_of(error))
         except OSError as trouble:
             self._leave_alone(association, "", _LEFT_ALONE_SECONDS)
             waits_for_next_rescan(association, trouble)
             return
         self._slot.add(self._counter, count)
+        for series_hash, series in failed.items():
+            self._tell_failed(association, series_hash, series)
         logger.bind(association=association).error(
             "An association was set aside in .oxidicom/set-aside with {count} instances: {reason}",
             count=count,
@@ -198,6 +213,17 @@ def _bound(known: dict[K, V]) -> None:
 def _series_of(directory: str, name: MetadataValue) -> Series | None:
     ledger = ledger_of(directory, lambda series_hash: series_hash == name.series_hash)
     return ledger.series.get(name.series_hash) if ledger else None
+
+
+def _series_without_end(directory: str) -> dict[str, Series]:
+    """Return the series of an association of which the last row is not registered. Raise OSError."""
+    ledger = ledger_of(directory)
+    ended = {
+        name.series_hash
+        for name, state in contents(directory)
+        if isinstance(name, MetadataValue) and name.key == COMMITTED_COUNT_KEY and not is_open(name, state)
+    }
+    return {one: series for one, series in ledger.series.items() if one not in ended} if ledger else {}
 
 
 def _called(name: EntryName | MetadataValue) -> str:

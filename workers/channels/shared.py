@@ -82,7 +82,10 @@ def share(
         inquiry_queue=Queue(ToInquiry),
         registration_queue=Queue(ToRegistration),
         encryption=encryption,
-        facts=FactChannel(is_wanted=bool(settings.otlp_endpoint or settings.http_port)),
+        facts=FactChannel(
+            is_wanted=bool(settings.otlp_endpoint or settings.http_port),
+            progress_is_wanted=bool(settings.nats_addresses),
+        ),
         unfinished=ConnectionQueue(),
         finished=ConnectionQueue(),
         once_a_minute=OnceAMinute(),

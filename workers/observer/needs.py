@@ -7,6 +7,7 @@ from workers.channels.facts import FactChannel
 from workers.channels.messages import ToInquiry, ToRegistration, ToStorage
 from workers.channels.needs import StorageUserNeeds
 from workers.channels.queues import Queue
+from workers.channels.scoreboard import Slot
 
 
 class ObserverNeeds(StorageUserNeeds, Protocol):
@@ -23,3 +24,5 @@ class ObserverNeeds(StorageUserNeeds, Protocol):
 
     @property
     def facts(self) -> FactChannel: ...
+
+    def hint_registration(self, slot: Slot, message: ToRegistration) -> None: ...

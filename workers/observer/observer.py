@@ -1,4 +1,4 @@
-"""The observer: says what the gateway does, over OpenTelemetry, Prometheus, and in the log once a minute.
+"""The observer: says what the gateway does, over OpenTelemetry, Prometheus, NATS, and in the log once a minute.
 
 Nobody waits for it. Totals come from the scoreboard, which is exact whatever happens; spans come from facts, which
 are dropped and counted when it is dead or slow. What it exports goes out in threads of the SDK, so that a collector
@@ -19,6 +19,7 @@ from oxidicom.telemetry.readings import AnyReading
 from workers.channels.facts import Fact
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.observer.health import HealthServer
+from workers.observer.live_progress import LiveProgress
 from workers.observer.needs import ObserverNeeds
 from workers.observer.readings import AeTotals, take_readings
 from workers.observer.subscribers import Logs, Subscriber, Totals, Traces
@@ -39,6 +40,7 @@ class Observer:
         self._ae_totals = AeTotals()
         self._subscribers: list[Subscriber] = [Totals(self._ae_totals)]
         self._metrics: MetricsExporter | None = None
+        self._progress: LiveProgress | None = None
         self._reported = (0, 0, 0)
         settings = self._shared.settings
         if settings.otlp_endpoint:
@@ -47,6 +49,9 @@ class Observer:
             seconds = settings.metric_export_interval_milliseconds / 1000
             self._metrics = MetricsExporter(resource, seconds, self._take_readings)
             self._metrics.start()
+        if settings.nats_addresses:
+            self._progress = LiveProgress(shared, slot)
+            self._subscribers.append(self._progress)
         if settings.http_port:
             HealthServer(self._shared, lambda: prometheus_page(self._take_readings()))
 
@@ -57,9 +62,12 @@ class Observer:
         due = time.monotonic() + _REPORT_SECONDS
         while self._shared.scoreboard.phase < GatewayPhase.FLUSHING_TELEMETRY:
             self._slot.beat(ProcessState.WAITING)
-            poll.poll(_WAIT_SECONDS * 1000)
+            seconds = min(_WAIT_SECONDS, self._progress.due_seconds) if self._progress else _WAIT_SECONDS
+            poll.poll(seconds * 1000)
             self._slot.beat(ProcessState.WORKING)
             self._take_facts()
+            if self._progress:
+                self._progress.tick()
             report_dropped_lines()
             if time.monotonic() >= due:
                 due = time.monotonic() + _REPORT_SECONDS

@@ -33,6 +33,10 @@ _TOTALS = (
     ("oxidicom.row.set_aside", "{row}", "Rows set aside, since the database refuses them", Counter.ROWS_SET_ASIDE),
     ("oxidicom.hint.dropped", "{hint}", "Hints to registration that found no room; it reads the spool instead",
      Counter.HINTS_DROPPED),
+    ("oxidicom.lonk.published", "{message}", "Messages of live progress that a NATS server took",
+     Counter.PROGRESS_PUBLISHED),
+    ("oxidicom.lonk.dropped", "{message}", "Messages of live progress that were lost: no NATS server took them in time",
+     Counter.PROGRESS_DROPPED),
     ("oxidicom.fact.dropped", "{fact}", "Facts that did not reach the observer", Counter.FACTS_DROPPED),
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
 from workers.registration.batching import Batch, Pending
 from workers.registration.completion import SeriesCompletion
 from workers.registration.needs import RegistrationNeeds
+from workers.registration.progress_telling import Cleared
 
 _HELD_SECONDS = 5.0
 _MAX_SHARES = 500
@@ -68,6 +69,7 @@ class BatchClearing:
             batch = batch.without({message.file.fname for message in gone} - aside.keys())
         self._measure(batch, outcome, sent_at)
         new = set(outcome.new)
+        cleared = Cleared()
         with OpenDirectories(self._spool) as directories:
             for message in batch.entries:
                 fname = message.file.fname
@@ -81,7 +83,9 @@ class BatchClearing:
                     new.remove(fname)
                 elif isinstance(message, Instance):
                     self._completion.verdicts.known(message)
-                self._registered(message, directories)
+                if self._registered(message, directories):
+                    cleared.add(message)
+        self._completion.progress.tell(cleared)
         self._pending.done(batch)
         self._slot.add(Counter.ROWS_REGISTERED, len(outcome.new))
         self._slot.add(Counter.ROWS_KNOWN, outcome.known)
@@ -163,7 +167,8 @@ class BatchClearing:
             part = shares[start : start + _MAX_SHARES]
             self._shared.facts.tell(self._slot, BatchRegistered(began_ns, now_ns, len(batch.entries), part))
 
-    def _registered(self, message: _Entry, directories: OpenDirectories) -> None:
+    def _registered(self, message: _Entry, directories: OpenDirectories) -> bool:
+        """Let an entry leave the spool, or mark a value. Return whether it was this call that did so."""
         stored = message.name.at(STORED)
         try:
             directory = directories[message.association]
@@ -173,7 +178,7 @@ class BatchClearing:
             else:
                 os.rename(stored, message.name.at(next_state), src_dir_fd=directory, dst_dir_fd=directory)
         except FileNotFoundError:
-            pass  # registered twice, by a message and by a rescan
+            return False  # registered twice, by a message and by a rescan
         except OSError as error:
             self._setting_aside.leave_alone(message.association, message.name, STORED)
             if not self._setting_aside.is_known_trouble(error):
@@ -182,3 +187,5 @@ class BatchClearing:
                     reason=error.strerror,
                     action="clear_failed",
                 )
+            return False
+        return True

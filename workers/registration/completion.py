@@ -15,7 +15,7 @@ from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.association_directory import remove_finished
 from oxidicom.spool.entries import contents
 from oxidicom.spool.gateway_directory import aside_directories
-from oxidicom.spool.journal import is_open
+from oxidicom.spool.journal import is_open, is_to_be_told
 from oxidicom.spool.ledger import LEDGER_NAME, Counts, read_counts
 from oxidicom.spool.names import STORED, EntryName, MetadataValue
 from workers.channels.heartbeat import beating
@@ -23,6 +23,7 @@ from workers.channels.messages import MetadataStored
 from workers.channels.scoreboard import Slot
 from workers.registration.batching import MAX_IN_BATCH, Batch, Pending
 from workers.registration.needs import RegistrationNeeds
+from workers.registration.progress_telling import ProgressTelling
 from workers.registration.verdicts import Verdicts
 
 _SHARE = 20
@@ -33,13 +34,16 @@ _MAX_LOOKED = 10_000
 class SeriesCompletion:
     """Tells what is finished, as the registration worker wants to know it."""
 
-    def __init__(self, shared: RegistrationNeeds, slot: Slot, pending: Pending, verdicts: Verdicts) -> None:
+    def __init__(
+        self, shared: RegistrationNeeds, slot: Slot, pending: Pending, verdicts: Verdicts, progress: ProgressTelling
+    ) -> None:
         self._shared = shared
         self._slot = slot
         self._pending = pending
         self._spool = shared.directory.spool
         self._aside = aside_directories(shared.settings.files_root)
         self.verdicts = verdicts
+        self.progress = progress
         self._look_due: dict[str, float] = {}
         """When an association may be looked into again, after something was found that is not registered."""
         self.incomplete = ""
@@ -106,23 +110,38 @@ class SeriesCompletion:
         now = time.monotonic()
         self._look_due[association] = now + _SHARE * (now - began)
 
-    def remove_if_finished(self, association: str) -> None:
-        """Remove the directory of an association, and account for it, if everything that came is registered."""
+    def remove_if_finished(self, association: str, *, tell_again: bool = False) -> None:
+        """Remove the directory of an association, and account for it, if everything that came is registered.
+
+        Where progress is published, those who follow its series have to be told before: `tell_again` does so for what
+        is registered and not told, since a fact may be lost.
+        """
         if self._shared.scoreboard.has_listener(association):
             return  # it goes on: its ledger, which may be long, need not be read
         try:
-            self._remove_if_finished(os.path.join(self._spool, association), association)
+            directory = os.path.join(self._spool, association)
+            self._remove_if_finished(directory, association, tell_again and self.progress.is_wanted)
         except OSError as error:
             _warn(association, error)
 
-    def _remove_if_finished(self, directory: str, association: str) -> None:
+    def _remove_if_finished(self, directory: str, association: str, tell_again: bool) -> None:
         for _ in range(2):  # two looks, as in `ready`
             values: dict[tuple[str, str], str] = {}
+            untold: list[MetadataValue] = []
+            is_left = False
             for name, state in beating(self._slot, contents(directory)):
                 if is_open(name, state):
-                    return
-                if isinstance(name, MetadataValue):
+                    is_left = True
+                    if not tell_again:
+                        return
+                elif isinstance(name, MetadataValue):
                     values[name.series_hash, name.key] = name.text
+                    if is_to_be_told(name, state):
+                        untold.append(name)
+            if tell_again and untold:
+                untold = self.progress.tell_again(directory, untold)
+            if is_left or (untold and self.progress.is_wanted):
+                return
         try:
             counts = read_counts(os.path.join(directory, LEDGER_NAME))
         except FileNotFoundError:
@@ -131,6 +150,7 @@ class SeriesCompletion:
         if counts.ended and self._is_finished(directory, values, counts):
             remove_finished(directory)  # but for what is not ours: that keeps it
             self._look_due.pop(association, None)
+            self.progress.is_over(association)
             self.verdicts.close(association, values, counts, self._set_aside_of(directory))
 
     def _is_finished(self, directory: str, values: dict[tuple[str, str], str], counts: Counts) -> bool:

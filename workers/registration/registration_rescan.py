@@ -123,7 +123,7 @@ class RegistrationRescan:
                 self._setting_aside.unexpected_association(association, error)
                 self._due = time.monotonic() + _SOON_SECONDS
             self._completion.incomplete = ""
-            self._completion.remove_if_finished(association)
+            self._completion.remove_if_finished(association, tell_again=True)
 
     def _take_up(self, directory: str, association: str) -> Iterator[None]:
         """Take up what is stored in one directory. Yield while memory is full. Raise OSError."""

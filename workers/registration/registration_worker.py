@@ -22,13 +22,14 @@ from oxidicom.records import PacsFile
 from oxidicom.tree.series_files import describe_series
 from oxidicom.tree.standing import missing
 from workers.channels.backoff import Backoff
-from workers.channels.messages import InstancesStored, MetadataStored, ProcessDied
+from workers.channels.messages import InstancesStored, MetadataStored, ProcessDied, SeriesTold
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.channels.setting_aside import SettingAside
 from workers.registration.batch_clearing import BatchClearing
 from workers.registration.batching import Batch, Pending
 from workers.registration.completion import SeriesCompletion
 from workers.registration.needs import RegistrationNeeds
+from workers.registration.progress_telling import ProgressTelling
 from workers.registration.registration_rescan import RegistrationRescan
 from workers.registration.series_oddities import SeriesOddities
 from workers.registration.verdicts import Verdicts
@@ -54,8 +55,9 @@ class RegistrationWorker:
         self._sent_at = 0.0
         self._backoff = Backoff(0.25, 5.0)
         self._degraded: str | None = None
-        setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside")
-        self._completion = SeriesCompletion(shared, slot, self._pending, Verdicts(slot))
+        setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside", shared.facts)
+        progress = ProgressTelling(shared, slot)
+        self._completion = SeriesCompletion(shared, slot, self._pending, Verdicts(slot), progress)
         self._rescan = RegistrationRescan(shared, slot, self._pending, self._completion, setting_aside)
         self._clearing = BatchClearing(shared, slot, self._pending, self._completion, setting_aside, self._backoff)
         self._oddities = SeriesOddities()
@@ -116,12 +118,16 @@ class RegistrationWorker:
             elif isinstance(message, InstancesStored):
                 for instance in message.instances:
                     self._pending.add(instance)
+            elif isinstance(message, SeriesTold):
+                self._completion.remove_if_finished(message.association)
 
     def _flushed(self) -> bool:
         """Nothing is in flight, and nothing waits or the database does not take it."""
         if self._in_flight is not None:
             return False
-        return self._degraded is not None or not (self._startable or self._rescan.is_behind)
+        if self._degraded is not None:
+            return True
+        return not (self._startable or self._rescan.is_behind or self._completion.progress.is_awaited)
 
     @property
     def _gives_up(self) -> bool:

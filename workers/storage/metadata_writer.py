@@ -38,7 +38,9 @@ class MetadataWriter:
         self._forget = forget
         self._due: dict[tuple[str, MetadataValue], _Due] = {}
         self._retries: Retries[_Due] = Retries(lambda due: (due[0], due[2]))
-        self._setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside")
+        self._setting_aside = SettingAside(
+            shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside", shared.facts
+        )
 
     def add(self, association: str, series: Series, value: MetadataValue) -> None:
         """Have a value written; what is due already, or waits for its next try, is taken once."""
@@ -109,7 +111,7 @@ class MetadataWriter:
         return True
 
     def _mark_stored(self, due: _Due) -> None:
-        association, _, value = due
+        association, series, value = due
         directory = os.path.join(self._shared.directory.spool, association)
         try:
             os.rename(os.path.join(directory, value.at(DUE)), os.path.join(directory, value.at(STORED)))
@@ -120,7 +122,7 @@ class MetadataWriter:
             self._fail(due, error)
             return
         self._retries.forget(due)
-        self._shared.hint_registration(self._slot, MetadataStored(association, *value, due[1]))
+        self._shared.hint_registration(self._slot, MetadataStored(association, *value, series))
 
     def _fail(self, due: _Due, error: OSError) -> None:
         association, _, value = due

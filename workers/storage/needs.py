@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from workers.channels.facts import FactChannel
 from workers.channels.messages import SeriesCounted, ToInquiry, ToRegistration, ToStorage
 from workers.channels.needs import StorageUserNeeds
 from workers.channels.queues import Queue
@@ -20,6 +21,9 @@ class StorageNeeds(StorageUserNeeds, Protocol):
 
     @property
     def inquiry_queue(self) -> Queue[ToInquiry]: ...
+
+    @property
+    def facts(self) -> FactChannel: ...
 
     def storage_time_ns(self) -> int: ...
 

@@ -46,7 +46,9 @@ class StorageWorker:
         self._distrusted_ns = 0
         """What was committed up to this moment of the storage's clock is written anew: a sync after it failed, and the
         pages of any of them may be marked clean without being on the disk."""
-        self._setting_aside = SettingAside(shared.directory, slot, Counter.INSTANCES_SET_ASIDE, "instance_set_aside")
+        self._setting_aside = SettingAside(
+            shared.directory, slot, Counter.INSTANCES_SET_ASIDE, "instance_set_aside", shared.facts
+        )
         self._synced = 0.0
         self._sync = GroupSync(self._spool)
         condition = StorageCondition(self._shared.scoreboard)

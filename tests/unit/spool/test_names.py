@@ -2,7 +2,18 @@
 
 import pytest
 
-from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue, parse_name, part_name
+from oxidicom.spool.journal import is_open, is_to_be_told
+from oxidicom.spool.names import (
+    DUE,
+    RECEIVED,
+    REGISTERED,
+    STORED,
+    TOLD,
+    EntryName,
+    MetadataValue,
+    parse_name,
+    part_name,
+)
 
 HASH = "0123456789abcdef0123"
 
@@ -22,3 +33,15 @@ def test_a_value_is_read_as_it_was_written(state):
 @pytest.mark.parametrize("other", [part_name(1), "ledger.jsonl", "1-x-2.received", "", "000001-0-1.stored", "a=b.due"])
 def test_every_other_name_is_passed_over(other):
     assert parse_name(other) is None
+
+
+def test_the_end_of_a_series_may_be_told():
+    name = MetadataValue(HASH, "OxidicomAttemptedPushCount", "17")
+    assert parse_name(name.at(TOLD)) == (name, TOLD)
+    assert is_to_be_told(name, REGISTERED)
+    assert not is_to_be_told(name, STORED)
+    assert not is_to_be_told(name, TOLD)
+    assert not is_to_be_told(name._replace(key="NumberOfSeriesRelatedInstances"), REGISTERED)
+    assert not is_to_be_told(name._replace(text="unknown"), REGISTERED), "a placeholder of what was put back"
+    assert not is_open(name, REGISTERED)
+    assert not is_open(name, TOLD)

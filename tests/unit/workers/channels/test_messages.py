@@ -16,6 +16,7 @@ from oxidicom.wanted_tags import (
     STUDY_DATE,
     STUDY_INSTANCE_UID,
 )
+from workers.channels.facts import MAX_SERIES_SHARES, InstancesRegistered, SeriesShare
 from workers.channels.messages import MAX_IN_MESSAGE, Instance, InstancesStored
 from workers.channels.queues import MAX_MESSAGE_BYTES
 
@@ -43,3 +44,10 @@ def test_the_longest_instances_fit_one_message() -> None:
     assert len(longest.file.columns.study_description) > 200, "the values are as long as their columns"
     encoded = msgspec.msgpack.encode(InstancesStored([longest] * MAX_IN_MESSAGE))
     assert len(encoded) <= MAX_MESSAGE_BYTES, len(encoded) / MAX_IN_MESSAGE
+
+
+def test_the_most_shares_of_series_fit_one_fact() -> None:
+    columns = the_longest_instance().file.columns
+    share = SeriesShare(ULID, "f" * 20, "\xff" * 16, columns.series_instance_uid, 2**31)
+    encoded = msgspec.msgpack.encode(InstancesRegistered(2**63, [share] * MAX_SERIES_SHARES))
+    assert len(encoded) <= MAX_MESSAGE_BYTES

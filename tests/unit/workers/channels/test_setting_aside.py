@@ -6,12 +6,13 @@ import time
 import pytest
 
 from oxidicom.spool.ledger import Started
-from oxidicom.spool.metadata_rows import committed_count_value
+from oxidicom.spool.metadata_rows import committed_count_value, expected_count_value
 from oxidicom.spool.names import RECEIVED, STORED
 from oxidicom.spool.set_aside import set_aside_of
 from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import commit, describe_file
 from workers.channels import setting_aside
+from workers.channels.facts import FactChannel, SeriesFailed
 from workers.channels.scoreboard import Counter, Scoreboard
 from workers.channels.setting_aside import SettingAside
 
@@ -32,8 +33,15 @@ def slot():
 
 
 @pytest.fixture
-def aside(gateway_directory, slot):
-    return SettingAside(gateway_directory, slot, Counter.INSTANCES_SET_ASIDE, "instance_set_aside")
+def facts():
+    channel = FactChannel(is_wanted=False, progress_is_wanted=True)
+    yield channel
+    channel.queue.close()
+
+
+@pytest.fixture
+def aside(gateway_directory, slot, facts):
+    return SettingAside(gateway_directory, slot, Counter.INSTANCES_SET_ASIDE, "instance_set_aside", facts)
 
 
 def test_what_is_remembered_is_bounded(aside, entry, monkeypatch):
@@ -64,6 +72,24 @@ def test_a_metadata_value_takes_its_series_from_the_ledger(aside, gateway_direct
     aside.set_aside(ASSOCIATION, value, STORED, "because")
     (one,) = set_aside_of(gateway_directory.aside, ASSOCIATION)
     assert one.series == describe_file().series
+
+
+def test_those_who_follow_a_series_hear_when_it_can_have_no_end(aside, gateway_directory, entry, facts):
+    for value in (expected_count_value(entry.series_hash, 1), committed_count_value(entry.series_hash, 1)):
+        with open(os.path.join(gateway_directory.spool, ASSOCIATION, value.at(STORED)), "wb"):
+            pass
+        aside.set_aside(ASSOCIATION, value, STORED, "because")
+    assert facts.queue.get() == SeriesFailed(ASSOCIATION, entry.series_hash, "TEST", "1.2.3")
+    assert facts.queue.get() is None
+    aside.set_aside(ASSOCIATION, entry, RECEIVED, "because")
+    assert facts.queue.get() is None, "an instance ends no series"
+
+
+def test_those_who_follow_series_hear_when_their_association_was_set_aside(aside, entry, facts):
+    for _ in range(3):
+        aside.unexpected_association(ASSOCIATION, ValueError())
+    assert facts.queue.get() == SeriesFailed(ASSOCIATION, entry.series_hash, "TEST", "1.2.3")
+    assert facts.queue.get() is None
 
 
 def test_what_cannot_be_set_aside_stays_and_is_left_alone_until_it_is_time_again(

@@ -6,6 +6,7 @@ from workers.channels.messages import Instance, MetadataStored
 from workers.registration.batching import MAX_COUNTS, MAX_IN_BATCH, MAX_PENDING, Pending
 
 FILE = describe_file().file
+SERIES = describe_file().series
 
 
 def instance(number):
@@ -37,8 +38,8 @@ def test_a_batch_that_failed_is_still_pending():
 
 def test_the_last_count_waits_to_be_chosen():
     pending = Pending()
-    pending.add(MetadataStored("A", "h", COMMITTED_COUNT_KEY, "1", FILE))
-    pending.add(MetadataStored("A", "h", EXPECTED_COUNT_KEY, "1", FILE))
+    pending.add(MetadataStored("A", "h", COMMITTED_COUNT_KEY, "1", SERIES))
+    pending.add(MetadataStored("A", "h", EXPECTED_COUNT_KEY, "1", SERIES))
     batch = pending.next_batch()
     assert [value.key for value in batch.values] == [EXPECTED_COUNT_KEY]
     batch.values += pending.counts()
@@ -57,7 +58,7 @@ def test_memory_is_bounded():
 def test_counts_that_wait_take_no_room_from_what_they_wait_for():
     pending = Pending()
     for number in range(MAX_COUNTS + 1):
-        pending.add(MetadataStored("A", str(number), COMMITTED_COUNT_KEY, "1", FILE))
+        pending.add(MetadataStored("A", str(number), COMMITTED_COUNT_KEY, "1", SERIES))
     assert pending.room == MAX_PENDING
     assert len(pending.counts()) == MAX_COUNTS
     assert pending.counts()[0].series_hash == "1", "that which waits longest is left to the next rescan"

@@ -20,6 +20,7 @@ from workers.registration import batching
 from workers.registration import registration_rescan as module
 from workers.registration.batching import Pending
 from workers.registration.completion import SeriesCompletion
+from workers.registration.progress_telling import ProgressTelling
 from workers.registration.registration_rescan import RegistrationRescan
 from workers.registration.verdicts import Verdicts
 
@@ -31,7 +32,7 @@ def rescan(shared):
     (slot,) = shared.scoreboard.of_role(Role.REGISTRATION)
     setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside")
     pending = Pending()
-    completion = SeriesCompletion(shared, slot, pending, Verdicts(slot))
+    completion = SeriesCompletion(shared, slot, pending, Verdicts(slot), ProgressTelling(shared, slot))
     made = RegistrationRescan(shared, slot, pending, completion, setting_aside)
     made.run_if_due()
     return made
@@ -174,7 +175,7 @@ def test_the_ledger_is_read_once_for_all_values_and_no_more_are_taken_than_there
 def test_counts_that_were_left_out_are_looked_for_soon(rescan, monkeypatch):
     monkeypatch.setattr(batching, "MAX_COUNTS", 1)
     for series in ("a", "b"):
-        rescan._pending.add(MetadataStored(OLDER, series, COMMITTED_COUNT_KEY, "1", describe_file().file))
+        rescan._pending.add(MetadataStored(OLDER, series, COMMITTED_COUNT_KEY, "1", describe_file().series))
     rescan.somebody_died()
     rescan.run_if_due()
     assert rescan._due - time.monotonic() <= 1.0

@@ -1,0 +1,121 @@
+"""Live progress over NATS (LONK): how far each series is, and that it is done.
+
+That a series is done is said once, after the COMMIT that makes it true: whoever renames its count in the spool from
+`registered` to `told` says so. The publisher does it right before it writes the message, so a death of this process
+before that leaves it to the next, which is told again.
+"""
+
+import collections
+import functools
+import time
+from collections.abc import Sequence
+
+from oxidicom.lonk.messages import DONE, count_payload, error_payload, subject_of
+from oxidicom.lonk.progress import Progress
+from oxidicom.lonk.publisher import Message, Publisher
+from oxidicom.paths.private_root import moment_of
+from workers.channels.facts import Fact, InstancesRegistered, SeriesFailed, SeriesRegistered, SeriesShare
+from workers.channels.messages import SeriesTold
+from workers.channels.scoreboard import Counter, Slot
+from workers.observer.needs import ObserverNeeds
+from workers.observer.series_in_spool import Counted, SeriesInSpool
+
+_FAILED = "the series cannot be completed: its OxidicomAttemptedPushCount was set aside; `oxidicom status` tells why"
+_SOON_SECONDS = 0.02
+_MAX_COUNTED = 100
+"""Of so many associations that began before it is remembered how far they were; a forgotten one is looked at again."""
+
+
+class LiveProgress:
+    """Takes what registration tells of series, and publishes it."""
+
+    wants = (InstancesRegistered, SeriesRegistered, SeriesFailed)
+
+    def __init__(self, shared: ObserverNeeds, slot: Slot) -> None:
+        """Begin to connect, for which nobody waits."""
+        settings = shared.settings
+        self._shared = shared
+        self._slot = slot
+        self._root = settings.root_subject
+        self._began = time.time()
+        self._spool = SeriesInSpool(shared.directory, settings.files_root, slot)
+        self._counted: dict[str, Counted] = {}
+        """Of associations that began before this process."""
+        self._progress = Progress(settings.progress_interval_seconds)
+        self._told: collections.deque[str] = collections.deque()
+        """Associations of which the publisher told that series are done."""
+        self._publisher = Publisher(settings.nats_addresses, settings.nats_credentials, self._count)
+        self._publisher.start()
+
+    @property
+    def due_seconds(self) -> float:
+        """How long `tick` may wait."""
+        if self._publisher.is_busy or self._told:
+            return _SOON_SECONDS
+        return max(0.0, self._progress.next_due() - time.monotonic())
+
+    def tick(self) -> None:
+        """Say what is due by time, and what the publisher has done."""
+        self._say_due()
+        for association in {self._told.popleft() for _ in range(len(self._told))}:
+            self._shared.hint_registration(self._slot, SeriesTold(association))
+
+    def take(self, fact: Fact) -> None:
+        """Publish what a fact tells, at once or when its time has come."""
+        match fact:
+            case InstancesRegistered():
+                for share in fact.shares:
+                    self._add(share, fact.began_ns)
+                self._say_due()
+            case SeriesRegistered():
+                self._progress.end((fact.association, fact.series_hash))
+                self._publisher.publish(Message(self._subject_of(fact), functools.partial(self._end_of, fact)))
+            case SeriesFailed():
+                self._progress.end((fact.association, fact.series_hash))
+                self._publish(self._subject_of(fact), error_payload(_FAILED))
+
+    def close(self) -> None:
+        """Send what is left, within a second."""
+        self.tick()
+        self._publisher.close()
+
+    def _say_due(self) -> None:
+        for subject, count in self._progress.due(time.monotonic()):
+            self._publish(subject, count_payload(count))
+
+    def _add(self, share: SeriesShare, began_ns: int) -> None:
+        key = (share.association, share.series_hash)
+        counted = self._counted_before(share.association)
+        if key not in self._progress:
+            before = counted.registered.get(share.series_hash, 0) if counted else 0
+            self._progress.begin(key, self._subject_of(share), before)
+        is_counted = counted is not None and began_ns < counted.at_ns
+        self._progress.add(key, 0 if is_counted else share.instances, time.monotonic())
+
+    def _counted_before(self, association: str) -> Counted | None:
+        """Of an association that began before this process, return how far it was when this was asked first."""
+        moment = moment_of(association)
+        if moment is None or moment.timestamp() > self._began:
+            return None
+        if association not in self._counted:
+            if len(self._counted) >= _MAX_COUNTED:
+                del self._counted[next(iter(self._counted))]
+            self._counted[association] = self._spool.count(association)
+        return self._counted[association]
+
+    def _end_of(self, fact: SeriesRegistered) -> Sequence[bytes]:
+        """Called by the publisher, right before it says that a series is done, or drops that."""
+        count = self._spool.registered_in_the_end(fact.association, fact.series_hash, fact.count)
+        is_ours = self._spool.mark_told(fact.association, fact.series_hash, fact.count)
+        self._told.append(fact.association)
+        return (count_payload(count), DONE) if is_ours else ()
+
+    def _publish(self, subject: str, payload: bytes) -> None:
+        self._publisher.publish(Message(subject, lambda: (payload,)))
+
+    def _count(self, published: int, dropped: int) -> None:
+        self._slot.add(Counter.PROGRESS_PUBLISHED, published)
+        self._slot.add(Counter.PROGRESS_DROPPED, dropped)
+
+    def _subject_of(self, fact: SeriesShare | SeriesRegistered | SeriesFailed) -> str:
+        return subject_of(self._root, fact.calling_ae_title, fact.series_instance_uid)
