@@ -55,6 +55,12 @@ def _needs_certificate(value: str, info: pydantic.ValidationInfo) -> str:
     return value
 
 
+def _readable(path: str) -> str:
+    if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):
+        raise ValueError("it is no file that this user can read")
+    return path
+
+
 def _needs_nats(value: str, info: pydantic.ValidationInfo) -> str:
     if value and not info.data.get("nats_addresses"):
         raise ValueError("it has no meaning without CHRIS_NATS_ADDRESS")
@@ -348,7 +354,7 @@ class Settings(pydantic.BaseModel):
         description="NATS servers to which live progress of series is published (LONK), comma-separated: "
         "`nats://host:4222`, or `tls://`, with `user:password@` or `token@` before the host; empty: none is published",
     )
-    nats_credentials: Annotated[str, AfterValidator(_needs_nats)] = Field(
+    nats_credentials: Annotated[str, AfterValidator(_needs_nats), AfterValidator(_readable)] = Field(
         "", alias="CHRIS_NATS_CREDENTIALS", description="credentials file (`.creds`) for the NATS servers"
     )
     progress_interval_seconds: Annotated[float, BeforeValidator(_interval), PlainSerializer(_show_interval)] = Field(

@@ -12,7 +12,6 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,14 +19,14 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from oxidicom.lonk.address import access, location, shown
+from oxidicom.lonk.address import shown
+from oxidicom.lonk.connection import abandon, connect, new_client, reason_of
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
 
 MAX_WAITING = 10_000
 _MAX_AT_ONCE = 500
-_CONNECT_SECONDS = 2
 _ANSWER_SECONDS = 2
 """A server that does not answer a ping for so long hangs, or is so slow that it costs messages."""
 _PING_SECONDS = 5.0
@@ -93,7 +92,6 @@ class Publisher(threading.Thread):
 
     def run(self) -> None:
         """Connect, send, and connect again."""
-        logging.getLogger("nats").setLevel(logging.CRITICAL)  # what goes wrong is told here, in one line
         self._loop.set_exception_handler(lambda _, context: logger.debug("NATS: {what}", what=context["message"]))
         with contextlib.suppress(RuntimeError):  # the interpreter ends
             self._loop.run_until_complete(self._serve())
@@ -108,7 +106,7 @@ class Publisher(threading.Thread):
             began = time.monotonic()
             reason = await self._send_over(client)
             logger.debug("The connection to NATS is over: {reason}", reason=reason)
-            await self._abandon(client)
+            await abandon(client)
             if time.monotonic() < began + _RETRY_SECONDS:
                 await self._rest()  # a server that closes each connection is asked no more often than one that is away
 
@@ -116,14 +114,14 @@ class Publisher(threading.Thread):
         """Return a client of the first server that answers, or None."""
         reason = ""
         for address in list(self._addresses):
-            client = _new_client()
+            client = new_client()
             reason = await self._try(client, address)
             if not reason:
                 self._tell_back(address)
                 self._addresses.remove(address)
                 self._addresses.insert(0, address)
                 return client
-            await self._abandon(client)
+            await abandon(client)
             if self._is_closing:
                 return None
         if not self._is_away:
@@ -136,21 +134,9 @@ class Publisher(threading.Thread):
         """Let a client connect. Return why it cannot; '' when it is connected."""
         self._last_error = None
         try:
-            async with asyncio.timeout(2 * _CONNECT_SECONDS):
-                await client.connect(
-                    location(address),
-                    name="oxidicom",
-                    allow_reconnect=False,
-                    connect_timeout=_CONNECT_SECONDS,
-                    max_reconnect_attempts=1,
-                    reconnect_time_wait=0,
-                    error_cb=self._note,
-                    disconnected_cb=self._disconnected,
-                    user_credentials=self._credentials or None,
-                    **access(address)._asdict(),
-                )
+            await connect(client, address, self._credentials, on_error=self._note, on_end=self._disconnected)
         except Exception as error:  # noqa: BLE001 (whatever it is: nothing can be sent)
-            return _reason_of(self._last_error or error)
+            return reason_of(self._last_error or error)
         return ""
 
     async def _send_over(self, client: "Client") -> str:
@@ -167,9 +153,9 @@ class Publisher(threading.Thread):
                             await self._wake.wait()
                 self._wake.clear()
                 if not client.is_connected:
-                    return _reason_of(self._last_error or ConnectionResetError("the connection was closed"))
+                    return reason_of(self._last_error or ConnectionResetError("the connection was closed"))
         except Exception as error:  # noqa: BLE001 (whatever it is: nothing more can be sent over this connection)
-            return _reason_of(self._last_error or error)
+            return reason_of(self._last_error or error)
 
     async def _send(self, client: "Client", batch: list[Message]) -> None:
         """Write messages, and see that the server has them; without any this is a ping."""
@@ -198,12 +184,6 @@ class Publisher(threading.Thread):
                     await self._wake.wait()
                     self._wake.clear()
 
-    async def _abandon(self, client: "Client") -> None:
-        """Close a client; what a server that hangs has not taken is not waited for."""
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(0.1):
-                await client.close()
-
     async def _note(self, error: Exception) -> None:
         self._last_error = error
 
@@ -229,7 +209,7 @@ class Publisher(threading.Thread):
             self._is_refused = True
             logger.warning(
                 "The NATS server takes no live progress: {reason}",
-                reason=_reason_of(self._last_error),
+                reason=reason_of(self._last_error),
                 action="nats_refused",
             )
         self._last_error = None
@@ -252,23 +232,9 @@ class Publisher(threading.Thread):
         )
 
 
-def _new_client() -> "Client":
-    from nats.aio.client import Client  # noqa: PLC0415 (0.2 s and 10 MB, for this process alone)
-
-    return Client()
-
-
 async def _written(client: "Client") -> None:
     """Let nats-py write what it was given, before the next message is asked: it does so when it has a turn."""
     for _ in range(_TURNS):
         if not client.pending_data_size:
             return
         await asyncio.sleep(0)
-
-
-def _reason_of(error: Exception) -> str:
-    """Say in a few words what is the matter; no secret, and no subject, which names a series."""
-    if isinstance(error, TimeoutError) and not str(error):
-        return "it does not answer"
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return reason.removeprefix("nats: ").partition(' to "')[0]

@@ -12,6 +12,8 @@ from rich.table import Table
 
 from oxidicom.cube.rights import LackingGrants
 from oxidicom.errors import CertificateError, DatasetError, OxidicomError
+from oxidicom.lonk.address import shown
+from oxidicom.lonk.connection import try_server
 from oxidicom.operations.database import conninfo_of, database_of, state_of_database
 from oxidicom.operations.finding import GOOD, REMARK, TROUBLE, Finding
 from oxidicom.operations.storage_access import deletion_by_cube, readers_of
@@ -48,7 +50,7 @@ def _findings(settings: Settings, warnings: Sequence[str]) -> Iterator[Finding]:
     yield Finding("configuration", GOOD, "all settings can be used")
     for warning in warnings:
         yield Finding("configuration", REMARK, warning)
-    checks: list[Callable[[Settings], Iterator[Finding]]] = [_port, _tls, _storage, _database, _pacs]
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [_port, _tls, _storage, _database, _pacs, _nats]
     for one in checks:
         yield from one(settings)
 
@@ -181,3 +183,12 @@ def _pacs(settings: Settings) -> Iterator[Finding]:
             yield Finding("PACS", GOOD, f"{address} answers C-ECHO")
         except OxidicomError as error:
             yield Finding("PACS", TROUBLE, f"{address}: {error}")
+
+
+def _nats(settings: Settings) -> Iterator[Finding]:
+    for address in settings.nats_addresses:
+        reason = try_server(address, settings.nats_credentials)
+        if reason:
+            yield Finding("NATS", TROUBLE, f"{shown(address)}: {reason}; live progress is lost, nothing else")
+        else:
+            yield Finding("NATS", GOOD, f"{shown(address)} answers")

@@ -75,6 +75,21 @@ def test_a_series_is_done_after_the_commit_that_makes_it_true(gateway, subscribe
     assert all(values.count("2") > at for at, values in enumerate(registered))
 
 
+def test_in_cube_6_a_series_is_done_when_its_row_is_there(
+    make_gateway, nats, subscriber, folders_database, series_rows, tmp_path
+):
+    """The user interface looks for it once, at the moment when it hears so."""
+    gateway = make_gateway(db=folders_database, CHRIS_NATS_ADDRESS=nats.address)
+    seen = []
+    subscriber.when_done = lambda: seen.append(len(series_rows()))
+    for number in range(10):
+        send(gateway.port, make_series(tmp_path / str(number), 2, f"1.2.{number}"))
+    subscriber.await_done(10)
+    assert all(count > at for at, count in enumerate(seen))
+    assert all(said[-2:] == [2, DONE] for said in subscriber.by_subject().values())
+    wait_until(lambda: not gateway.spooled(), "nothing is left")
+
+
 def test_nothing_is_said_of_what_is_not_registered(make_gateway, nats, subscriber, proxy, proxied, tmp_path):
     gateway = make_gateway(db=proxied, CHRIS_NATS_ADDRESS=nats.address)
     proxy.refuse()

@@ -152,17 +152,23 @@ def test_a_short_pdu_length_is_refused_and_none_is_allowed():
         settings(CHRIS_SCP_MAX_PDU_LENGTH="100")
 
 
-def test_servers_for_live_progress_under_both_spellings():
+def test_servers_for_live_progress_under_both_spellings(tmp_path):
+    credentials = tmp_path / "x.creds"
+    credentials.touch()
     for prefix in ("CHRIS", "OXIDICOM"):
         variables = {
             f"{prefix}_NATS_ADDRESS": "a, tls://b:1",
-            f"{prefix}_NATS_CREDENTIALS": "/x.creds",
+            f"{prefix}_NATS_CREDENTIALS": str(credentials),
             f"{prefix}_PROGRESS_INTERVAL": "2.5s",
             f"{prefix}_ROOT_SUBJECT": "a.b",
         }
         one = settings(**variables)
         assert one.nats_addresses == ("nats://a", "tls://b:1")
-        assert (one.nats_credentials, one.progress_interval_seconds, one.root_subject) == ("/x.creds", 2.5, "a.b")
+        assert (one.nats_credentials, one.progress_interval_seconds, one.root_subject) == (
+            str(credentials),
+            2.5,
+            "a.b",
+        )
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("0s", 0), ("1 s", 1), ("1min", 60), ("60min", 3600)])

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from oxidicom.lonk import connection
 from oxidicom.lonk import publisher as module
 from oxidicom.lonk.messages import DONE, count_payload
 from oxidicom.lonk.publisher import MAX_WAITING, Message, Publisher
@@ -65,7 +66,7 @@ def test_what_somebody_else_has_said_is_not_sent(make_publisher, nats, subscribe
 
 
 def test_what_a_message_says_is_not_asked_before_it_can_be_written(make_publisher, nats, monkeypatch):
-    monkeypatch.setattr(module, "_CONNECT_SECONDS", 60)
+    monkeypatch.setattr(connection, "_CONNECT_SECONDS", 60)
     nats.hang()
     publisher = make_publisher(nats.address)
     asked = []
