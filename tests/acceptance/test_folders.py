@@ -286,3 +286,21 @@ def test_the_embedded_database_has_the_folders_if_it_is_told_so(make_gateway, pu
         send(gateway.port, make_series(tmp_path / "in", 2, "1.2.3"))
         settled(gateway)
         assert gateway.stop() == 0
+
+
+def test_a_series_whose_row_is_refused_is_set_aside_and_comes_by_retry(
+    folders_gateway, folders_database, folder_rows, series_rows, tmp_path
+):
+    execute(folders_database, "ALTER TABLE pacsfiles_pacsseries ADD CONSTRAINT odd CHECK (\"PatientID\" <> '1CT1')")
+    send(folders_gateway.port, make_series(tmp_path / "in", 2, "1.2.3"))
+    wait_until(lambda: folders_gateway.lines("row_set_aside"), "its row is set aside")
+    wait_until(lambda: folders_gateway.lines("series_ended"), "the series has ended")
+    assert (len(folder_rows()), series_rows()) == (2, [])
+    assert "OxidicomAttemptedPushCount" in folders_gateway.run("status").stdout
+    execute(folders_database, "ALTER TABLE pacsfiles_pacsseries DROP CONSTRAINT odd")
+    assert folders_gateway.stop() == 0
+    assert folders_gateway.run("retry").returncode == 0
+    folders_gateway.start()
+    wait_until(series_rows, "the row of the series")
+    settled(folders_gateway)
+    assert reconcile(folders_gateway, folders_database)["differences"] == []
