@@ -36,7 +36,7 @@ from workers.channels.encryption import handshake_failure, say_no_more
 from workers.channels.ending import UNWELCOME, Ending, EndKind, rejected
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.listener.association_account import AssociationAccount
-from workers.listener.connections import READ_SECONDS, Peer, learn_peer, wait_in_kernel
+from workers.listener.connections import READ_SECONDS, Peer, acknowledge_now, learn_peer, wait_in_kernel
 from workers.listener.deadlines import Deadlines
 from workers.listener.needs import ListenerNeeds
 from workers.listener.policy import acceptance_policy, is_allowed_here, title_policy
@@ -181,6 +181,8 @@ class Association:
         writable = self._acceptor.writable(keep_pieces=keep_pieces)
         while True:
             began = self._look_around()
+            if self._acceptor.inside_message:
+                acknowledge_now(self._connection)
             count = None
             try:
                 count = self._connection.recv_into(writable)

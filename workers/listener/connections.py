@@ -116,6 +116,15 @@ def wait_in_kernel(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL)
 
 
+def acknowledge_now(connection: socket.socket) -> None:
+    """Acknowledge what was received, without the usual delay of 40 ms.
+
+    Senders that leave Nagle's algorithm on (RFC 896), as DCMTK's do, hold the rest of a message back until then. The
+    option does not last: the kernel goes back to delays by itself.
+    """
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
 def _configure(connection: socket.socket, settings: Settings) -> None:
     # Without it every response waits 40 ms for a delayed acknowledgement.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
