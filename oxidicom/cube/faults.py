@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 
 import psycopg
 
-from oxidicom.errors import FilesGoneError
+from oxidicom.errors import FilesGoneError, RowRefusedError
 
 _CLASS_DATA = "22"
 _CLASS_INTEGRITY = "23"
@@ -101,7 +101,7 @@ def leaves_connection_sound(error: BaseException) -> bool:
     """Tell whether the connection and what is known of the database can be used after `error`."""
     if isinstance(error, psycopg.Error):
         return refuses_row(error) or error.sqlstate in {_LOCKED, _CANCELLED, "40001", "40P01"}
-    return isinstance(error, (*UNSENDABLE, FilesGoneError))
+    return isinstance(error, (*UNSENDABLE, FilesGoneError, RowRefusedError))
 
 
 UNSENDABLE = (UnicodeEncodeError, OverflowError)

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from oxidicom.cube.connections import Connection
 from oxidicom.cube.folders_statements import Statements
 from oxidicom.cube.rows import Oddity, RowBatch, SeriesWritten, Written
+from oxidicom.errors import RowRefusedError
+from oxidicom.files.descriptors import OUR_TROUBLE
 from oxidicom.paths.final_path import PACS_ROOT
 from oxidicom.records import PacsFile, SeriesValue, SharedColumns
 
@@ -116,9 +118,18 @@ def _ends_of(batch: RowBatch) -> list[_End]:
     ends = [value for value in batch.values if value.ends_series]
     in_batch = {(_above(file.fname), file.columns.series_instance_uid): file.columns for file in batch.files if ends}
     return [
-        _End(end, in_batch.get((end.series.directory, end.series.series_instance_uid)) or batch.describe(end.series))
+        _End(end, in_batch.get((end.series.directory, end.series.series_instance_uid)) or _described(end, batch))
         for end in ends
     ]
+
+
+def _described(end: SeriesValue, batch: RowBatch) -> SharedColumns | None:
+    try:
+        return batch.describe(end.series)
+    except OSError as error:
+        if error.errno in OUR_TROUBLE:
+            raise
+        raise RowRefusedError(f"none of the files of its series can be read ({error.strerror})") from error
 
 
 def _row_of(value: SeriesValue, columns: SharedColumns) -> tuple[Any, ...]:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from oxidicom.records import PacsFile, Series, SeriesValue, SharedColumns
 
 DescribeSeries = Callable[[Series], SharedColumns | None]
-"""Says what the files of a series that stand at their final paths say of it; None: there is none of it."""
+"""Tells what the files of a series that stand at their final paths say of it; None: there is none of it.
+
+It raises OSError when none can be read."""
 
 
 class RowBatch(NamedTuple):

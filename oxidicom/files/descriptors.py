@@ -1,7 +1,11 @@
 """File descriptors: how many a process may have and one keeper of open things may use up; and what they lead to."""
 
+import errno
 import os
 import resource
+
+OUR_TROUBLE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of a look at a file that say something about us, and nothing about the file."""
 
 
 def raise_limit() -> int:

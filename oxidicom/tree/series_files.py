@@ -6,6 +6,7 @@ import os
 from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import read_header_of_file
 from oxidicom.errors import DatasetError
+from oxidicom.files.regular_file import NotRegularFileError
 from oxidicom.records import PacsFile, Series, SharedColumns
 
 _MAX_FILES = 1000
@@ -20,23 +21,28 @@ def row_of_file(files_root: str, path: str) -> PacsFile:
 
 
 def describe_series(files_root: str, series: Series) -> SharedColumns | None:
-    """Return what a series says of itself, by any file of it that stands at its final path; None: there is none."""
+    """Return what a series says of itself, by any file of it that stands at its final path; None: there is none.
+
+    Raise OSError when none can be read, which is another thing.
+    """
+    trouble: OSError | None = None
     try:
         with os.scandir(os.path.join(files_root, series.directory)) as scan:
             for entry in itertools.islice(scan, _MAX_FILES):
-                columns = _columns_of(files_root, f"{series.directory}/{entry.name}")
-                if columns and _is_of(columns, series):
+                try:
+                    columns = row_of_file(files_root, f"{series.directory}/{entry.name}").columns
+                except (DatasetError, FileNotFoundError, NotRegularFileError):
+                    continue
+                except OSError as error:
+                    trouble = error
+                    continue
+                if _is_of(columns, series):
                     return columns
-    except OSError:
-        return None
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # CUBE has deleted it
+    if trouble:
+        raise trouble
     return None
-
-
-def _columns_of(files_root: str, path: str) -> SharedColumns | None:
-    try:
-        return row_of_file(files_root, path).columns
-    except (DatasetError, OSError):
-        return None
 
 
 def _is_of(columns: SharedColumns, series: Series) -> bool:

@@ -1,12 +1,12 @@
 """Does a file stand at its final path? Asked before a row says so, and before the spool lets go of its entry."""
 
 import contextlib
-import errno
 import os
 import stat
 from collections.abc import Iterable
 
-_OUR_TROUBLE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+from oxidicom.files.descriptors import OUR_TROUBLE
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -35,7 +35,7 @@ def _open(directory: str) -> int:
     try:
         return os.open(directory, _DIRECTORY)
     except OSError as error:
-        if error.errno in _OUR_TROUBLE:
+        if error.errno in OUR_TROUBLE:
             raise
         return -1  # gone, or of no use: whoever stores the file anew finds out
 

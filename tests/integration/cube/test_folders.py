@@ -188,6 +188,32 @@ def test_a_series_that_is_refused_costs_its_row_and_no_file(bad, make_cube, fold
     assert len(dump(folders_database)["core_chrisfile"]) == 2
 
 
+def test_a_series_whose_files_cannot_be_read_is_refused_and_no_other(make_cube, folders_database):
+    def describe(series):
+        if series.series_instance_uid == "1.9":
+            raise OSError(5, "Input/output error")
+        return described(series)
+
+    other = folder_file(1, f"{STUDY}/other", series_instance_uid="1.9")
+    cube = make_cube(folders_database, describe=describe)
+    cube.register([*FILES, other])
+    outcome = register_isolating(cube, [], [*values_of(FILES[0]), *values_of(other)])
+    assert [str(reason) for _, reason in outcome.refused] == [
+        "none of the files of its series can be read (Input/output error)"
+    ]
+    assert [row["SeriesInstanceUID"] for row in dump(folders_database)["pacsfiles_pacsseries"]] == ["1.2.826.1.2"]
+
+
+def test_for_want_of_descriptors_nothing_is_refused(make_cube, folders_database):
+    def describe(_):
+        raise OSError(24, "Too many open files")
+
+    cube = make_cube(folders_database, describe=describe)
+    cube.register(FILES)
+    with pytest.raises(DatabaseUnavailableError, match="Too many open files"):
+        register_isolating(cube, [], values_of(FILES[0]))
+
+
 def test_one_bad_file_costs_one_file(cube, folders_database):
     bad = folder_file(4, f"{SERIES}/{'x' * 1000}")
     outcome = register_isolating(cube, [*FILES, bad], [])
