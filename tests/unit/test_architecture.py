@@ -38,7 +38,7 @@ def test_only_the_command_line_knows_the_processes():
 
 
 def test_nats_belongs_to_lonk():
-    assert users_of("nats") == {"oxidicom/lonk/publisher.py"}
+    assert users_of("nats") == {"oxidicom/lonk/connection.py", "oxidicom/lonk/publisher.py"}
 
 
 @pytest.mark.parametrize("module", ["socket", "time", "threading", "asyncio", "logging", "loguru", "select"])
