@@ -6,7 +6,9 @@
     trial        one measurement: a fresh server, one load, what it stored, what it cost
     load         the associations of a workload: one `sender` process each
     server       a server under test: `peers`, `floors`, and this `gateway` with its `database`
+    prefill                                    the rows that the database has before
     processes, memory, registration            what is measured from outside
+    alone, batches                             registration without the rest of the gateway
     disk, directories                          where the servers write, at rest before each load
     figures, goals, report, plot               what comes of it
 """

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.session import Session
-from benchmarks.workloads import EVERYONE, IDLE, QUICK, WORKLOADS
+from benchmarks.workloads import EVERYONE, IDLE, QUICK, REGISTRATION, WORKLOADS
 from oxidicom.errors import OxidicomError
 
 _NOBODY = "none"
-_NAMES = [*(workload.name for workload in WORKLOADS), IDLE]
+_NAMES = [*(workload.name for workload in WORKLOADS), REGISTRATION, IDLE]
 _IDLE_SECONDS, _QUICK_IDLE_SECONDS = 30.0, 10.0
 _ROUNDS, _QUICK_ROUNDS = 5, 2
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)

@@ -1,13 +1,15 @@
 """The campaign: rounds over all workloads and servers, in alternating order, so that what drifts falls on all alike.
 
-A round is every pair of workload and server once. Odd rounds go forwards, even ones backwards: who was first is last
-the next time. The round before the first, the warm-up, fills caches and is where memory is observed.
+A round is every pair of workload and server once, and registration alone. Odd rounds go forwards, even ones backwards:
+who was first is last the next time. The round before the first, the warm-up, fills caches and is where memory is
+observed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from benchmarks.alone import Alone
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import WARM_UP, Figure, Measurement, Results
 from benchmarks.idle import measure_idle
@@ -35,12 +37,14 @@ class Campaign:
     rounds: int
     idle_seconds: float
     """How long the idle gateway is watched; 0: not at all."""
+    alone: Sequence[Alone] = ()
+    """Registration alone, of one generation each."""
 
     @property
     def measurements(self) -> int:
         """How many there will be."""
         trials = sum(len(self._order(number)) for number in range(WARM_UP, self.rounds + 1))
-        return trials + len(self._gateways() if self.idle_seconds else ())
+        return trials + self.rounds * len(self.alone) + len(self._gateways() if self.idle_seconds else ())
 
     def run(self, directory: str, results: Results, audience: Audience) -> None:
         """Measure below `directory` and add to `results`, which is of use too when this is interrupted."""
@@ -50,12 +54,22 @@ class Campaign:
                 measurement = Trial(number, workload, server, _pace(workload, server, results)).run(directory)
                 results.add(measurement)
                 audience.ended(measurement)
+            self._register_alone(number, results, audience)
         if self.idle_seconds:
             for server in self._gateways():
                 audience.begins(f"idle · {server.title}")
                 measurement = measure_idle(self.rounds, server, directory, self.idle_seconds)
                 results.add(measurement)
                 audience.ended(measurement)
+
+    def _register_alone(self, number: int, results: Results, audience: Audience) -> None:
+        if number == WARM_UP:
+            return
+        for one in self.alone if number % 2 else reversed(self.alone):
+            audience.begins(f"{_title_of(number)} · registration alone · {one.title}")
+            measurement = one.measure(number)
+            results.add(measurement)
+            audience.ended(measurement)
 
     def _order(self, number: int) -> list[tuple[Workload, Server]]:
         """Return the pairs of a round in their order."""

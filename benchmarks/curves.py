@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.batches import measure_batches
+from benchmarks.batches import Batches, measure_batches
 from benchmarks.curve_plot import Panel, write_curve_plot
 from benchmarks.database import DatabaseServer
 from benchmarks.directories import workplace
@@ -29,6 +29,7 @@ from benchmarks.report import REGISTRATION_COLUMNS, WORKLOAD_COLUMNS, cell, writ
 from benchmarks.session import RESULTS
 from benchmarks.trial import Trial
 from benchmarks.workloads import WORKLOADS, Workload
+from oxidicom.embedded.schema import Schema
 from oxidicom.errors import OxidicomError
 
 _WORKLOADS = {workload.name: workload for workload in WORKLOADS}
@@ -95,16 +96,14 @@ def _trial(
     return lambda number, directory: Trial(number, named, gateway).run(directory)
 
 
-def _by_rows(database: DatabaseServer) -> Curve:
-    panel, label = ROWS, "registration alone"
-    points = [
-        Point(
-            str(rows),
-            lambda number, _, rows=rows: measure_batches(number, f"{panel} · {label}", rows, database),  # type: ignore[misc]
-        )
-        for rows in (1, 10, 50, 100, 500, 2000)
-    ]
-    return Curve(panel, label, points)
+def _by_rows(database: DatabaseServer, schema: Schema, label: str) -> Curve:
+    name = f"{ROWS} · {label}"
+    points = [Point(str(rows), _batches(database, name, Batches(rows, schema))) for rows in (1, 10, 50, 100, 500, 2000)]
+    return Curve(ROWS, label, points)
+
+
+def _batches(database: DatabaseServer, curve: str, batches: Batches) -> Callable[[int, str], Measurement]:
+    return lambda number, _: measure_batches(number, curve, str(batches.rows), batches, database)
 
 
 def curves_with(database: DatabaseServer) -> Sequence[Curve]:
@@ -122,7 +121,8 @@ def curves_with(database: DatabaseServer) -> Sequence[Curve]:
         _by_setting(database, STORAGE_WORKERS, ["1", "2", "3", "4"], _SOME_LARGE),
         _by_setting(database, POOL, ["1", "2", "10"], _SOME),
         _by_setting(database, PDU_LENGTH, lengths, any_pdu),
-        _by_rows(database),
+        _by_rows(database, "flat", "registration alone"),
+        _by_rows(database, "folders", "registration alone, CUBE 6"),
     )
 
 

@@ -1,6 +1,7 @@
 """The database of the gateway under test: the embedded PostgreSQL, started apart so that its cost is told apart.
 
-Every measurement gets a database of its own, copied from a template with as many rows as the workload wants.
+Every measurement gets a database of its own, with the tables of the generation that it wants, copied from a template
+with as many rows as the workload wants.
 """
 
 import contextlib
@@ -14,31 +15,9 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
+from benchmarks.prefill import prefill
+from oxidicom.embedded.schema import DATABASES, Schema, statements_of
 from oxidicom.embedded.server import EmbeddedPostgres
-
-_ROWS_PER_SERIES = 500
-_EMPTY = "oxidicom"
-# Series of many patients, whose ids are spread over the index as in a hospital that has run for years.
-_PREFILL = """
-INSERT INTO pacsfiles_pacsfile (
-    creation_date, fname, pacs_id, "PatientID", "PatientName", "StudyInstanceUID", "StudyDescription",
-    "SeriesInstanceUID", "SeriesDescription", "PatientAge", "PatientBirthDate", "PatientSex", "Modality",
-    "ProtocolName", "StudyDate", "AccessionNumber")
-SELECT now(),
-    format('SERVICES/PACS/PREFILL/%%s-Prefilled_Patient-19500101/Thorax_Abdomen_Adult_-%%s-20190102/00002-Abdomen_5.0_B30f-'
-        '%%s/%%s-1.2.826.0.1.3680043.8.498.9.%%s.%%s.dcm', patient, accession, left(patient, 7),
-        lpad(number::text, 4, '0'), series, number),
-    pacs.id, patient, 'Prefilled^Patient', '1.2.826.0.1.3680043.8.498.7.' || series, 'Thorax^Abdomen (Adult)',
-    '1.2.826.0.1.3680043.8.498.8.' || series, 'Abdomen  5.0  B30f', 25567, '1950-01-01', 'O', 'CT',
-    'ThorAbd', date '2000-01-01' + series %% 7000, accession
-FROM (
-    SELECT row / %(per_series)s AS series, row %% %(per_series)s + 1 AS number,
-        left(md5((row / %(per_series)s)::text), 12) AS patient,
-        upper(left(md5('accession' || (row / %(per_series)s)::text), 10)) AS accession
-    FROM generate_series(0, %(rows)s - 1) AS row) AS prefilled,
-    pacsfiles_pacs AS pacs
-WHERE pacs.identifier = 'PREFILL'
-"""
 
 
 @dataclass
@@ -48,6 +27,7 @@ class FreshDatabase:
     conninfo: str
     connection: psycopg.Connection[Any]
     """In autocommit mode; for before and after the load."""
+    schema: Schema = "flat"
     _wal_begin: int = field(default=0, init=False)
 
     def begin(self) -> None:
@@ -70,7 +50,7 @@ class DatabaseServer:
     def __init__(self, directory: str) -> None:
         """`directory` is to be on the filesystem of everything else, and every user must be able to pass it."""
         self._postgres = EmbeddedPostgres(os.path.join(directory, "postgres"))
-        self._templates = {0: _EMPTY}
+        self._templates: dict[tuple[Schema, int], str] = {("flat", 0): DATABASES["flat"]}
 
     def __enter__(self) -> Self:
         self._postgres.start()
@@ -90,9 +70,9 @@ class DatabaseServer:
         return pid
 
     @contextlib.contextmanager
-    def fresh(self, prefilled_rows: int = 0) -> Iterator[FreshDatabase]:
-        """Make a database with so many rows, and drop it at the end."""
-        template = self._template_with(prefilled_rows)
+    def fresh(self, prefilled_rows: int = 0, schema: Schema = "flat") -> Iterator[FreshDatabase]:
+        """Make a database with so many rows of files, and drop it at the end."""
+        template = self._template_with(schema, prefilled_rows)
         name = f"b{uuid.uuid4().hex}"
         self._administer(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
@@ -101,20 +81,21 @@ class DatabaseServer:
         )
         try:
             with psycopg.connect(self._postgres.conninfo_for(name), autocommit=True) as connection:
-                yield FreshDatabase(self._postgres.conninfo_for(name), connection)
+                yield FreshDatabase(self._postgres.conninfo_for(name), connection, schema)
         finally:
             self._administer(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def _template_with(self, rows: int) -> str:
-        if rows not in self._templates:
-            name = f"prefilled_{rows}"
-            self._administer(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, (name, _EMPTY))))
+    def _template_with(self, schema: Schema, rows: int) -> str:
+        if (schema, rows) not in self._templates:
+            name = f"{schema}_{rows}"
+            self._administer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             with psycopg.connect(self._postgres.conninfo_for(name), autocommit=True) as connection:
-                connection.execute("INSERT INTO pacsfiles_pacs (identifier) VALUES ('PREFILL')")
-                connection.execute(_PREFILL, {"rows": rows, "per_series": _ROWS_PER_SERIES})
-                connection.execute("VACUUM (FREEZE, ANALYZE) pacsfiles_pacsfile")
-            self._templates[rows] = name
-        return self._templates[rows]
+                for statements in statements_of(schema):
+                    connection.execute(statements.encode())
+                if rows:
+                    prefill(connection, schema, rows)
+            self._templates[schema, rows] = name
+        return self._templates[schema, rows]
 
     def _administer(self, statement: sql.Composed) -> None:
         with psycopg.connect(self._postgres.conninfo_for("postgres"), autocommit=True) as connection:

@@ -20,6 +20,9 @@ from benchmarks.registration import Registered, read_registered, watch_snapshots
 from benchmarks.requestor import CALLING_AE_TITLE
 from benchmarks.server import RunningServer, Server, end_of, free_port, process
 from benchmarks.workloads import GATEWAY, Workload
+from oxidicom.cube.folders_reader import FoldersReader
+from oxidicom.embedded.schema import Schema
+from oxidicom.paths.final_path import PACS_ROOT
 
 _READY_SECONDS = 30.0
 _REGISTER_SECONDS = 120.0
@@ -43,6 +46,8 @@ class Gateway(Server):
     """The checkout that it runs from."""
     settings: Mapping[str, str] | None = None
     """Environment variables besides those that the benchmark needs."""
+    schema: Schema = "flat"
+    """The generation of CUBE's tables that its database has."""
 
     def why_missing(self) -> str:
         there = os.path.exists(os.path.join(self.root, "oxidicom", "__main__.py"))
@@ -54,7 +59,10 @@ class Gateway(Server):
         log = os.path.join(directory, "gateway.log")
         files = os.path.join(directory, "files")
         os.mkdir(files)
-        with self.database.fresh(workload.prefilled_rows) as database, contextlib.ExitStack() as observers:
+        with (
+            self.database.fresh(workload.prefilled_rows, self.schema) as database,
+            contextlib.ExitStack() as observers,
+        ):
             environment = {
                 "CHRIS_DB_CONNECTION": database.conninfo,
                 "CHRIS_FILES_ROOT": files,
@@ -106,7 +114,8 @@ class RunningGateway(RunningServer):
         figures |= self._cpu_by_role(outcome.instances)
         figures[Figure.WAL_BYTES_PER_ROW] = self._database.wal_bytes() / outcome.instances
         snapshots = self._observer.finish()
-        self._registered = read_registered(self._database.connection, CALLING_AE_TITLE, snapshots)
+        database = self._database
+        self._registered = read_registered(database.connection, database.schema, CALLING_AE_TITLE, snapshots)
         return figures | self._registered.figures(outcome)
 
     def _cpu_by_role(self, instances: int) -> dict[Figure, float]:
@@ -115,11 +124,13 @@ class RunningGateway(RunningServer):
         return {figure: (after.get(role, 0.0) - before.get(role, 0.0)) / instances for role, figure in _ROLES.items()}
 
     def verify(self, outcome: Outcome) -> dict[Figure, float]:
-        """Besides number and size: a row for each file, a file for each row, nothing set aside."""
+        """Besides number and size: a row for each file, a file for each row, each series ended, nothing set aside."""
         super().verify(outcome)
         missing = [name for name in self._registered.rows if not os.path.exists(os.path.join(self.directory, name))]
         if missing:
             raise BenchmarkError(f"{len(missing)} rows have no file, such as {missing[0]}")
+        if without := self._directories_without_series():
+            raise BenchmarkError(f"{len(without)} series have no row, such as {without[0]}")
         if glob.glob(os.path.join(self.directory, ".oxidicom", "set-aside", "*")):
             raise BenchmarkError(f"instances were set aside below {self.directory}/.oxidicom/set-aside")
         return {}
@@ -130,6 +141,12 @@ class RunningGateway(RunningServer):
     def _database_cpu(self) -> float:
         """PostgreSQL's share, without the session of the observer."""
         return cpu_seconds(self._database_pid) - cpu_seconds_of(self._observer.number)
+
+    def _directories_without_series(self) -> list[str]:
+        if self._database.schema == "flat":
+            return []
+        reader = FoldersReader()
+        return reader.directories_without_series(self._database.connection, PACS_ROOT, after="", limit=1000)
 
     def _await_empty_spool(self) -> None:
         deadline = time.monotonic() + _REGISTER_SECONDS

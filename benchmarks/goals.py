@@ -10,9 +10,11 @@ from benchmarks.workloads import (
     DICOM_RS,
     FLOOR_WRITE,
     GATEWAY,
+    GATEWAY_6,
     IDLE,
     ORTHANC,
     PYNETDICOM,
+    REGISTRATION,
 )
 
 
@@ -91,8 +93,14 @@ def _own(title: str, workload: str, figure: Figure, at_most: float, unit: str, s
     return Goal(title, Term(workload, GATEWAY, figure), at_most=at_most, unit=unit, scale=scale)
 
 
-def _rise(title: str, figure: Figure) -> Goal:
-    return Goal(title, Term("10k-rows-1m", GATEWAY, figure), Term("10k-rows-1k", GATEWAY, figure), at_most=1.15)
+def _dearer(title: str, workload: str) -> Goal:
+    """Return the goal of what a file may cost in the tables of CUBE 6, against those before it."""
+    figure = Figure.TOTAL_CPU_SECONDS
+    return Goal(title, Term(workload, GATEWAY_6, figure), Term(workload, GATEWAY, figure), at_most=1.6)
+
+
+def _rise(title: str, figure: Figure, server: str = GATEWAY) -> Goal:
+    return Goal(title, Term("10k-rows-1m", server, figure), Term("10k-rows-1k", server, figure), at_most=1.15)
 
 
 def _many(workloads: tuple[str, str], title: str, figure: Figure) -> Goal:
@@ -124,6 +132,24 @@ GOALS: Sequence[Goal] = (
     _own("idle: CPU of all processes, in a core", IDLE, Figure.IDLE_CPU_CORES, 0.5, "%", _PERCENT),
     _rise("1,000 → 1,000,000 rows: CPU per row, with PostgreSQL", Figure.TOTAL_CPU_SECONDS),
     _rise("1,000 → 1,000,000 rows: write-ahead log per row", Figure.WAL_BYTES_PER_ROW),
+    _dearer("CUBE 6, 10 KB: CPU per instance, with PostgreSQL, against CUBE 5", "10k"),
+    _dearer("CUBE 6, 512 KB: CPU per instance, with PostgreSQL, against CUBE 5", "512k"),
+    _dearer("CUBE 6, registration alone: CPU per file, with PostgreSQL, against CUBE 5", REGISTRATION),
+    Goal(
+        "CUBE 6, registration alone: files a second",
+        Term(REGISTRATION, GATEWAY_6, Figure.ROWS_PER_SECOND),
+        at_least=10_000,
+        unit="/s",
+    ),
+    Goal(
+        "CUBE 6, 10 KB, 8 associations at 70 %: lag p99",
+        Term("10k-sustained", GATEWAY_6, Figure.LAG_P99_SECONDS),
+        at_most=300,
+        unit="ms",
+        scale=_MS,
+    ),
+    _rise("CUBE 6, 1,000 → 1,000,000 files: CPU per file, with PostgreSQL", Figure.TOTAL_CPU_SECONDS, GATEWAY_6),
+    _rise("CUBE 6, 1,000 → 1,000,000 files: write-ahead log per file", Figure.WAL_BYTES_PER_ROW, GATEWAY_6),
     _many(("10k-8", "10k-32"), "10 KB: rate of 32 associations against 8", _RATE),
     _many(("512k-8", "512k-32"), "512 KB: rate of 32 associations against 8", _BYTES),
 )

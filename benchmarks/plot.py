@@ -4,12 +4,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, Results
-from benchmarks.workloads import BASELINE, DCMTK, FLOOR_DISCARD, FLOOR_WRITE, GATEWAY
+from benchmarks.workloads import BASELINE, DCMTK, FLOOR_DISCARD, FLOOR_WRITE, GATEWAY, GATEWAY_6
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = {GATEWAY: "#c0392b", BASELINE: "#e59866", FLOOR_DISCARD: "#d5d8dc", FLOOR_WRITE: "#d5d8dc"}
+_COLOURS = {
+    GATEWAY: "#c0392b",
+    BASELINE: "#e59866",
+    GATEWAY_6: "#8e44ad",
+    FLOOR_DISCARD: "#d5d8dc",
+    FLOOR_WRITE: "#d5d8dc",
+}
 _OTHERS = "#5d6d7e"
 _ASSOCIATIONS = {"1": ("10k-1", "512k-1"), "2": ("10k", "512k"), "8": ("10k-8", "512k-8"), "32": ("10k-32", "512k-32")}
 _STYLES = {"10 KB": "-o", "512 KB": "--s"}

@@ -2,13 +2,15 @@
 
 An observer asks PostgreSQL every 5 ms for its snapshot, `pg_current_snapshot()`: which transactions are visible. That
 touches no table, so it neither slows the registration down nor depends on how it is done, and the order of commits
-does not matter. Afterwards the rows themselves tell which transaction each of them came with (`xmin`).
+does not matter. Afterwards the rows themselves tell which transaction each of them came with (`xmin`). Where a file has
+two rows, of itself and of its permission, it is visible to users with the later one.
 """
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import LiteralString
 
 import psycopg
 
@@ -17,12 +19,22 @@ from benchmarks.datasets import parse_sop_instance_uid
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figure, percentile
 from benchmarks.load import Outcome
+from oxidicom.embedded.schema import Schema
 
 _INTERVAL_SECONDS = 0.005
-_ROWS = """
-SELECT fname, f.xmin::text::bigint FROM pacsfiles_pacsfile f JOIN pacsfiles_pacs p ON p.id = f.pacs_id
-WHERE p.identifier = %s
-"""
+_ROWS: Mapping[Schema, LiteralString] = {
+    "flat": """
+SELECT fname, ARRAY[file.xmin::text::bigint]
+FROM pacsfiles_pacsfile AS file JOIN pacsfiles_pacs AS pacs ON pacs.id = file.pacs_id WHERE identifier = %s
+""",
+    "folders": """
+SELECT fname, ARRAY[file.xmin::text::bigint, permission.xmin::text::bigint]
+FROM pacsfiles_pacs AS pacs JOIN core_chrisfolder AS folder ON folder.id = pacs.folder_id
+JOIN core_chrisfile AS file ON fname ~>~ (path || '/') AND fname ~<~ (path || '0')
+JOIN core_filegrouppermission AS permission ON permission.file_id = file.id
+WHERE identifier = %s
+""",
+}
 
 
 @dataclass(frozen=True)
@@ -98,12 +110,16 @@ class Registered:
 
 
 def read_registered(
-    connection: psycopg.Connection[tuple[str, int]], pacs_identifier: str, snapshots: Sequence[Snapshot]
+    connection: psycopg.Connection[tuple[str, list[int]]],
+    schema: Schema,
+    pacs_identifier: str,
+    snapshots: Sequence[Snapshot],
 ) -> Registered:
-    """Read the rows of a PACS, and find for each the first snapshot that shows it."""
-    rows = connection.execute(_ROWS, [pacs_identifier]).fetchall()
-    first_seen = {transaction: _first_seen(transaction, snapshots) for _, transaction in rows}
-    return Registered({name: first_seen[transaction] for name, transaction in rows})
+    """Read the files of a PACS, and find for each the first snapshot that shows all of its rows."""
+    rows = connection.execute(_ROWS[schema], [pacs_identifier]).fetchall()
+    transactions = {transaction for _, its in rows for transaction in its}
+    first_seen = {transaction: _first_seen(transaction, snapshots) for transaction in transactions}
+    return Registered({name: max(first_seen[transaction] for transaction in its) for name, its in rows})
 
 
 def _first_seen(transaction: int, snapshots: Sequence[Snapshot]) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from benchmarks.alone import Alone
 from benchmarks.campaign import Campaign
 from benchmarks.database import DatabaseServer
 from benchmarks.datasets import templates_of
@@ -22,7 +23,7 @@ from benchmarks.plot import write_plot
 from benchmarks.progress import audience
 from benchmarks.report import print_report, write_json
 from benchmarks.server import Server
-from benchmarks.workloads import BASELINE, WORKLOADS, Workload, shortened
+from benchmarks.workloads import BASELINE, GATEWAY_6, REGISTRATION, WORKLOADS, Workload, shortened
 
 RESULTS = os.path.join(ROOT, "benchmarks", "results")
 _IN_MEMORY = ("tmpfs", "ramfs")
@@ -51,7 +52,8 @@ class Session:
         skipped: dict[str, str] = {}
         with workplace(self.directory) as own, DatabaseServer(own) as database:
             servers = _installed(self._servers(database), skipped)
-            campaign = Campaign(self._workloads(skipped), servers, self.rounds, self.idle_seconds)
+            workloads, alone = self._workloads(skipped), self._alone(servers, database)
+            campaign = Campaign(workloads, servers, self.rounds, self.idle_seconds, alone)
             try:
                 with audience(console, campaign.measurements) as told:
                     campaign.run(own, results, told)
@@ -71,7 +73,16 @@ class Session:
         servers: list[Server] = [Gateway(database, settings=self.settings)]
         if self.baseline:
             servers.append(Gateway(database, BASELINE, "oxidicom, baseline", os.path.abspath(self.baseline)))
+        if GATEWAY_6 in self.peers:
+            servers.append(Gateway(database, GATEWAY_6, "oxidicom, CUBE 6", settings=self.settings, schema="folders"))
         return servers + [server for server in (*PEERS, *FLOORS) if server.name in self.peers]
+
+    def _alone(self, servers: Sequence[Server], database: DatabaseServer) -> list[Alone]:
+        """Return the registration of each gateway of this version without the rest of it, if that was chosen."""
+        if REGISTRATION not in self.workloads:
+            return []
+        gateways = [one for one in servers if isinstance(one, Gateway) and one.name != BASELINE]
+        return [Alone(one.name, one.title, one.schema, database) for one in gateways]
 
     def _workloads(self, skipped: dict[str, str]) -> list[Workload]:
         """Return the chosen workloads, and those that others take their pace from; without what cannot be made here."""

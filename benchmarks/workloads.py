@@ -8,7 +8,9 @@ from benchmarks.datasets import Content
 DCMTK, DCMTK_BITS, PYNETDICOM, ORTHANC, DICOM_RS = "dcmtk", "dcmtk-b", "pynetdicom", "orthanc", "dicom-rs"
 FLOOR_DISCARD, FLOOR_WRITE = "floor-discard", "floor-write"
 GATEWAY, BASELINE = "oxidicom", "baseline"
-EVERYONE = (DCMTK, DCMTK_BITS, PYNETDICOM, ORTHANC, DICOM_RS, FLOOR_DISCARD, FLOOR_WRITE)
+GATEWAY_6 = "oxidicom-6"
+"""This gateway with the tables of CUBE 6 and 7: folders, and two rows for each file."""
+EVERYONE = (DCMTK, DCMTK_BITS, PYNETDICOM, ORTHANC, DICOM_RS, FLOOR_DISCARD, FLOOR_WRITE, GATEWAY_6)
 
 _SHORT_PDU, _LONG_PDU = 16 * 1024, 128 * 1024
 
@@ -55,7 +57,13 @@ class Workload:
 _SMALL = Workload("10k", "10 KB, 2 associations", [Content.SMALL_EXPLICIT] * 2, 8000, 2.0, (DCMTK,))
 # 512 MB: below what Linux lets become dirty before it makes writers wait.
 _LARGE = Workload("512k", "512 KB, 2 associations", [Content.LARGE_EXPLICIT] * 2, 1024, 10.0, (DCMTK,), _LONG_PDU)
-_SMALL_8 = replace(_SMALL, name="10k-8", title="10 KB, 8 associations", contents=[Content.SMALL_EXPLICIT] * 8)
+_SMALL_8 = replace(
+    _SMALL,
+    name="10k-8",
+    title="10 KB, 8 associations",
+    contents=[Content.SMALL_EXPLICIT] * 8,
+    peers=(GATEWAY_6, DCMTK),
+)
 _LARGE_8 = replace(_LARGE, name="512k-8", title="512 KB, 8 associations", contents=[Content.LARGE_EXPLICIT] * 8)
 _MIX = [*[Content.SMALL_EXPLICIT] * 2, *[Content.SMALL_IMPLICIT] * 2, *[Content.LARGE_EXPLICIT] * 2]
 
@@ -86,19 +94,27 @@ WORKLOADS: Sequence[Workload] = (
         name="10k-sustained",
         title="10 KB, 8 associations at 70 %",
         instances=100_000,
-        peers=(),
+        peers=(GATEWAY_6,),
         pace=Pace("10k-8", 0.7),
     ),
     replace(
         _LARGE_8, name="512k-sustained", title="512 KB, 8 associations at 70 %", peers=(), pace=Pace("512k-8", 0.7)
     ),
-    replace(_SMALL, name="10k-rows-1k", title="10 KB, 1,000 rows before", peers=(), prefilled_rows=1_000),
-    replace(_SMALL, name="10k-rows-1m", title="10 KB, 1,000,000 rows before", peers=(), prefilled_rows=1_000_000),
+    replace(_SMALL, name="10k-rows-1k", title="10 KB, 1,000 rows before", peers=(GATEWAY_6,), prefilled_rows=1_000),
+    replace(
+        _SMALL,
+        name="10k-rows-1m",
+        title="10 KB, 1,000,000 rows before",
+        peers=(GATEWAY_6,),
+        prefilled_rows=1_000_000,
+    ),
 )
 IDLE = "idle"
 """Not a load: 64 listeners that had one association each, and nothing to do."""
+REGISTRATION = "registration"
+"""No load either: registration alone, in transactions as large as they get, without a gateway."""
 
-QUICK = ("10k", "512k", IDLE)
+QUICK = ("10k", "512k", REGISTRATION, IDLE)
 
 
 def shortened(workload: Workload) -> Workload:

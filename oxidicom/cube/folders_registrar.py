@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any, NamedTuple
 
 from oxidicom.cube.connections import Connection
-from oxidicom.cube.folders_statements import Statements
+from oxidicom.cube.folders_statements import PLAN_ONCE, Statements
 from oxidicom.cube.rows import Oddity, RowBatch, SeriesWritten, Written
 from oxidicom.errors import RowRefusedError
 from oxidicom.files.descriptors import OUR_TROUBLE
@@ -53,6 +53,7 @@ class FoldersRegistrar:
         Of the values only those that end a series are written, as the row of that series. Two answers are waited for:
         what the look found, and which files are new.
         """
+        connection.execute(PLAN_ONCE, prepare=True)
         ends = _ends_of(batch)
         directories = {_above(file.fname) for file in batch.files}
         folders = self._look(connection, directories | {end.value.series.directory for end in ends})
@@ -68,9 +69,7 @@ class FoldersRegistrar:
 
     def _look(self, connection: Connection, directories: Set[str]) -> _Folders:
         paths = {path for directory in directories for path in _with_parents(directory)}
-        found = (
-            connection.execute(self._statements.look, {"paths": list(paths)}, prepare=True).fetchall() if paths else []
-        )
+        found = connection.execute(self._statements.look, [list(paths)], prepare=True).fetchall() if paths else []
         return _Folders(
             {path for path, is_there, _, _, _ in found if not is_there},
             {path for path, _, is_permitted, _, _ in found if not is_permitted},

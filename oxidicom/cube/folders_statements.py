@@ -18,68 +18,86 @@ class Columns(NamedTuple):
 
 _ADD_GROUP = "INSERT INTO auth_group (name) VALUES ('pacs_users') ON CONFLICT (name) DO NOTHING"
 
+# How the statements are carried out is settled once for each connection, whatever the tables hold: to plan them anew
+# costs more than to execute them with a few files. So a plan must suit a table of any size, and statistics of any age.
+# Rows are looked up by subqueries that cannot become joins (LIMIT) nor be hashed (OFFSET 0), for these may be planned
+# as a walk through a table that is small, and the plan is kept when it has grown. So is that of PostgreSQL's own check
+# of each reference at COMMIT, which is why the setting is for the transaction. PostgreSQL 11 has no choice of plans.
+PLAN_ONCE = """
+SELECT set_config('enable_seqscan', 'off', true),
+    CASE WHEN current_setting('plan_cache_mode', true) IS NOT NULL
+         THEN set_config('plan_cache_mode', 'force_generic_plan', true) END
+"""
+
 # Whether CUBE deletes what is below a folder is seen and, if our rights allow, made certain until COMMIT: a series
 # that cannot be locked at once is being deleted, or is about to be.
-_LOCKED = """
-WITH locked AS MATERIALIZED (
-    SELECT series.id FROM pacsfiles_pacsseries AS series JOIN core_chrisfolder AS folder ON folder.id = folder_id
-    WHERE folder.path = ANY (%(paths)b) AND series.deletion_status <> 'pending'
-    FOR SHARE OF series SKIP LOCKED)
-"""
+_LOCKED = """, locked AS MATERIALIZED (
+    SELECT series.id FROM folder, LATERAL (
+        SELECT id FROM pacsfiles_pacsseries WHERE folder_id = folder.id AND deletion_status <> 'pending'
+        FOR SHARE SKIP LOCKED) AS series)"""
 _IS_LOCKED = "AND series.id IN (SELECT id FROM locked)"
 _IS_HELD = """
     coalesce(folder.deletion_status = 'pending' OR EXISTS (
         SELECT FROM pacsfiles_pacsseries AS series
-        WHERE series.folder_id = folder.id AND NOT (series.deletion_status <> 'pending' {is_locked})), false)
+        WHERE series.folder_id = folder.id AND NOT (series.deletion_status <> 'pending' {is_locked}) OFFSET 0), false)
 """
-_LOOK = """{locked}
-SELECT wanted.path, folder.id IS NOT NULL,
+_LOOK = """
+WITH folder AS MATERIALIZED (
+    SELECT wanted.path AS wanted, its.* FROM unnest(%b::text[]) AS wanted (path)
+    LEFT JOIN LATERAL (SELECT * FROM core_chrisfolder WHERE path = wanted.path LIMIT 1) AS its ON true){locked}
+SELECT folder.wanted, folder.id IS NOT NULL,
     EXISTS (
         SELECT FROM core_foldergrouppermission
-        WHERE folder_id = folder.id AND group_id = (SELECT id FROM auth_group WHERE name = 'pacs_users')),
-    EXISTS (SELECT FROM pacsfiles_pacs WHERE folder_id = folder.id), {is_held}
-FROM unnest(%(paths)b::text[]) AS wanted (path)
-LEFT JOIN LATERAL (SELECT * FROM core_chrisfolder WHERE path = wanted.path LIMIT 1) AS folder ON true
+        WHERE folder_id = folder.id AND group_id = (SELECT id FROM auth_group WHERE name = 'pacs_users') OFFSET 0),
+    EXISTS (SELECT FROM pacsfiles_pacs WHERE folder_id = folder.id OFFSET 0), {is_held}
+FROM folder
 """
 
 # A folder whose parent is gone is not inserted, and then its files are an error: their parent_folder_id is NULL.
 _ADD_FOLDERS = """
 INSERT INTO core_chrisfolder (creation_date, path, owner_id, parent_id, public{names})
-SELECT now(), wanted.path, (SELECT id FROM auth_user WHERE username = 'chris'), parent.id, false{values}
-FROM unnest(%b::text[], %b::text[]) AS wanted (path, parent)
-JOIN core_chrisfolder AS parent ON parent.path = wanted.parent
-ORDER BY wanted.path COLLATE "C"
+SELECT now(), path, (SELECT id FROM auth_user WHERE username = 'chris'), parent_id, false{values}
+FROM (
+    SELECT wanted.path, (SELECT id FROM core_chrisfolder AS parent WHERE parent.path = wanted.parent) AS parent_id
+    FROM unnest(%b::text[], %b::text[]) AS wanted (path, parent) OFFSET 0) AS folder
+WHERE parent_id IS NOT NULL
+ORDER BY path COLLATE "C"
 ON CONFLICT (path) DO NOTHING
 """
 
 _PERMIT_FOLDERS = """
 INSERT INTO core_foldergrouppermission (permission, folder_id, group_id)
-SELECT 'r', folder.id, (SELECT id FROM auth_group WHERE name = 'pacs_users')
-FROM unnest(%b::text[]) AS wanted (path) JOIN core_chrisfolder AS folder ON folder.path = wanted.path
-ORDER BY wanted.path COLLATE "C"
+SELECT 'r', id, (SELECT id FROM auth_group WHERE name = 'pacs_users')
+FROM (
+    SELECT path, (SELECT id FROM core_chrisfolder AS folder WHERE folder.path = wanted.path) AS id
+    FROM unnest(%b::text[]) AS wanted (path) OFFSET 0) AS folder
+WHERE id IS NOT NULL
+ORDER BY path COLLATE "C"
 ON CONFLICT (folder_id, group_id) DO NOTHING
 """
 
 # Of two titles with one directory, and of one title with two, the first has the row.
 _ADD_PACS = """
 INSERT INTO pacsfiles_pacs (identifier, folder_id{names})
-SELECT wanted.identifier, folder.id{values}
-FROM unnest(%b::text[], %b::text[]) AS wanted (identifier, path)
-JOIN core_chrisfolder AS folder ON folder.path = wanted.path
-ORDER BY wanted.identifier COLLATE "C"
+SELECT identifier, folder_id{values}
+FROM (
+    SELECT identifier, (SELECT id FROM core_chrisfolder AS folder WHERE folder.path = wanted.path) AS folder_id
+    FROM unnest(%b::text[], %b::text[]) AS wanted (identifier, path) OFFSET 0) AS pacs
+WHERE folder_id IS NOT NULL
+ORDER BY identifier COLLATE "C"
 ON CONFLICT DO NOTHING
 """
 
-# A LEFT JOIN, so that a folder which is not there is an error, and never a file that is silently left out.
+# An array, so that a folder which is not there is an error (parent_folder_id is NULL), and never a file that is
+# silently left out.
 _ADD_FILES = """
-WITH directory AS MATERIALIZED (
-    SELECT number, (SELECT id FROM core_chrisfolder AS folder WHERE folder.path = wanted.path) AS id
-    FROM unnest(%b::text[]) WITH ORDINALITY AS wanted (path, number)
-), added AS (
+WITH added AS (
     INSERT INTO core_chrisfile (creation_date, fname, owner_id, parent_folder_id, public)
-    SELECT now(), file.fname, (SELECT id FROM auth_user WHERE username = 'chris'), directory.id, false
-    FROM unnest(%b::text[], %b::bigint[]) AS file (fname, number) LEFT JOIN directory USING (number)
-    ORDER BY file.fname COLLATE "C"
+    SELECT now(), fname, (SELECT id FROM auth_user WHERE username = 'chris'), (ARRAY(
+        SELECT (SELECT id FROM core_chrisfolder AS folder WHERE folder.path = wanted.path)
+        FROM unnest(%b::text[]) WITH ORDINALITY AS wanted (path, number) ORDER BY number))[directory], false
+    FROM unnest(%b::text[], %b::integer[]) AS file (fname, directory)
+    ORDER BY fname COLLATE "C"
     ON CONFLICT (fname) DO NOTHING
     RETURNING id, fname
 ), permitted AS (
@@ -89,7 +107,7 @@ WITH directory AS MATERIALIZED (
 SELECT fname FROM added
 """
 
-# Of files that were there. A subquery for each, since a join may be planned as a walk through the whole table.
+# Of files that were there.
 _PERMIT_FILES = """
 INSERT INTO core_filegrouppermission (permission, file_id, group_id)
 SELECT 'r', file.id, (SELECT id FROM auth_group WHERE name = 'pacs_users')
@@ -111,12 +129,14 @@ WITH wanted AS MATERIALIZED (
         name, directory, pacs_directory, pacs_identifier, patient_id, patient_name, patient_birth_date, patient_age,
         patient_sex, study_date, accession_number, modality, protocol_name, study_instance_uid, study_description,
         series_instance_uid, series_description)
-    LEFT JOIN core_chrisfolder AS folder ON folder.path = series.directory
-        AND EXISTS (SELECT FROM core_chrisfile WHERE parent_folder_id = folder.id)
-    LEFT JOIN core_chrisfolder AS pacs_folder ON pacs_folder.path = series.pacs_directory
-    LEFT JOIN pacsfiles_pacs AS pacs ON pacs.id = coalesce(
-        (SELECT id FROM pacsfiles_pacs WHERE folder_id = pacs_folder.id),
-        (SELECT id FROM pacsfiles_pacs WHERE identifier = series.pacs_identifier))
+    LEFT JOIN LATERAL (
+        SELECT id FROM core_chrisfolder AS its WHERE path = series.directory
+            AND EXISTS (SELECT FROM core_chrisfile WHERE parent_folder_id = its.id OFFSET 0) LIMIT 1) AS folder ON true
+    LEFT JOIN LATERAL (
+        SELECT id, identifier FROM pacsfiles_pacs WHERE id = coalesce(
+            (SELECT id FROM pacsfiles_pacs
+             WHERE folder_id = (SELECT id FROM core_chrisfolder WHERE path = series.pacs_directory)),
+            (SELECT id FROM pacsfiles_pacs WHERE identifier = series.pacs_identifier)) LIMIT 1) AS pacs ON true
 ), added AS (
     INSERT INTO pacsfiles_pacsseries (
         creation_date, "PatientID", "PatientName", "PatientBirthDate", "PatientAge", "PatientSex", "StudyDate",
@@ -134,11 +154,11 @@ SELECT wanted.name, added.folder_id IS NOT NULL, CASE
     WHEN wanted.folder_id IS NULL THEN 'NO_FILES'
     WHEN added.folder_id IS NULL AND EXISTS (
         SELECT FROM pacsfiles_pacsseries AS other WHERE other.pacs_id = wanted.pacs_id
-            AND other."SeriesInstanceUID" = wanted.series_instance_uid AND other.folder_id <> wanted.folder_id)
+            AND other."SeriesInstanceUID" = wanted.series_instance_uid AND other.folder_id <> wanted.folder_id OFFSET 0)
         THEN 'ANOTHER_DIRECTORY'
     WHEN added.folder_id IS NULL AND EXISTS (
         SELECT FROM pacsfiles_pacsseries AS other WHERE other.folder_id = wanted.folder_id
-            AND other."SeriesInstanceUID" <> wanted.series_instance_uid)
+            AND other."SeriesInstanceUID" <> wanted.series_instance_uid OFFSET 0)
         THEN 'DIRECTORY_TAKEN'
     WHEN found_identifier <> pacs_identifier THEN 'ANOTHER_PACS' END,
     wanted.pacs_identifier, wanted.series_instance_uid

@@ -28,8 +28,9 @@ def database():
         yield server
 
 
-def test_a_trial_of_the_gateway_has_every_figure(database, public_directory):
-    measurement = Trial(1, WORKLOAD, Gateway(database)).run(public_directory)
+@pytest.mark.parametrize("schema", ["flat", "folders"])
+def test_a_trial_of_the_gateway_has_every_figure(database, public_directory, schema):
+    measurement = Trial(1, WORKLOAD, Gateway(database, schema=schema)).run(public_directory)
     figures = measurement.figures
     assert set(figures) == set(Figure) - {
         Figure.PEAK_USS_BYTES,
@@ -85,6 +86,27 @@ def test_a_file_without_its_row_is_found_out(database, public_directory):
             connection.execute("DELETE FROM pacsfiles_pacsfile WHERE fname LIKE '%0007-%'")
         with pytest.raises(BenchmarkError, match="instance 6 of association 0 has no row"):
             running.finish(outcome)
+
+
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        ("DELETE FROM core_filegrouppermission WHERE id % 20 = 7", "of association 0 has no row"),
+        ("DELETE FROM pacsfiles_pacsseries", "1 series have no row, such as SERVICES/PACS/BENCHMARK/"),
+    ],
+)
+def test_in_cube_6_a_file_has_its_permission_and_a_series_its_row(database, public_directory, lost, message):
+    assignments = [Assignment(1, 0, Content.SMALL_EXPLICIT, 16384, instances=20, seconds=20.0)]
+    with Gateway(database, schema="folders").running(public_directory, WORKLOAD) as running:
+        running.begin()
+        with Load(assignments, running.port) as load:
+            outcome = load.run()
+        wait_until(lambda: running._await_empty_spool() is None, "everything is registered")
+        with psycopg.connect(running._database.conninfo, autocommit=True) as connection:
+            connection.execute(lost.encode())
+        with pytest.raises(BenchmarkError, match=message):
+            running.finish(outcome)
+            running.verify(outcome)
 
 
 def test_the_idle_gateway_is_measured_listener_by_listener(database, public_directory):

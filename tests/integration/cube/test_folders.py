@@ -11,7 +11,8 @@ from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import register_isolating
 from oxidicom.cube.rows import Oddity
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError
-from tests.fixtures.folders import VERSIONS, dump
+from tests.fixtures.folders import TABLES, VERSIONS, dump
+from tests.fixtures.postgres import value_of
 from tests.integration.cube.cube_rows import counts, execute
 from tests.integration.cube.folders_rows import (
     COLUMNS,
@@ -467,3 +468,42 @@ def test_what_is_registered_is_found(cube):
     assert cube.directories_without_series("SERVICES/PACS", "", 10) == []
     (found,) = cube.series_below(SERIES)
     assert found.series_instance_uid == series_of(FILES[0]).series_instance_uid
+
+
+# -- what it costs -------------------------------------------------------------------------------------------------
+
+
+def rows_read(database):
+    """Return how many rows, and entries of indexes, the database has gone through in our tables so far."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        by_scan = value_of(connection, "SELECT sum(seq_tup_read)::int FROM pg_stat_user_tables")
+        return by_scan, value_of(connection, "SELECT sum(idx_tup_read)::int FROM pg_stat_user_indexes")
+
+
+@pytest.mark.parametrize("size", ["empty", "a page"])
+def test_no_table_is_walked_through_when_the_statistics_are_those_of_a_small_one(make_cube, folders_database, size):
+    series = [f"{STUDY}/{number:05}-axial-c8992d5" for number in range(200)]
+    first = make_cube(folders_database)
+    if size == "a page":
+        first.register([folder_file(number, series[0]) for number in range(1, 11)])
+    execute(folders_database, *(f"ALTER TABLE {table} SET (autovacuum_enabled = off)" for table in TABLES), "ANALYZE")
+    cube = make_cube(folders_database)
+    for number in range(11, 31):  # now the plans are made that are kept
+        cube.register([folder_file(number, series[0])])
+    grow(cube, series[1:100])
+    before = rows_read(folders_database)
+    grow(cube, series[100:])
+    cube.close()
+    first.close()
+    by_scan, by_index = (after - earlier for after, earlier in zip(rows_read(folders_database), before, strict=True))
+    assert by_scan < 100, "a look at the small tables when the connection was made"
+    assert by_index < 30 * 100 * 3, "some for each of 300 files, whatever the size of the tables"
+
+
+def grow(cube, series):
+    """Register a series of three files for each directory."""
+    for directory in series:
+        uid = f"1.2.3{directory.rpartition('/')[2][:5]}"
+        files = [folder_file(one, directory, series_instance_uid=uid) for one in (1, 2, 3)]
+        assert len(cube.register(files, values_of(files[0])).new) == 4

@@ -1,9 +1,11 @@
 """Rounds alternate, so that no server is always first."""
 
+from benchmarks.alone import Alone
 from benchmarks.campaign import Campaign, _pace
+from benchmarks.database import DatabaseServer
 from benchmarks.figures import Figure, Measurement, Results
 from benchmarks.floors import FLOORS, Floor
-from benchmarks.workloads import FLOOR_DISCARD, FLOOR_WRITE, GATEWAY, WORKLOADS, shortened
+from benchmarks.workloads import FLOOR_DISCARD, FLOOR_WRITE, GATEWAY, GATEWAY_6, REGISTRATION, WORKLOADS, shortened
 
 NAMED = {workload.name: workload for workload in WORKLOADS}
 SERVERS = [Floor(GATEWAY, "stands for the gateway", "write"), *FLOORS]
@@ -49,3 +51,31 @@ def test_a_quick_look_is_bounded():
         quick = shortened(workload)
         assert 1 <= quick.instances <= workload.instances
         assert 0 < quick.seconds < workload.seconds
+
+
+class Listener:
+    """An audience that does not listen."""
+
+    def begins(self, what):
+        pass
+
+    def ended(self, measurement):
+        pass
+
+
+def test_registration_alone_is_measured_in_every_counted_round_by_turns(monkeypatch):
+    database = DatabaseServer("/nowhere")
+    alone = [Alone(GATEWAY, "oxidicom", "flat", database), Alone(GATEWAY_6, "CUBE 6", "folders", database)]
+    monkeypatch.setattr(Alone, "measure", lambda self, number: Measurement(number, REGISTRATION, self.name, {}))
+    campaign = Campaign([], [], rounds=2, idle_seconds=0, alone=alone)
+    results = Results()
+    campaign.run("/nowhere", results, Listener())
+    assert [(one.round_number, one.server) for one in results.measurements] == [
+        (1, GATEWAY), (1, GATEWAY_6), (2, GATEWAY_6), (2, GATEWAY),
+    ]  # fmt: skip
+    assert campaign.measurements == 4
+
+
+def test_the_tables_of_cube_6_are_measured_where_they_tell_something():
+    met = {name for name, workload in NAMED.items() if GATEWAY_6 in workload.peers}
+    assert met == {"10k", "512k", "10k-8", "10k-sustained", "10k-rows-1k", "10k-rows-1m"}

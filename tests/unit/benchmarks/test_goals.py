@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.figures import Figure, Measurement, Results
 from benchmarks.goals import GOALS, Goal, Term, judge
-from benchmarks.workloads import BASELINE, GATEWAY, IDLE, WORKLOADS
+from benchmarks.workloads import BASELINE, GATEWAY, GATEWAY_6, IDLE, REGISTRATION, WORKLOADS
 
 RATE, LAG = Figure.INSTANCES_PER_SECOND, Figure.LAG_P99_SECONDS
 
@@ -51,6 +51,18 @@ def test_what_was_not_measured_is_neither_met_nor_missed():
 @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.title)
 def test_every_goal_is_measured_by_a_whole_run(goal):
     servers = {workload.name: {GATEWAY, BASELINE, *workload.peers} for workload in WORKLOADS}
+    servers |= {IDLE: {GATEWAY}, REGISTRATION: {GATEWAY, GATEWAY_6}}
     for term in filter(None, (goal.measured, goal.against)):
-        assert term.server in servers.get(term.workload, {GATEWAY} if term.workload == IDLE else ())
+        assert term.server in servers[term.workload]
     assert (goal.at_least is None) != (goal.at_most is None)
+
+
+def test_the_goals_of_cube_6():
+    goals = {goal.title.removeprefix("CUBE 6, "): goal for goal in GOALS if goal.title.startswith("CUBE 6, ")}
+    bounds = {title: goal.bound for title, goal in goals.items()}
+    assert sorted(bounds.values()) == ["≤ 1.15 ×"] * 2 + ["≤ 1.6 ×"] * 3 + ["≤ 300 ms", "≥ 10000 /s"]
+    cpu = Figure.TOTAL_CPU_SECONDS
+    results = measured((1, "10k", GATEWAY, cpu, 200e-6), (1, "10k", GATEWAY_6, cpu, 330e-6))
+    (verdict,) = [verdict for goal in goals.values() if (verdict := judge(goal, results)).values]
+    assert list(verdict.values) == pytest.approx([1.65])
+    assert not verdict.is_met
