@@ -20,6 +20,9 @@ from oxidicom.files.descriptors import OUR_TROUBLE
 from oxidicom.paths.final_path import PACS_ROOT
 from oxidicom.records import PacsFile, SeriesValue, SharedColumns
 
+_UID_AT = -2
+"""Where the SeriesInstanceUID stands in a row of a series."""
+
 
 class _Folders(NamedTuple):
     """What a look found of the folders of a batch."""
@@ -63,7 +66,7 @@ class FoldersRegistrar:
         held = {file.fname for file in batch.files if _above(file.fname) not in free}
         held |= {end.value.file.fname for end in ends if folders.hold(end.value.series.directory)}
         self._add_folders(connection, folders, free)
-        self._add_pacs(connection, folders, files)
+        self._add_pacs(connection, folders, [*(_pacs_of(file) for file in files), *map(_pacs_of_end, written)])
         added = self._add_files(connection, files) if files else []
         return Written(len(files) + len(written), [added], self._add_series(connection, written), held)
 
@@ -88,9 +91,9 @@ class FoldersRegistrar:
         if unpermitted:
             connection.execute(self._statements.permit_folders, [unpermitted], prepare=True)
 
-    def _add_pacs(self, connection: Connection, folders: _Folders, files: Sequence[PacsFile]) -> None:
-        pacs = {(file.columns.pacs_identifier, _pacs_directory(file.fname)) for file in files}
-        lacking = [(identifier, path) for identifier, path in pacs if path in folders.without_pacs]
+    def _add_pacs(self, connection: Connection, folders: _Folders, pacs: Iterable[tuple[str, str]]) -> None:
+        """Insert those of `pacs`, by identifier and directory, whose directory has none."""
+        lacking = [(identifier, path) for identifier, path in set(pacs) if path in folders.without_pacs]
         if lacking:
             connection.execute(self._statements.add_pacs, _transposed(lacking), prepare=True)
 
@@ -107,17 +110,28 @@ class FoldersRegistrar:
         return added
 
     def _add_series(self, connection: Connection, ends: Sequence[_End]) -> Iterator[SeriesWritten]:
+        """Insert series, and see what became of each: it may be another one that has its UID or its directory."""
         rows = [_row_of(end.value, end.columns) for end in ends if end.columns]
-        found = connection.execute(self._statements.add_series, _transposed(rows), prepare=True) if rows else ()
-        return _series_written(found, [end.value for end in ends if end.columns is None])
+        undescribed = [end.value for end in ends if end.columns is None]
+        if not rows:
+            return _series_written((), (), undescribed)
+        added = connection.execute(self._statements.add_series, _transposed(rows), prepare=True)
+        names = [(*row[:4], row[_UID_AT]) for row in rows]
+        found = connection.execute(self._statements.judge_series, _transposed(names), prepare=True)
+        return _series_written(added, found, undescribed)
 
 
 def _ends_of(batch: RowBatch) -> list[_End]:
-    """Describe each series that ends by a file of the batch, else by one that is stored."""
+    """Describe each series that ends: as it was noted, by a file of the batch, or by one that is stored."""
     ends = [value for value in batch.values if value.ends_series]
     in_batch = {(_above(file.fname), file.columns.series_instance_uid): file.columns for file in batch.files if ends}
     return [
-        _End(end, in_batch.get((end.series.directory, end.series.series_instance_uid)) or _described(end, batch))
+        _End(
+            end,
+            end.columns
+            or in_batch.get((end.series.directory, end.series.series_instance_uid))
+            or _described(end, batch),
+        )
         for end in ends
     ]
 
@@ -154,15 +168,27 @@ def _row_of(value: SeriesValue, columns: SharedColumns) -> tuple[Any, ...]:
     )
 
 
-def _series_written(found: Iterable[tuple[Any, ...]], without_files: Sequence[SeriesValue]) -> Iterator[SeriesWritten]:
+def _series_written(
+    added: Iterable[tuple[int, str]], judged: Iterable[tuple[Any, ...]], undescribed: Sequence[SeriesValue]
+) -> Iterator[SeriesWritten]:
     """Yield what became of each series: only when the transaction is over."""
-    for name, is_new, oddity, identifier, uid in found:
-        yield SeriesWritten(name, is_new, Oddity[oddity] if oddity else None, identifier, uid)
-    for value in without_files:
+    new = set(added)
+    for name, folder, oddity, identifier, uid in judged:
+        yield SeriesWritten(name, (folder, uid) in new, Oddity[oddity] if oddity else None, identifier, uid)
+    for value in undescribed:
         series = value.series
         yield SeriesWritten(
-            value.file.fname, False, Oddity.NO_FILES, series.calling_ae_title, series.series_instance_uid
+            value.file.fname, False, Oddity.UNDESCRIBED, series.calling_ae_title, series.series_instance_uid
         )
+
+
+def _pacs_of(file: PacsFile) -> tuple[str, str]:
+    return file.columns.pacs_identifier, _pacs_directory(file.fname)
+
+
+def _pacs_of_end(end: _End) -> tuple[str, str]:
+    """Of a series whose PACS was deleted since its files were registered."""
+    return end.value.series.calling_ae_title, _pacs_directory(end.value.series.directory)
 
 
 def _transposed(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

@@ -11,7 +11,7 @@ class Columns(NamedTuple):
     deletion: bool
     """`deletion_…` of folders and series, since CUBE 6.10."""
     may_lock: bool
-    """Our user may lock the rows of series."""
+    """Our user may lock the rows of folders and series."""
     has_group: bool
     """The group pacs_users is there."""
 
@@ -29,27 +29,37 @@ SELECT set_config('enable_seqscan', 'off', true),
          THEN set_config('plan_cache_mode', 'force_generic_plan', true) END
 """
 
-# Whether CUBE deletes what is below a folder is seen and, if our rights allow, made certain until COMMIT: a series
-# that cannot be locked at once is being deleted, or is about to be.
-_LOCKED = """, locked AS MATERIALIZED (
+# Whether CUBE deletes what is below a folder is seen in 6.10 and later. If our rights allow it is made certain until
+# COMMIT: a folder or a series that cannot be locked at once is being deleted, or is about to be, and is not waited for.
+# Before 6.10 no lock is taken: CUBE deletes there without saying so first, files before folders, and would deadlock.
+_LOCKS = """, locked_folder AS MATERIALIZED (
+    SELECT its.id FROM folder, LATERAL (
+        SELECT id FROM core_chrisfolder WHERE id = folder.id AND deletion_status <> 'pending'
+        FOR SHARE SKIP LOCKED) AS its
+), locked_series AS MATERIALIZED (
     SELECT series.id FROM folder, LATERAL (
         SELECT id FROM pacsfiles_pacsseries WHERE folder_id = folder.id AND deletion_status <> 'pending'
         FOR SHARE SKIP LOCKED) AS series)"""
-_IS_LOCKED = "AND series.id IN (SELECT id FROM locked)"
-_IS_HELD = """
-    coalesce(folder.deletion_status = 'pending' OR EXISTS (
+_IS_LOCKED = """
+    folder.id IS NOT NULL AND (folder.id NOT IN (SELECT id FROM locked_folder) OR EXISTS (
         SELECT FROM pacsfiles_pacsseries AS series
-        WHERE series.folder_id = folder.id AND NOT (series.deletion_status <> 'pending' {is_locked}) OFFSET 0), false)
+        WHERE series.folder_id = folder.id AND series.id NOT IN (SELECT id FROM locked_series) OFFSET 0))
+"""
+_IS_PENDING = """
+    folder.id IS NOT NULL AND (folder.deletion_status = 'pending' OR EXISTS (
+        SELECT FROM pacsfiles_pacsseries AS series
+        WHERE series.folder_id = folder.id AND series.deletion_status = 'pending' OFFSET 0))
 """
 _LOOK = """
 WITH folder AS MATERIALIZED (
     SELECT wanted.path AS wanted, its.* FROM unnest(%b::text[]) AS wanted (path)
-    LEFT JOIN LATERAL (SELECT * FROM core_chrisfolder WHERE path = wanted.path LIMIT 1) AS its ON true){locked}
+    LEFT JOIN LATERAL (SELECT * FROM core_chrisfolder WHERE path = wanted.path LIMIT 1) AS its ON true){locks}
 SELECT folder.wanted, folder.id IS NOT NULL,
     EXISTS (
         SELECT FROM core_foldergrouppermission
         WHERE folder_id = folder.id AND group_id = (SELECT id FROM auth_group WHERE name = 'pacs_users') OFFSET 0),
-    EXISTS (SELECT FROM pacsfiles_pacs WHERE folder_id = folder.id OFFSET 0), {is_held}
+    EXISTS (SELECT FROM pacsfiles_pacs WHERE folder_id = folder.id OFFSET 0),
+    {is_held}
 FROM folder
 """
 
@@ -120,15 +130,7 @@ ON CONFLICT (file_id, group_id) DO NOTHING
 """
 
 # The PACS is that of the directory; only if it has none, that of the same title.
-_ADD_SERIES = """
-WITH wanted AS MATERIALIZED (
-    SELECT series.*, folder.id AS folder_id, pacs.id AS pacs_id, pacs.identifier AS found_identifier
-    FROM unnest(
-        %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::date[], %b::integer[], %b::text[],
-        %b::date[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[]) AS series (
-        name, directory, pacs_directory, pacs_identifier, patient_id, patient_name, patient_birth_date, patient_age,
-        patient_sex, study_date, accession_number, modality, protocol_name, study_instance_uid, study_description,
-        series_instance_uid, series_description)
+_OF_SERIES = """
     LEFT JOIN LATERAL (
         SELECT id FROM core_chrisfolder AS its WHERE path = series.directory
             AND EXISTS (SELECT FROM core_chrisfile WHERE parent_folder_id = its.id OFFSET 0) LIMIT 1) AS folder ON true
@@ -137,32 +139,43 @@ WITH wanted AS MATERIALIZED (
             (SELECT id FROM pacsfiles_pacs
              WHERE folder_id = (SELECT id FROM core_chrisfolder WHERE path = series.pacs_directory)),
             (SELECT id FROM pacsfiles_pacs WHERE identifier = series.pacs_identifier)) LIMIT 1) AS pacs ON true
-), added AS (
-    INSERT INTO pacsfiles_pacsseries (
-        creation_date, "PatientID", "PatientName", "PatientBirthDate", "PatientAge", "PatientSex", "StudyDate",
-        "AccessionNumber", "Modality", "ProtocolName", "StudyInstanceUID", "StudyDescription", "SeriesInstanceUID",
-        "SeriesDescription", folder_id, pacs_id{names})
-    SELECT now(), patient_id, patient_name, patient_birth_date, patient_age, patient_sex, study_date,
-        accession_number, modality, protocol_name, study_instance_uid, study_description, series_instance_uid,
-        series_description, folder_id, pacs_id{values}
-    FROM wanted WHERE folder_id IS NOT NULL
-    ORDER BY directory COLLATE "C", series_instance_uid COLLATE "C"
-    ON CONFLICT DO NOTHING
-    RETURNING folder_id, "SeriesInstanceUID" AS series_instance_uid
-)
-SELECT wanted.name, added.folder_id IS NOT NULL, CASE
-    WHEN wanted.folder_id IS NULL THEN 'NO_FILES'
-    WHEN added.folder_id IS NULL AND EXISTS (
-        SELECT FROM pacsfiles_pacsseries AS other WHERE other.pacs_id = wanted.pacs_id
-            AND other."SeriesInstanceUID" = wanted.series_instance_uid AND other.folder_id <> wanted.folder_id OFFSET 0)
-        THEN 'ANOTHER_DIRECTORY'
-    WHEN added.folder_id IS NULL AND EXISTS (
-        SELECT FROM pacsfiles_pacsseries AS other WHERE other.folder_id = wanted.folder_id
-            AND other."SeriesInstanceUID" <> wanted.series_instance_uid OFFSET 0)
-        THEN 'DIRECTORY_TAKEN'
-    WHEN found_identifier <> pacs_identifier THEN 'ANOTHER_PACS' END,
-    wanted.pacs_identifier, wanted.series_instance_uid
-FROM wanted LEFT JOIN added USING (folder_id, series_instance_uid)
+"""
+
+_ADD_SERIES = """
+INSERT INTO pacsfiles_pacsseries (
+    creation_date, "PatientID", "PatientName", "PatientBirthDate", "PatientAge", "PatientSex", "StudyDate",
+    "AccessionNumber", "Modality", "ProtocolName", "StudyInstanceUID", "StudyDescription", "SeriesInstanceUID",
+    "SeriesDescription", folder_id, pacs_id{names})
+SELECT now(), patient_id, patient_name, patient_birth_date, patient_age, patient_sex, study_date,
+    accession_number, modality, protocol_name, study_instance_uid, study_description, series_instance_uid,
+    series_description, folder.id, pacs.id{values}
+FROM unnest(
+    %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::date[], %b::integer[], %b::text[],
+    %b::date[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[]) AS series (
+    name, directory, pacs_directory, pacs_identifier, patient_id, patient_name, patient_birth_date, patient_age,
+    patient_sex, study_date, accession_number, modality, protocol_name, study_instance_uid, study_description,
+    series_instance_uid, series_description)
+{of_series}
+WHERE folder.id IS NOT NULL
+ORDER BY directory COLLATE "C", series_instance_uid COLLATE "C"
+ON CONFLICT DO NOTHING
+RETURNING folder_id, "SeriesInstanceUID"
+"""
+
+# A statement of its own, since one does not see what it inserts itself.
+_JUDGE_SERIES = """
+SELECT series.name, folder.id, CASE
+    WHEN folder.id IS NULL THEN 'NO_FILES'
+    WHEN here.uid IS NULL THEN 'ANOTHER_DIRECTORY'
+    WHEN here.uid <> series.series_instance_uid OR here.pacs_id <> pacs.id THEN 'DIRECTORY_TAKEN'
+    WHEN pacs.identifier <> series.pacs_identifier THEN 'ANOTHER_PACS' END,
+    series.pacs_identifier, series.series_instance_uid
+FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[]) AS series (
+    name, directory, pacs_directory, pacs_identifier, series_instance_uid)
+{of_series}
+    LEFT JOIN LATERAL (
+        SELECT pacs_id, "SeriesInstanceUID" AS uid FROM pacsfiles_pacsseries WHERE folder_id = folder.id LIMIT 1)
+        AS here ON true
 """
 
 
@@ -174,18 +187,24 @@ class Statements:
         deletion = {"names": ", deletion_status, deletion_error", "values": ", 'inactive', ''"}
         if not columns.deletion:
             deletion = _NOTHING
-        may_lock = columns.deletion and columns.may_lock
-        self.look = _LOOK.format(
-            locked=_LOCKED if may_lock else "",
-            is_held=_IS_HELD.format(is_locked=_IS_LOCKED if may_lock else "") if columns.deletion else "false",
-        )
+        self.look = _look(columns)
         self.add_group = None if columns.has_group else _ADD_GROUP
         self.add_folders = _ADD_FOLDERS.format(**deletion)
         self.permit_folders = _PERMIT_FOLDERS
         self.add_pacs = _ADD_PACS.format(**active)
         self.add_files = _ADD_FILES
         self.permit_files = _PERMIT_FILES
-        self.add_series = _ADD_SERIES.format(**deletion)
+        self.add_series = _ADD_SERIES.format(of_series=_OF_SERIES, **deletion)
+        self.judge_series = _JUDGE_SERIES.format(of_series=_OF_SERIES)
+
+
+def _look(columns: Columns) -> str:
+    """Return the statement that looks at folders, and locks what may be locked."""
+    if not columns.deletion:
+        return _LOOK.format(locks="", is_held="false")
+    if not columns.may_lock:
+        return _LOOK.format(locks="", is_held=_IS_PENDING)
+    return _LOOK.format(locks=_LOCKS, is_held=_IS_LOCKED)
 
 
 _NOTHING = {"names": "", "values": ""}

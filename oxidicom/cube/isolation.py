@@ -41,6 +41,8 @@ def register_isolating(database: Database, files: Sequence[PacsFile], values: Se
         for value in values:
             if any(_series_of(value.file) == _series_of(failed) for failed, _ in outcome.failed):
                 outcome.postponed.append(value.file)
+            elif any(name.startswith(f"{value.series.directory}/") for name in outcome.held):
+                outcome.held.add(value.file.fname)
             else:
                 _register_alone(database, value, outcome)
     return outcome

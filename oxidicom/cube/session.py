@@ -1,7 +1,8 @@
 """One connection to CUBE's database: made when it is wanted, limited in time, given up after most errors.
 
-Nothing about the database is trusted for longer than its connection lives. The connection is used by one thread, and
-may be interrupted from another. It is made after the fork, for libpq's connections do not survive one.
+Nothing about the database is trusted for longer than its connection lives, nor for more than a minute. The connection
+is used by one thread, and may be interrupted from another. It is made after the fork, for libpq's connections do not
+survive one.
 """
 
 import contextlib
@@ -32,6 +33,8 @@ _ENCODING = {"client_encoding": "UTF8"}
 """In any other encoding our side could not say what the database can, nor read what it has."""
 _PREPARE_THRESHOLD = 5
 _CANCEL_SECONDS = 2.0
+_LOOK_SECONDS = 60.0
+"""So often a connection is asked anew what is behind it."""
 _POOLER_BETWEEN = "SELECT pg_backend_pid() <> %s"
 
 # Only for this transaction, so that a pooler hands nothing on; by no start-up option, which poolers refuse. The
@@ -75,6 +78,8 @@ class _Link(NamedTuple):
 
     connection: Connection
     generation: Generation
+    looked_at: float
+    """On the monotonic clock."""
 
 
 class Session:
@@ -114,8 +119,10 @@ class Session:
     def open(self) -> None:
         """Connect, unless there is a connection. Raise psycopg.Error or DatabaseUnavailableError."""
         try:
-            self._link = self._link or self._connect()
-            self._generation = self._link.generation
+            link = self._link or self._connect()
+            if time.monotonic() - link.looked_at > _LOOK_SECONDS:
+                link = self._look_again(link.connection)
+            self._link, self._generation = link, link.generation
         except (psycopg.Error, DatabaseUnavailableError):
             raise
         except Exception as error:  # whatever it is, no row has to do with it
@@ -152,7 +159,7 @@ class Session:
         """
         self.open()
         assert self._link is not None
-        connection, generation = self._link
+        connection, generation, _ = self._link
         try:
             with self._interruptible(connection), _as_one(connection, before_commit):
                 connection.execute(_SET_LIMITS, self._limits_of(reading), prepare=True)
@@ -192,9 +199,18 @@ class Session:
             with self._interruptible(connection):
                 if _is_pooled(connection):
                     connection.prepare_threshold = None  # not for `prepare=True` either
-                return _Link(connection, generation_of(connection))
+                return _Link(connection, generation_of(connection), time.monotonic())
         except BaseException:
             self._give_up(connection)
+            raise
+
+    def _look_again(self, connection: Connection) -> _Link:
+        """See whether CUBE has migrated, and whether our rights are others: there need not be an error to tell."""
+        try:
+            with self._interruptible(connection):
+                return _Link(connection, generation_of(connection), time.monotonic())
+        except BaseException:
+            self.close()
             raise
 
     def _give_up(self, connection: Connection) -> None:

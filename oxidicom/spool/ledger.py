@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from oxidicom.files.regular_file import open_regular
-from oxidicom.records import Series
+from oxidicom.records import Series, SharedColumns
 
 LEDGER_NAME = "ledger.jsonl"
 _MAX_LINE_BYTES = 64 * 1024
-"""A line has less than 4 KB; what is longer was not written by a ledger's writer."""
+"""A line has less than 10 KB; what is longer was not written by a ledger's writer."""
 _PAGE_BITS = 15
 
 
@@ -37,6 +37,8 @@ class SeriesOpened(msgspec.Struct, frozen=True, tag_field="event", tag="series")
 
     series_hash: str
     series: Series
+    columns: SharedColumns | None = None
+    """What that instance says of it; None: it was noted by version 4.0, or for what was put back."""
 
 
 class Committed(msgspec.Struct, frozen=True, tag_field="event", tag="committed"):
@@ -131,6 +133,8 @@ class Ledger:
     started: Started | None = None
     series: dict[str, Series] = dataclasses.field(default_factory=dict)
     """By series hash, in the order of their first instances."""
+    columns: dict[str, SharedColumns] = dataclasses.field(default_factory=dict)
+    """By series hash: what the first instance says, where it was noted."""
     committed: dict[str, int] = dataclasses.field(default_factory=dict)
     """Number of committed instances by series hash."""
     ended: Ended | None = None
@@ -147,6 +151,8 @@ def read_ledger(path: str, wanted: Callable[[str], bool] | None = None) -> Ledge
                 ledger.started = line
             case SeriesOpened() if wanted is None or wanted(line.series_hash):
                 ledger.series.setdefault(line.series_hash, line.series)
+                if line.columns:
+                    ledger.columns.setdefault(line.series_hash, line.columns)
             case Committed() if wanted is None or wanted(line.series_hash):
                 ledger.committed[line.series_hash] = ledger.committed.get(line.series_hash, 0) + 1
             case Ended():

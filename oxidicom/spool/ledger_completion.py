@@ -91,7 +91,7 @@ def _complete_entry(writer: LedgerWriter, directory: str, name: EntryName, state
         if description is None:
             return  # not readable: the storage worker sets it aside
         committed = Committed(name.number, name.series_hash, name.size_bytes, description.file.fname)
-        writer.append(SeriesOpened(name.series_hash, description.series), committed)
+        writer.append(SeriesOpened(name.series_hash, description.series, description.file.columns), committed)
         known.series.add(name.series_hash)
 
 
@@ -100,7 +100,7 @@ def _open_series(writer: LedgerWriter, series_hash: str, path: str, known: _Told
     with contextlib.suppress(FileNotFoundError):
         description = _description(path)
         if description:
-            writer.append(SeriesOpened(series_hash, description.series))
+            writer.append(SeriesOpened(series_hash, description.series, description.file.columns))
             known.series.add(series_hash)
 
 

@@ -114,7 +114,7 @@ class SpoolWriter:
         if description.series in self._series:
             self._ledger.append(line)
         else:
-            self._ledger.append(SeriesOpened(name.series_hash, description.series), line)
+            self._ledger.append(SeriesOpened(name.series_hash, description.series, description.file.columns), line)
             self._remember(description.series, name.series_hash)
 
     def _remember(self, series: Series, hash_of_it: str) -> None:

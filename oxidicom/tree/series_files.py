@@ -9,8 +9,8 @@ from oxidicom.errors import DatasetError
 from oxidicom.files.regular_file import NotRegularFileError
 from oxidicom.records import PacsFile, Series, SharedColumns
 
-_MAX_FILES = 1000
-"""So many are asked. In the directory of a series every file is of it, unless somebody has forged UIDs that collide."""
+_MAX_FILES = 20
+"""So many are asked, for others wait: in the directory of a series nearly every file is of it."""
 
 
 def row_of_file(files_root: str, path: str) -> PacsFile:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from oxidicom.records import PacsFile, Series, SeriesValue
+from oxidicom.records import PacsFile, Series, SeriesValue, SharedColumns
 from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import EntryName, MetadataValue
 
@@ -84,6 +84,8 @@ class MetadataStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
     key: str
     text: str
     series: Series
+    columns: SharedColumns | None = None
+    """What the first instance of the series says, where that is known."""
 
     @property
     def file(self) -> PacsFile:
@@ -93,7 +95,7 @@ class MetadataStored(msgspec.Struct, frozen=True, array_like=True, tag=8):
     @property
     def series_value(self) -> SeriesValue:
         """What the database is given of it."""
-        return SeriesValue(self.series, self.file)
+        return SeriesValue(self.series, self.file, self.columns)
 
     @property
     def name(self) -> MetadataValue:

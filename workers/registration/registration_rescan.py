@@ -169,8 +169,8 @@ class RegistrationRescan:
         ledger = ledger_of(directory, {value.series_hash for value in values}.__contains__)
         for value in values:
             series = ledger.series.get(value.series_hash) if ledger else None
-            if series is not None:
-                yield MetadataStored(association, *value, series)
+            if ledger is not None and series is not None:
+                yield MetadataStored(association, *value, series, ledger.columns.get(value.series_hash))
             elif os.path.exists(os.path.join(directory, value.at(STORED))):
                 self._setting_aside.set_aside(
                     association, value, STORED, "the ledger does not tell its series any more"

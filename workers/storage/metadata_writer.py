@@ -6,10 +6,11 @@ crash.
 
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 from loguru import logger
 
-from oxidicom.records import Series
+from oxidicom.records import Series, SharedColumns
 from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import DUE, STORED, MetadataValue
 from oxidicom.tree.final_tree import FinalTree
@@ -21,7 +22,21 @@ from workers.storage.retries import Retries
 from workers.storage.tree_watch import TreeWatch
 
 _MAX_IN_GROUP = 256
-_Due = tuple[str, Series, MetadataValue]  # association, series, value
+
+
+class Due(NamedTuple):
+    """A value that is to be written."""
+
+    association: str
+    series: Series
+    value: MetadataValue
+    columns: SharedColumns | None
+    """What the first instance of the series says, where that is known."""
+
+    @property
+    def fname(self) -> str:
+        """The final path of its file."""
+        return metadata_row(self.association, self.series, self.value).fname
 
 
 class MetadataWriter:
@@ -36,17 +51,16 @@ class MetadataWriter:
         self._tree = tree
         self._watch = watch
         self._forget = forget
-        self._due: dict[tuple[str, MetadataValue], _Due] = {}
-        self._retries: Retries[_Due] = Retries(lambda due: (due[0], due[2]))
+        self._due: dict[tuple[str, MetadataValue], Due] = {}
+        self._retries: Retries[Due] = Retries(lambda due: (due.association, due.value))
         self._setting_aside = SettingAside(
             shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside", shared.facts
         )
 
-    def add(self, association: str, series: Series, value: MetadataValue) -> None:
+    def add(self, due: Due) -> None:
         """Have a value written; what is due already, or waits for its next try, is taken once."""
-        due = (association, series, value)
         if not self._retries.knows(due):
-            self._due.setdefault((association, value), due)
+            self._due.setdefault((due.association, due.value), due)
 
     @property
     def has_due(self) -> bool:
@@ -55,7 +69,7 @@ class MetadataWriter:
 
     def has_due_of(self, association: str) -> bool:
         """Tell whether something of an association is to be written now."""
-        return any(due[0] == association for due in self._due.values())
+        return any(due.association == association for due in self._due.values())
 
     def write_due(self) -> None:
         """Write the values that are due: decide in the spool, file, sync, `.stored`, hint."""
@@ -68,7 +82,7 @@ class MetadataWriter:
             self._slot.beat(ProcessState.SYNCING)
             self._write_group(due[start : start + _MAX_IN_GROUP])
 
-    def _write_group(self, due: list[_Due]) -> None:
+    def _write_group(self, due: list[Due]) -> None:
         written = [one for one in due if self._decide(one) and self._write(one)]
         if not written:
             return
@@ -82,9 +96,9 @@ class MetadataWriter:
         for one in written:
             self._mark_stored(one)
 
-    def _decide(self, due: _Due) -> bool:
+    def _decide(self, due: Due) -> bool:
         """Make the file in the spool, unless it is there already."""
-        association, _, value = due
+        association, value = due.association, due.value
         try:
             with open(os.path.join(self._shared.directory.spool, association, value.at(DUE)), "wb"):
                 return True
@@ -96,22 +110,22 @@ class MetadataWriter:
             self._forget(association, value.series_hash)
         return False
 
-    def _write(self, due: _Due) -> bool:
-        association, _, value = due
+    def _write(self, due: Due) -> bool:
+        association, value = due.association, due.value
         try:
-            self._tree.place_empty(metadata_row(*due).fname)
+            self._tree.place_empty(due.fname)
         except OSError as error:
             self._fail(due, error)
             return False
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this one)
             self._retries.forget(due)
-            if not self._setting_aside.unexpected(association, value, DUE, error, metadata_row(*due).fname):
+            if not self._setting_aside.unexpected(association, value, DUE, error, due.fname):
                 self._forget(association, value.series_hash)
             return False
         return True
 
-    def _mark_stored(self, due: _Due) -> None:
-        association, series, value = due
+    def _mark_stored(self, due: Due) -> None:
+        association, value = due.association, due.value
         directory = os.path.join(self._shared.directory.spool, association)
         try:
             os.rename(os.path.join(directory, value.at(DUE)), os.path.join(directory, value.at(STORED)))
@@ -122,10 +136,10 @@ class MetadataWriter:
             self._fail(due, error)
             return
         self._retries.forget(due)
-        self._shared.hint_registration(self._slot, MetadataStored(association, *value, series))
+        self._shared.hint_registration(self._slot, MetadataStored(association, *value, due.series, due.columns))
 
-    def _fail(self, due: _Due, error: OSError) -> None:
-        association, _, value = due
+    def _fail(self, due: Due, error: OSError) -> None:
+        association, value = due.association, due.value
         if not self._watch.look():
             self._due.setdefault((association, value), due)  # it is the tree that takes nothing
             return
@@ -134,13 +148,11 @@ class MetadataWriter:
             if not self._retries.knows(due):
                 self._forget(association, value.series_hash)
             return
-        self._setting_aside.set_aside(
-            association, value, DUE, f"cannot be written: {error.strerror}", metadata_row(*due).fname
-        )
+        self._setting_aside.set_aside(association, value, DUE, f"cannot be written: {error.strerror}", due.fname)
         self._retries.forget(due)
 
-    def _warn(self, due: _Due, error: OSError) -> None:
-        association, _, value = due
+    def _warn(self, due: Due, error: OSError) -> None:
+        association, value = due.association, due.value
         logger.bind(association=association).log(
             "DEBUG" if self._setting_aside.is_known_trouble(error) else "WARNING",  # a full disk meets every series
             "{key} of a series cannot be written: {reason}; it will be tried again",

@@ -8,7 +8,7 @@ NumberOfSeriesRelatedInstances; the end of the association, once there is an ans
 import dataclasses
 import os
 
-from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
+from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series, SharedColumns
 from oxidicom.spool.association_directory import ledger_of
 from oxidicom.spool.ledger import Ledger
 from oxidicom.spool.metadata_rows import committed_count_value, expected_count_value
@@ -16,7 +16,7 @@ from oxidicom.spool.names import DUE, MetadataValue
 from oxidicom.tree.final_tree import FinalTree
 from workers.channels.messages import Instance, SeriesSeen
 from workers.channels.scoreboard import Role, Slot
-from workers.storage.metadata_writer import MetadataWriter
+from workers.storage.metadata_writer import Due, MetadataWriter
 from workers.storage.needs import StorageNeeds
 from workers.storage.tree_watch import TreeWatch
 
@@ -29,6 +29,8 @@ class _Progress:
     """How far the values of one series in one association are."""
 
     series: Series
+    columns: SharedColumns | None
+    """What its first instance says, where that is known."""
     asked_generation: int | None = None
     """The inquiry process that was asked: if it dies, the next one is asked."""
     answered: bool = False
@@ -78,6 +80,7 @@ class SeriesMetadata:
                     columns.study_instance_uid,
                     columns.series_instance_uid,
                 ),
+                columns,
             )
 
     def _is_finished(self, association: str, series_hash: str) -> bool:
@@ -103,16 +106,15 @@ class SeriesMetadata:
         self._unasked.pop((association, series_hash), None)
         self.left_out = True
 
-    def _open(self, key: _Key, series: Series) -> _Progress:
-        progress = self._series[key] = self._unasked[key] = _Progress(series)
-        return progress
+    def _open(self, key: _Key, series: Series, columns: SharedColumns | None) -> None:
+        self._series[key] = self._unasked[key] = _Progress(series, columns)
 
-    def take_up(self, association: str, series: dict[str, Series], values: list[tuple[MetadataValue, str]]) -> None:
-        """Learn from the spool how far the series of an association are."""
-        for series_hash, one in series.items():
+    def take_up(self, association: str, ledger: Ledger, values: list[tuple[MetadataValue, str]]) -> None:
+        """Learn from the spool how far the series of an association are, those that `ledger` has."""
+        for series_hash, one in ledger.series.items():
             key = (association, series_hash)
             if key not in self._series and self._has_room:
-                self._open(key, one)
+                self._open(key, one, ledger.columns.get(series_hash))
         for value, state in values:
             key = (association, value.series_hash)
             if progress := self._series.get(key):
@@ -124,7 +126,7 @@ class SeriesMetadata:
             self._unasked.pop(key, None)
         progress.ended |= value.key == COMMITTED_COUNT_KEY
         if state == DUE:
-            self._writer.add(key[0], progress.series, value)
+            self._write(key, progress, value)
 
     def end(self, association: str, ledger: Ledger | None = None) -> None:
         """Note that an association ended: the counts of its series are final."""
@@ -166,14 +168,17 @@ class SeriesMetadata:
             if progress and not progress.answered:
                 progress.answered = True
                 self._unasked.pop(key, None)
-                self._writer.add(key[0], progress.series, expected_count_value(key[1], answer.count))
+                self._write(key, progress, expected_count_value(key[1], answer.count))
                 self._finish_if_ready(key, progress)
         self._ask()
 
     def _finish_if_ready(self, key: _Key, progress: _Progress) -> None:
         if progress.answered and progress.count is not None and not progress.ended:
             progress.ended = True
-            self._writer.add(key[0], progress.series, committed_count_value(key[1], progress.count))
+            self._write(key, progress, committed_count_value(key[1], progress.count))
+
+    def _write(self, key: _Key, progress: _Progress, value: MetadataValue) -> None:
+        self._writer.add(Due(key[0], progress.series, value, progress.columns))
 
     def _ask(self) -> None:
         """Put every question that is open. Never waits: what finds no room is put at the next call."""

@@ -182,7 +182,7 @@ class StorageRescan:
         if ledger is None or ledger.damaged:
             self._set_aside_orphans(os.path.basename(directory), values, ledger.series if ledger else {})
         if ledger:
-            self._metadata.take_up(os.path.basename(directory), ledger.series, values)
+            self._metadata.take_up(os.path.basename(directory), ledger, values)
         return ledger
 
     def _set_aside_orphans(

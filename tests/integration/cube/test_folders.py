@@ -7,9 +7,11 @@ import msgspec
 import psycopg
 import pytest
 
+from oxidicom.cube import session
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import register_isolating
 from oxidicom.cube.rows import Oddity
+from oxidicom.embedded.schema import statements_of
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError
 from tests.fixtures.folders import TABLES, VERSIONS, dump
 from tests.fixtures.postgres import value_of
@@ -254,6 +256,27 @@ def test_a_series_in_two_directories_is_registered_with_the_first(cube, folders_
     assert [row["path"] for row in rows["pacsfiles_pacsseries"]] == [SERIES]
 
 
+def test_a_series_in_two_directories_is_told_also_when_both_end_at_once(cube, folders_database):
+    other = folder_file(4, f"{STUDY}/00002-axial_2-c8992d5")
+    found = cube.register([*FILES, other], [*values_of(FILES[0]), *values_of(other)])
+    assert [odd.oddity for odd in found.odd_series] == [Oddity.ANOTHER_DIRECTORY]
+    assert len(found.new) == 5
+
+
+def test_what_was_noted_of_a_series_is_its_row(make_cube, folders_database):
+    """Its first instance was seen when it came: no file has to be read, and it does not matter which is the first."""
+
+    def nobody(_):
+        raise AssertionError("nobody is asked")
+
+    cube = make_cube(folders_database, describe=nobody)
+    cube.register(FILES)
+    expected, end = values_of(FILES[0])
+    noted = msgspec.structs.replace(COLUMNS, patient_name="as it came first")
+    cube.register([], [expected, msgspec.structs.replace(end, columns=noted)])
+    assert [row["PatientName"] for row in dump(folders_database)["pacsfiles_pacsseries"]] == ["as it came first"]
+
+
 def test_two_series_in_one_directory_the_second_has_no_row(cube, folders_database):
     other = folder_file(4, series_instance_uid="1.2.826.1.9")
     cube.register(FILES, values_of(FILES[0]))
@@ -273,8 +296,6 @@ def test_a_series_of_which_no_file_is_registered_has_no_row(cube, folders_databa
 
 @pytest.mark.parametrize(("before", "after"), [("6.0", 1), ("6.0", 2), ("6.3", 2)])
 def test_an_upgrade_of_cube_is_found_out_by_its_error(before, after, make_cube, make_folders_database):
-    from oxidicom.embedded.schema import statements_of
-
     database = make_folders_database(before)
     cube = make_cube(database)
     cube.register(FILES[:2])
@@ -317,8 +338,9 @@ def test_a_missing_group_is_made(cube, folders_database):
     assert len(dump(folders_database)["core_filegrouppermission"]) == 3
 
 
-def test_folders_that_cube_deletes_in_the_middle_are_made_again(make_cube, folders_database):
-    """CUBE commits first: our transaction fails at COMMIT (23503), and is repeated."""
+def test_folders_that_cube_deletes_in_the_middle_are_made_again(make_cube, make_folders_database):
+    """CUBE before 6.10 commits first: our transaction fails at COMMIT (23503), and is repeated."""
+    folders_database = make_folders_database("6.3")
     deleted = []
 
     def delete_once(_):
@@ -388,6 +410,42 @@ def test_a_deletion_cannot_begin_while_files_are_added(make_cube, folders_databa
 # -- several writers -----------------------------------------------------------------------------------------------
 
 
+def test_a_folder_that_somebody_has_locked_costs_only_its_own_files(cube, folders_database):
+    cube.register(FILES[:1])
+    other = folder_file(1, "SERVICES/PACS/OTHER/P/S/1", pacs_identifier="OTHER", series_instance_uid="1.7")
+    with psycopg.connect(folders_database) as somebody:
+        somebody.execute("SELECT FROM core_chrisfolder WHERE path = %s FOR UPDATE", [SERIES])
+        found = cube.register([FILES[1], other])
+        assert (found.new, found.held) == ([other.fname], {FILES[1].fname})
+    assert counts(cube.register(FILES[1:])) == (2, 0)
+
+
+def test_a_pacs_that_was_deleted_is_made_again_with_the_end_of_its_series(cube, folders_database):
+    cube.register(FILES)
+    execute(folders_database, "DELETE FROM pacsfiles_pacs")
+    other = folder_file(1, "SERVICES/PACS/OTHER/P/S/1", pacs_identifier="OTHER", series_instance_uid="1.7")
+    assert counts(cube.register([other], values_of(FILES[0]))) == (2, 0)
+    assert [row["identifier"] for row in dump(folders_database)["pacsfiles_pacsseries"]] == ["PACSA"]
+
+
+def test_the_end_of_a_series_waits_with_its_files_also_when_a_batch_is_taken_apart(cube, folders_database):
+    cube.register(FILES[:1], values_of(FILES[0]))
+    execute(folders_database, HELD)
+    bad = folder_file(1, f"{STUDY}/{'x' * 1000}")
+    outcome = register_isolating(cube, [FILES[1], bad], values_of(FILES[0]))
+    assert outcome.held >= {FILES[1].fname, values_of(FILES[0])[1].file.fname}
+
+
+def test_an_upgrade_that_no_error_tells_of_is_seen_within_a_minute(make_cube, make_folders_database, monkeypatch):
+    """What is added to folders that are there meets none of the new columns."""
+    database = make_folders_database("6.3")
+    cube = make_cube(database)
+    cube.register(FILES[:1], values_of(FILES[0]))
+    execute(database, statements_of("folders")[2], HELD)
+    monkeypatch.setattr(session, "_LOOK_SECONDS", 0)
+    assert cube.register(FILES[1:2]).held
+
+
 def test_four_writers_of_the_same_series_do_not_deadlock(make_cube, folders_database):
     def directory(number):
         return f"SERVICES/PACS/PACSA/P{number % 5}/S{number % 10}/{number}"
@@ -427,7 +485,7 @@ def test_the_grants_that_lack_are_told_and_are_enough(folders_role, make_cube, f
     execute(folders_database, f"GRANT SELECT ON auth_user, auth_group, core_chrisfolder TO {name}")
     lacking = cube.lacking_grants()
     assert f"GRANT INSERT ON core_chrisfolder TO {name};" in lacking.needed
-    assert lacking.useful == [f"GRANT UPDATE (deletion_error) ON pacsfiles_pacsseries TO {name};"]
+    assert lacking.useful == [f"GRANT UPDATE (creation_date) ON core_chrisfolder, pacsfiles_pacsseries TO {name};"]
     with pytest.raises(DatabaseUnavailableError, match="lacks rights"):
         cube.register(FILES)
     execute(folders_database, *lacking.needed)

@@ -17,6 +17,7 @@ from tests.fixtures.storage import describe_file
 from workers.channels.messages import Instance, SeriesCounted, SeriesSeen
 from workers.channels.storage_condition import StorageCondition
 from workers.storage import metadata_writer
+from workers.storage.metadata_writer import Due
 from workers.storage.series_metadata import SeriesMetadata
 from workers.storage.tree_watch import TreeWatch
 
@@ -63,7 +64,7 @@ def test_the_first_instance_of_a_series_makes_one_question(values, shared):
 
 def test_what_is_registered_is_neither_asked_nor_counted_again_when_an_instance_is_put_back(values, shared):
     found = [touch(shared, EXPECTED, REGISTERED), touch(shared, COMMITTED, REGISTERED)]
-    values.take_up(ASSOCIATION, SERIES, found)
+    values.take_up(ASSOCIATION, Ledger(series=SERIES), found)
     values.see(Instance(ASSOCIATION, 1, HASH, 1, 0, DESCRIPTION.file))
     values.end(ASSOCIATION, Ledger(series=SERIES, committed={HASH: 1}))
     values.take_answers()
@@ -75,8 +76,8 @@ def test_what_is_registered_is_neither_asked_nor_counted_again_when_an_instance_
 
 def test_what_is_due_is_written_also_of_a_series_that_is_known(values, shared):
     """The same association was finished a moment ago, and is put back before it is forgotten."""
-    values.take_up(ASSOCIATION, SERIES, [(EXPECTED, REGISTERED), (COMMITTED, REGISTERED)])
-    values.take_up(ASSOCIATION, SERIES, [touch(shared, COMMITTED, DUE)])
+    values.take_up(ASSOCIATION, Ledger(series=SERIES), [(EXPECTED, REGISTERED), (COMMITTED, REGISTERED)])
+    values.take_up(ASSOCIATION, Ledger(series=SERIES), [touch(shared, COMMITTED, DUE)])
     values.write_due()
     assert there(shared) == {(COMMITTED, STORED)}
     assert shared.registration_queue.get().key == COMMITTED_COUNT_KEY
@@ -85,10 +86,26 @@ def test_what_is_due_is_written_also_of_a_series_that_is_known(values, shared):
 def test_what_waits_already_is_not_taken_twice(values, shared):
     found = [touch(shared, EXPECTED, DUE)]
     for _ in range(2):
-        values.take_up(ASSOCIATION, SERIES, found)
+        values.take_up(ASSOCIATION, Ledger(series=SERIES), found)
     values.write_due()
     assert shared.registration_queue.get()
     assert shared.registration_queue.get() is None
+
+
+def test_what_the_first_instance_says_goes_along(values, shared):
+    """With the end of the series it becomes the row of that, in CUBE 6."""
+    values.see(Instance(ASSOCIATION, 1, HASH, 1, 0, DESCRIPTION.file))
+    shared.answer_queues[0].put(SeriesCounted(ASSOCIATION, HASH, 5))
+    values.take_answers()
+    values.write_due()
+    assert shared.registration_queue.get().columns == DESCRIPTION.file.columns
+
+
+def test_after_a_restart_the_ledger_has_it(values, shared):
+    noted = Ledger(series=SERIES, columns={HASH: DESCRIPTION.file.columns})
+    values.take_up(ASSOCIATION, noted, [touch(shared, EXPECTED, DUE)])
+    values.write_due()
+    assert shared.registration_queue.get().columns == DESCRIPTION.file.columns
 
 
 def test_the_count_comes_at_the_end_and_after_the_answer(values, shared):
@@ -104,7 +121,7 @@ def test_the_count_comes_at_the_end_and_after_the_answer(values, shared):
 
 def decide(values, shared):
     """Have one value due, that of EXPECTED."""
-    values.take_up(ASSOCIATION, SERIES, [touch(shared, EXPECTED, DUE)])
+    values.take_up(ASSOCIATION, Ledger(series=SERIES), [touch(shared, EXPECTED, DUE)])
 
 
 def test_a_value_that_the_tree_does_not_take_is_tried_again(values, shared, tmp_path, monkeypatch):
@@ -156,7 +173,7 @@ def test_many_values_are_written_in_groups_with_a_sign_of_life_before_each(value
     monkeypatch.setattr(metadata_writer, "_MAX_IN_GROUP", 2)
     made = [MetadataValue(f"{number:020x}", EXPECTED_COUNT_KEY, "1") for number in range(5)]
     for value in made:
-        values._writer.add(ASSOCIATION, DESCRIPTION.series, value)
+        values._writer.add(Due(ASSOCIATION, DESCRIPTION.series, value, None))
     beats = []
     monkeypatch.setattr(shared.scoreboard.slots[0], "beat", beats.append)
     values.write_due()
