@@ -23,7 +23,7 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(  # noqa: PLR0913, PLR0917 (one for each option)
-    quick: Annotated[bool, typer.Option("--quick", help="Three minutes instead of thirty: a look, no result.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Four minutes instead of forty: a look, no result.")] = False,
     workload: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help=f"Only this; may be repeated. {', '.join(_NAMES)}.")
     ] = None,

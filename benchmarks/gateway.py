@@ -15,6 +15,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figure
 from benchmarks.floors import ROOT
 from benchmarks.load import Outcome
+from benchmarks.prefill import PREFILL
 from benchmarks.processes import cpu_seconds, cpu_seconds_of, precise_cpu_seconds_by_title
 from benchmarks.registration import Registered, read_registered, watch_snapshots
 from benchmarks.requestor import CALLING_AE_TITLE
@@ -59,6 +60,8 @@ class Gateway(Server):
         log = os.path.join(directory, "gateway.log")
         files = os.path.join(directory, "files")
         os.mkdir(files)
+        if workload.prefilled_rows:  # a gateway takes rows without any file for a storage that is not mounted
+            os.makedirs(os.path.join(files, PACS_ROOT, PREFILL))
         with (
             self.database.fresh(workload.prefilled_rows, self.schema) as database,
             contextlib.ExitStack() as observers,

@@ -7,6 +7,8 @@ import psycopg
 
 from oxidicom.embedded.schema import Schema
 
+PREFILL = "PREFILL"
+"""The PACS that they are from."""
 _ROWS_PER_SERIES = 500
 
 # Series of many patients, whose ids are spread over the index as where they came over the years.

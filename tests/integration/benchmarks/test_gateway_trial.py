@@ -1,5 +1,6 @@
 """The benchmark against the real gateway and its database."""
 
+import dataclasses
 import tempfile
 import time
 
@@ -119,3 +120,10 @@ def test_a_gateway_with_a_bad_setting_is_an_error_that_shows_its_log(database, p
     gateway = Gateway(database, settings={"CHRIS_DB_POOL": "none"})
     with pytest.raises(BenchmarkError, match=r"(?s)ended with status 78\. .*CHRIS_DB_POOL='none' cannot be used"):
         Trial(1, WORKLOAD, gateway).run(public_directory)
+
+
+@pytest.mark.parametrize("schema", ["flat", "folders"])
+def test_a_gateway_starts_beside_rows_whose_files_are_not_there(database, public_directory, schema):
+    prefilled = dataclasses.replace(WORKLOAD, prefilled_rows=1000)
+    figures = Trial(1, prefilled, Gateway(database, schema=schema)).run(public_directory).figures
+    assert figures[Figure.WAL_BYTES_PER_ROW] > 300
