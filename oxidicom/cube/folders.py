@@ -33,7 +33,8 @@ SELECT
             WHERE attrelid = to_regclass('pacsfiles_pacs') AND attname = 'active' AND NOT attisdropped),
     EXISTS (SELECT FROM pg_attribute
             WHERE attrelid = to_regclass('pacsfiles_pacsseries') AND attname = 'deletion_status' AND NOT attisdropped),
-    has_any_column_privilege('pacsfiles_pacsseries', 'UPDATE'),
+    has_any_column_privilege('core_chrisfolder', 'UPDATE')
+        AND has_any_column_privilege('pacsfiles_pacsseries', 'UPDATE'),
     EXISTS (SELECT FROM auth_group WHERE name = 'pacs_users')
 """
 
@@ -56,8 +57,9 @@ _RIGHTS = (
     Right("SELECT", "auth_group"),
     *(Right(privilege, table) for table in _TABLES for privilege in ("SELECT", "INSERT")),
 )
-_LOCK = Right("UPDATE", "pacsfiles_pacsseries", ("deletion_error",))
-"""To lock the row of a series; none is changed. Without it a file may be registered while CUBE begins to delete."""
+_LOCKS = tuple(Right("UPDATE", table, ("creation_date",)) for table in ("core_chrisfolder", "pacsfiles_pacsseries"))
+"""To lock the rows of folders and series that are about to be used; none is changed. PostgreSQL asks for the right to
+change any one column. Without it registration waits for whoever deletes, and may add to what CUBE begins to delete."""
 _ADD_GROUP = Right("INSERT", "auth_group")
 """Only if pacs_users is not there."""
 
@@ -88,7 +90,7 @@ class Folders:
     @property
     def useful_rights(self) -> Sequence[Right]:
         """What it had better have too."""
-        return (_LOCK,) if self._columns.deletion else ()
+        return _LOCKS
 
     @classmethod
     def detect(cls, connection: Connection) -> "Folders | None":

@@ -427,7 +427,7 @@ def test_the_grants_that_lack_are_told_and_are_enough(folders_role, make_cube, f
     execute(folders_database, f"GRANT SELECT ON auth_user, auth_group, core_chrisfolder TO {name}")
     lacking = cube.lacking_grants()
     assert f"GRANT INSERT ON core_chrisfolder TO {name};" in lacking.needed
-    assert lacking.useful == [f"GRANT UPDATE (deletion_error) ON pacsfiles_pacsseries TO {name};"]
+    assert lacking.useful == [f"GRANT UPDATE (creation_date) ON core_chrisfolder, pacsfiles_pacsseries TO {name};"]
     with pytest.raises(DatabaseUnavailableError, match="lacks rights"):
         cube.register(FILES)
     execute(folders_database, *lacking.needed)
