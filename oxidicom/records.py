@@ -62,6 +62,8 @@ class SeriesValue(msgspec.Struct, frozen=True, array_like=True):
     series: Series
     file: PacsFile
     """The row, whose name is that of its file in every CUBE."""
+    columns: SharedColumns | None = None
+    """What the row of the series is to say, where that is known already; None: its files tell."""
 
     @property
     def ends_series(self) -> bool:
