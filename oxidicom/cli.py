@@ -114,7 +114,10 @@ def reconcile(
     ] = False,
     since: Annotated[
         datetime.datetime | None,
-        typer.Option(help="With --register: only files received since then, in local time; no question is asked."),
+        typer.Option(
+            help="With --register: only files received since then, in local time; no question is asked. Any day up to "
+            "1970 means all files."
+        ),
     ] = None,
     as_json: _Json = False,
 ) -> None:
@@ -125,10 +128,14 @@ def reconcile(
 
     Exit status 0: nothing differs, or not any more; else 1. What is printed has paths, which hold patient data.
     """
-    from oxidicom.operations.consent import Wish  # noqa: PLC0415 (serving does without it)
+    from oxidicom.operations.consent import Wish, seconds_of  # noqa: PLC0415 (serving does without it)
     from oxidicom.operations.reconcile import run_reconcile  # noqa: PLC0415
 
-    _operate(lambda settings: run_reconcile(settings, Wish(register, since), as_json, Console()))
+    try:
+        wish = Wish(register, None if since is None else seconds_of(since))
+    except ValueError as error:
+        raise typer.BadParameter(f"{since} is no date that can be used: {error}", param_hint="'--since'") from error
+    _operate(lambda settings: run_reconcile(settings, wish, as_json, Console()))
 
 
 def _operate(operation: Callable[[Settings], int]) -> NoReturn:

@@ -23,7 +23,7 @@ from oxidicom.cube.faults import (
 )
 from oxidicom.cube.generation import Generation, Reader, generation_of
 from oxidicom.cube.rights import LackingGrants, lacking
-from oxidicom.cube.rows import DescribeSeries, RowBatch, SeriesWritten
+from oxidicom.cube.rows import DescribeSeries, RowBatch, SeriesKey, SeriesWritten
 from oxidicom.cube.session import USUAL_LIMITS, Session, TimeLimits
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError, RowRefusedError
 from oxidicom.records import PacsFile, SeriesIdentity, SeriesValue
@@ -135,11 +135,8 @@ class Database:
         """Return the different series below `directory`, two at most. Raise DatabaseUnavailableError."""
         return self._read(lambda reader, connection: reader.series_below(connection, directory))
 
-    def registered_series(self, series: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Return those of `series`, by directory of the PACS and SeriesInstanceUID, that have a row of their own.
-
-        Raise DatabaseUnavailableError.
-        """
+    def registered_series(self, series: Sequence[SeriesKey]) -> set[SeriesKey]:
+        """Return those of `series` that have a row of their own. Raise DatabaseUnavailableError."""
         return self._read(lambda reader, connection: reader.registered_series(connection, series))
 
     def directories_without_series(self, directory: str, after: str, limit: int) -> list[str]:

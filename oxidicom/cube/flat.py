@@ -8,7 +8,7 @@ import psycopg
 from oxidicom.cube.connections import Connection
 from oxidicom.cube.faults import lacks_reference, lacks_rights, schema_changed, wants_unknown_column
 from oxidicom.cube.rights import Right, grants
-from oxidicom.cube.rows import RowBatch, Written
+from oxidicom.cube.rows import RowBatch, SeriesKey, Written
 from oxidicom.records import PacsFile, SeriesIdentity, SharedColumns
 
 # No sequence value is taken for what is there: ids are 32-bit in an older CUBE. Sorted for the same reason as files.
@@ -118,7 +118,7 @@ class FlatReader:
         """Return the different series that have names below `directory`; no more than two of them."""
         return [SeriesIdentity(*row) for row in connection.execute(_SERIES, _range(directory))]
 
-    def registered_series(self, *_: object) -> set[tuple[str, str]]:
+    def registered_series(self, *_: object) -> set[SeriesKey]:
         """Return nothing: in these tables a series has no row of its own."""
         return set()
 

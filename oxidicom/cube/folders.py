@@ -58,7 +58,8 @@ _RIGHTS = (
     *(Right(privilege, table) for table in _TABLES for privilege in ("SELECT", "INSERT")),
 )
 _LOCKS = tuple(Right("UPDATE", table, ("creation_date",)) for table in ("core_chrisfolder", "pacsfiles_pacsseries"))
-"""To lock rows; none is changed. Without it a file may be registered while CUBE begins to delete."""
+"""To lock the rows of folders and series that are about to be used; none is changed. PostgreSQL asks for the right to
+change any one column. Without it a file may be registered while CUBE begins to delete its series."""
 _ADD_GROUP = Right("INSERT", "auth_group")
 """Only if pacs_users is not there."""
 

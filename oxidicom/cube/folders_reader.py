@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from oxidicom.cube.connections import Connection
+from oxidicom.cube.rows import SeriesKey
 from oxidicom.records import SeriesIdentity
 
 _ANY_FILE = "SELECT EXISTS (SELECT FROM core_chrisfile WHERE fname ~>~ 'SERVICES/PACS/' AND fname ~<~ 'SERVICES/PACS0')"
@@ -20,11 +21,14 @@ FROM pacsfiles_pacsseries AS series JOIN core_chrisfolder AS folder ON folder.id
 WHERE folder.path = %s OR (folder.path ~>~ %s AND folder.path ~<~ %s) LIMIT 2
 """
 
+# The PACS is found as it is when a series is inserted: that of the directory; only if it has none, that of the title.
 _REGISTERED_SERIES = """
-SELECT wanted.directory, wanted.uid FROM unnest(%s::text[], %s::text[]) AS wanted (directory, uid)
-JOIN core_chrisfolder AS folder ON folder.path = wanted.directory
-JOIN pacsfiles_pacs AS pacs ON pacs.folder_id = folder.id
-JOIN pacsfiles_pacsseries AS series ON series.pacs_id = pacs.id AND series."SeriesInstanceUID" = wanted.uid
+SELECT directory, identifier, uid FROM unnest(%s::text[], %s::text[], %s::text[]) AS wanted (directory, identifier, uid)
+WHERE EXISTS (
+    SELECT FROM pacsfiles_pacsseries AS series WHERE series."SeriesInstanceUID" = uid AND pacs_id = coalesce(
+        (SELECT id FROM pacsfiles_pacs
+         WHERE folder_id = (SELECT id FROM core_chrisfolder WHERE path = wanted.directory)),
+        (SELECT id FROM pacsfiles_pacs AS pacs WHERE pacs.identifier = wanted.identifier)))
 """
 
 _WITHOUT_SERIES = """
@@ -62,10 +66,10 @@ class FoldersReader:
         found = connection.execute(_SERIES, [directory, f"{directory}/", f"{directory}0"])
         return [SeriesIdentity(*row) for row in found]
 
-    def registered_series(self, connection: Connection, series: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Return those of `series`, by directory of the PACS and SeriesInstanceUID, that have a row."""
-        directories, uids = [one[0] for one in series], [one[1] for one in series]
-        return {(directory, uid) for directory, uid in connection.execute(_REGISTERED_SERIES, [directories, uids])}
+    def registered_series(self, connection: Connection, series: Sequence[SeriesKey]) -> set[SeriesKey]:
+        """Return those of `series` that have a row."""
+        columns = [list(column) for column in zip(*series, strict=True)]
+        return {SeriesKey(*row) for row in connection.execute(_REGISTERED_SERIES, columns)} if series else set()
 
     def directories_without_series(self, connection: Connection, directory: str, after: str, limit: int) -> list[str]:
         """Return up to `limit` directories below `directory` after `after` that have rows of files and no series."""

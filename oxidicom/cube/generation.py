@@ -13,7 +13,7 @@ from oxidicom.cube.connections import Connection
 from oxidicom.cube.flat import Flat
 from oxidicom.cube.folders import Folders
 from oxidicom.cube.rights import Right
-from oxidicom.cube.rows import RowBatch, Written
+from oxidicom.cube.rows import RowBatch, SeriesKey, Written
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError
 from oxidicom.records import SeriesIdentity
 
@@ -49,8 +49,8 @@ class Reader(Protocol):
     def series_below(self, connection: Connection, directory: str) -> list[SeriesIdentity]:
         """Return the different series that have names below `directory`; no more than two of them."""
 
-    def registered_series(self, connection: Connection, series: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Return those of `series`, by directory of the PACS and SeriesInstanceUID, that have a row of their own."""
+    def registered_series(self, connection: Connection, series: Sequence[SeriesKey]) -> set[SeriesKey]:
+        """Return those of `series` that have a row of their own."""
 
     def directories_without_series(self, connection: Connection, directory: str, after: str, limit: int) -> list[str]:
         """Return up to `limit` directories below `directory` after `after` that have files and should have a series.

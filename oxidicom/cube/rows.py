@@ -30,6 +30,14 @@ class Oddity(enum.StrEnum):
     UNDESCRIBED = "none of its files tells what it is"
 
 
+class SeriesKey(NamedTuple):
+    """By what the row of a series is known: its UID, and its PACS: that of the directory, else that of the title."""
+
+    pacs_directory: str
+    pacs_identifier: str
+    series_instance_uid: str
+
+
 class SeriesWritten(NamedTuple):
     """What became of a series that ended."""
 

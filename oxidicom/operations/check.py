@@ -170,8 +170,8 @@ def _rights(lacking: LackingGrants) -> Iterator[Finding]:
         yield Finding(
             subject,
             REMARK,
-            "a file may be registered while CUBE begins to delete its series, and then have a row and no file; the "
-            "right that prevents it stands below",
+            "registration waits while somebody else holds a folder, and a file may be registered while CUBE begins to "
+            "delete its series, and then have a row and no file; the right that prevents both stands below",
             tuple(lacking.useful),
         )
 

@@ -3,9 +3,9 @@
 One pass over both, in the same order, tells what differs; memory does not grow with their number. As a gateway may go
 on meanwhile, what differs is judged again: what is being worked on is no difference. Rows are never deleted.
 
-The spools are walked twice in all, however much differs. Each time they are walked first, and the database is asked
-then: what has left a spool unseen has its row by that time. And twice, since what moves from one gateway to another
-during a walk can be missed by it.
+For files the spools are walked twice in all, however much differs. Each time they are walked first, and the database
+is asked then: what has left a spool unseen has its row by that time. And twice, since what moves from one gateway to
+another during a walk can be missed by it. Series come after the files, in `series_without_rows.py`.
 """
 
 import errno
@@ -22,8 +22,17 @@ from oxidicom.errors import OperationError
 from oxidicom.operations.consent import Wish, require_consent
 from oxidicom.operations.database import database_of
 from oxidicom.operations.differences import Difference, DifferenceKind, DifferencesFile, compare
-from oxidicom.operations.reconcile_report import ROW_REGISTERED, JsonReport, Outcome, Report, TextReport, Totals
-from oxidicom.operations.repair import NoRowError, Repair, dicom_row, is_metadata, metadata_file_value, series_end
+from oxidicom.operations.reconcile_report import (
+    ROW_REGISTERED,
+    JsonReport,
+    Outcome,
+    Report,
+    TextReport,
+    Totals,
+    compared,
+)
+from oxidicom.operations.repair import NoRowError, Repair, dicom_row, is_metadata, metadata_file_value
+from oxidicom.operations.series_without_rows import SeriesWithoutRows
 from oxidicom.operations.work import Work
 from oxidicom.paths.final_path import METADATA_ROOT, PACS_ROOT
 from oxidicom.records import PacsFile, SeriesValue
@@ -81,11 +90,15 @@ class Reconciliation:
             for one in self._judged(found, work):
                 left.add(one)
             differing = self._judged(left, work)
-            if wish.register and self._may_register(left, wish):
+            register = wish.register and self._may_register(left, wish)
+            if register:
                 yield from self._register_all(differing, wish, repair)
             else:
                 yield from map(self._outcome, differing)
-            yield from self._all_series(wish, work, repair)
+            if not self._registers_metadata:  # else series have no rows of their own
+                series = SeriesWithoutRows(self._files_root, self._database, work, repair)
+                for directory, outcome in series.run(register):
+                    yield self._outcome(Difference(DifferenceKind.SERIES_WITHOUT_ROW, directory.encode()), outcome)
 
     def _may_register(self, left: DifferencesFile, wish: Wish) -> bool:
         """Where people delete series, a file without a row may be one that was deleted: it is asked about."""
@@ -99,8 +112,7 @@ class Reconciliation:
             task = progress.add_task("", total=self._database.count_below(PACS_ROOT) or None)
 
             def tick() -> None:
-                counts = f"{self.totals.files} files, {self.totals.rows} rows"
-                progress.update(task, completed=self.totals.rows, description=counts)
+                progress.update(task, completed=self.totals.rows, description=compared(self.totals))
 
             for difference in compare(self._files(tick), self._rows()):
                 found.add(difference)
@@ -204,50 +216,9 @@ class Reconciliation:
             raise NoRowError("it was deleted meanwhile") from None
 
     def _outcome(self, one: Difference, outcome: str = "") -> Outcome:
-        match one.kind:
-            case DifferenceKind.ROW_WITHOUT_FILE:
-                self.totals.rows_without_files += 1
-            case DifferenceKind.FILE_WITHOUT_ROW:
-                self.totals.files_without_rows += 1
-                self.totals.registered += outcome == ROW_REGISTERED
-            case DifferenceKind.SERIES_WITHOUT_ROW:
-                self.totals.series_without_rows += 1
-                self.totals.series_registered += outcome == ROW_REGISTERED
-        return Outcome(one.kind, one.path.decode("utf-8", "backslashreplace"), outcome)
-
-    # -- series ------------------------------------------------------------------------------------------------
-
-    def _all_series(self, wish: Wish, work: Work, repair: Repair) -> Iterator[Outcome]:
-        """Yield the series whose files are registered while they are not, and are not being received either."""
-        if self._registers_metadata:
-            return  # series have no rows of their own
-        work.look()
-        last = ""
-        while page := self._database.directories_without_series(PACS_ROOT, last, _BATCH):
-            last = page[-1]
-            in_work = work.among(page)
-            yield from self._series_of([one for one in page if one not in in_work], wish, repair)
-
-    def _series_of(self, directories: Sequence[str], wish: Wish, repair: Repair) -> Iterator[Outcome]:
-        ends: list[SeriesValue] = []
-        outcomes: dict[str, str] = {}
-        for directory in directories:
-            try:
-                ends.append(series_end(self._files_root, directory))
-            except NoRowError as error:
-                outcomes[directory] = str(error)
-        known = self._database.registered_series([_key_of(end) for end in ends])  # with another directory
-        ends = [end for end in ends if _key_of(end) not in known]
-        outcomes |= {end.series.directory: ROW_REGISTERED if wish.register else "" for end in ends}
-        if wish.register:
-            outcomes |= dict(repair.register_series(ends))
-        for directory, outcome in outcomes.items():
-            yield self._outcome(Difference(DifferenceKind.SERIES_WITHOUT_ROW, directory.encode()), outcome)
-
-
-def _key_of(end: SeriesValue) -> tuple[str, str]:
-    """Return by what a series is known: the directory of its PACS, and its UID."""
-    return "/".join(end.series.directory.split("/")[:3]), end.series.series_instance_uid
+        found = Outcome(one.kind, one.path.decode("utf-8", "backslashreplace"), outcome)
+        self.totals.add(found)
+        return found
 
 
 def _is_metadata(one: Difference) -> bool:

@@ -6,6 +6,8 @@ from typing import Protocol
 import msgspec
 from rich.console import Console
 
+from oxidicom.operations.differences import DifferenceKind
+
 _MAX_LINES = 20
 """Of each kind; the JSON form has all."""
 
@@ -16,7 +18,7 @@ ROW_REGISTERED = "registered"
 class Outcome(msgspec.Struct, frozen=True):
     """One difference, and what became of it."""
 
-    kind: str
+    kind: DifferenceKind
     path: str
     outcome: str
     """ROW_REGISTERED, or why not; '' when nothing was tried."""
@@ -35,11 +37,34 @@ class Totals(msgspec.Struct):
     series_registered: int = 0
     """So many of the series without rows have one now."""
 
+    def add(self, outcome: Outcome) -> None:
+        """Count a difference."""
+        is_registered = outcome.outcome == ROW_REGISTERED
+        match outcome.kind:
+            case DifferenceKind.ROW_WITHOUT_FILE:
+                self.rows_without_files += 1
+            case DifferenceKind.FILE_WITHOUT_ROW:
+                self.files_without_rows += 1
+                self.registered += is_registered
+            case DifferenceKind.SERIES_WITHOUT_ROW:
+                self.series_without_rows += 1
+                self.series_registered += is_registered
+
     @property
     def left(self) -> int:
         """How many differences there are at the end."""
         files, series = self.files_without_rows - self.registered, self.series_without_rows - self.series_registered
         return files + series + self.rows_without_files
+
+
+def counted(number: int, noun: str) -> str:
+    """Return how many there are of something whose plural has an s."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def compared(totals: Totals) -> str:
+    """Return how much was compared so far."""
+    return f"{counted(totals.files, 'file')} and {counted(totals.rows, 'row')}"
 
 
 class Report(Protocol):
@@ -72,12 +97,12 @@ class TextReport:
             if count > _MAX_LINES:
                 self._print(f"{kind}: … and {count - _MAX_LINES} more; --json has all")
         self._print(
-            f"{totals.files} files and {totals.rows} rows compared: {totals.files_without_rows} files without a row, "
-            f"{totals.registered} of them registered now; {totals.rows_without_files} rows without a file."
+            f"{compared(totals)} compared: {counted(totals.files_without_rows, 'file')} without a row, "
+            f"{totals.registered} registered now; {counted(totals.rows_without_files, 'row')} without a file."
         )
         if totals.series_without_rows:
             self._print(
-                f"{totals.series_without_rows} series without a row, {totals.series_registered} of them registered now."
+                f"{totals.series_without_rows} series without a row, {totals.series_registered} registered now."
             )
 
     def _print(self, line: str) -> None:

@@ -52,6 +52,17 @@ def dicom_row(files_root: str, path: str) -> PacsFile:
     return row
 
 
+def may_need_row(files_root: str, path: str) -> bool:
+    """Tell whether a file is one that the gateway would take; one that cannot be read may be."""
+    try:
+        row_of_file(files_root, path)
+    except (DatasetError, FileNotFoundError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def metadata_file_value(files_root: str, path: str, database: Database) -> SeriesValue:
     """Return the value that a metadata file stands for. Raise NoRowError when its series cannot be told exactly.
 
@@ -81,7 +92,7 @@ def series_end(files_root: str, directory: str) -> SeriesValue:
             continue
         identity = row.patient_id, row.study_date, row.study_instance_uid, row.series_instance_uid
         series = Series(row.pacs_identifier, directory, *identity)
-        return SeriesValue(series, metadata_row("", series, committed_count_value("", len(names))))
+        return SeriesValue(series, metadata_row("", series, committed_count_value("", len(names))), row)
     raise NoRowError("none of its files tells what series it is")
 
 

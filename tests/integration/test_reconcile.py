@@ -5,10 +5,11 @@ import os
 import pytest
 
 from oxidicom.cube.database import Database
-from oxidicom.operations import reconcile, work
+from oxidicom.operations import reconcile, series_without_rows, work
 from oxidicom.operations.consent import Wish
 from oxidicom.operations.reconcile import Reconciliation
 from oxidicom.operations.work import Work
+from tests.integration.cube.folders_rows import SERIES, folder_file
 
 
 @pytest.fixture
@@ -51,6 +52,20 @@ def test_what_a_first_look_misses_a_second_one_sees(walks, differing):
     """An association moves from one gateway to another while the spools are walked."""
     walks[0][:] = [["SERVICES/PACS/A/0001.dcm"], ["SERVICES/PACS/A/0007.dcm"]]
     assert differing(10) == [f"SERVICES/PACS/A/{number:04}.dcm" for number in range(10) if number not in (1, 7)]
+
+
+@pytest.mark.parametrize(("count", "pages"), [(1, 1), (20, 1), (40, 2)])
+def test_for_series_the_walks_are_those_of_large_pages(count, pages, walks, tmp_path, folders_database, monkeypatch):
+    monkeypatch.setattr(series_without_rows, "_PAGE", 20)
+    monkeypatch.setattr(series_without_rows, "_BATCH", 3)
+    directories = [f"{SERIES}-{number:02}" for number in range(count)]
+    walks[0][:] = [[]] * 3 + [directories[:1]]  # the second look at the first page sees what the first has missed
+    cube = Database(folders_database)
+    cube.register([folder_file(1, directory) for directory in directories])
+    found = [one.path for one in Reconciliation(str(tmp_path), cube).run(Wish()) if one.kind == "series without a row"]
+    cube.close()
+    assert found == directories[1:]
+    assert len(walks[1]) == 2 + 2 * pages
 
 
 def test_a_look_is_of_one_moment_and_asks_for_any_number(walks, tmp_path):

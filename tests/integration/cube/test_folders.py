@@ -10,7 +10,7 @@ import pytest
 from oxidicom.cube import session
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import register_isolating
-from oxidicom.cube.rows import Oddity
+from oxidicom.cube.rows import Oddity, SeriesKey
 from oxidicom.embedded.schema import statements_of
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError
 from tests.fixtures.folders import TABLES, VERSIONS, dump
@@ -524,6 +524,10 @@ def test_what_is_registered_is_found(cube):
     assert cube.directories_without_series("SERVICES/PACS", "", 10) == [SERIES]
     cube.register([], values_of(FILES[0]))
     assert cube.directories_without_series("SERVICES/PACS", "", 10) == []
+    key = SeriesKey("SERVICES/PACS/PACSA", "PACSA", "1.2.826.1.2")
+    other = key._replace(series_instance_uid="9")
+    assert cube.registered_series([key, other]) == {key}
+    assert cube.registered_series([]) == set()
     (found,) = cube.series_below(SERIES)
     assert found.series_instance_uid == series_of(FILES[0]).series_instance_uid
 
