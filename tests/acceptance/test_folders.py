@@ -252,9 +252,10 @@ def test_since_leaves_what_is_older(old_tree, folders_database):
     old, *_ = old_tree.stored()
     os.utime(old_tree.files_root / old, (0, 1_500_000_000))
     found = reconcile(old_tree, folders_database, "--register", "--since", "2020-01-01", status=1)
-    (left,) = [one for one in found["differences"] if one["outcome"] != "registered"]
-    assert (left["path"], left["outcome"]) == (old, "it was received before --since")
-    assert found["registered"] == 5
+    left = {one["path"]: one["outcome"] for one in found["differences"] if one["outcome"] != "registered"}
+    assert left.pop(old) == "it was received before --since"
+    assert list(left) == [os.path.dirname(old)], "its series, which is not complete"
+    assert (found["registered"], found["series_registered"], found["series_without_rows"]) == (5, 1, 2)
 
 
 def test_a_series_that_is_being_received_is_no_difference(folders_gateway, folders_database, folder_rows, tmp_path):
