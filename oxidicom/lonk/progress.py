@@ -1,7 +1,9 @@
 """What is to be said now of each series that goes on: the first count at once, then the newest, once an interval. Pure.
 
-A series is known by its association and its hash. The number of those that are remembered is bounded: one that is
-forgotten begins anew with what comes, and its last count is exact all the same, since the spool has it.
+A series is known by its association and its subject: what is one series for who listens may be several in the spool,
+which tells them apart by what else they say of themselves. Their counts are added up. The number of those that are
+remembered is bounded: one that is forgotten begins anew with what comes, and its last count is exact all the same,
+since the spool has it.
 """
 
 import dataclasses
@@ -12,12 +14,11 @@ from collections.abc import Iterator
 MAX_SERIES = 10_000
 
 SeriesKey = tuple[str, str]
-"""Association and series hash."""
+"""Association and subject."""
 
 
 @dataclasses.dataclass(slots=True)
 class _Said:
-    subject: str
     count: int
     due: float = 0.0
     """When the next count may be said."""
@@ -37,11 +38,11 @@ class Progress:
     def __contains__(self, key: SeriesKey) -> bool:
         return key in self._series
 
-    def begin(self, key: SeriesKey, subject: str, count: int) -> None:
+    def begin(self, key: SeriesKey, count: int) -> None:
         """Know a series of which `count` instances were registered before."""
         if len(self._series) >= MAX_SERIES:
             del self._series[next(iter(self._series))]
-        self._series[key] = _Said(subject, count)
+        self._series[key] = _Said(count)
 
     def add(self, key: SeriesKey, instances: int, now: float) -> None:
         """Count `instances` more of a series that is known."""
@@ -63,7 +64,7 @@ class Progress:
             if said and said.waits:
                 said.waits = False
                 said.due = now + self._interval_seconds
-                yield said.subject, said.count
+                yield key[1], said.count
 
     def next_due(self) -> float:
         """Return when something is to be said next; infinity when nothing waits."""

@@ -21,6 +21,9 @@ LEDGER_NAME = "ledger.jsonl"
 _MAX_LINE_BYTES = 64 * 1024
 """A line has less than 10 KB; what is longer was not written by a ledger's writer."""
 _PAGE_BITS = 15
+_OPENED_START = b'{"event":"series"'
+"""So begins a line of SeriesOpened, and nothing else: in a value the quotes would be escaped."""
+_BLOCK_BYTES = 1 << 20
 
 
 class Started(msgspec.Struct, frozen=True, tag_field="event", tag="started"):
@@ -207,6 +210,32 @@ def committed_numbers(path: str) -> NumberSet:
 def committed_lines(path: str) -> Iterator[Committed]:
     """Yield what the ledger at `path` says of each committed instance. Raise OSError."""
     return (line for line in lines(path) if isinstance(line, Committed))
+
+
+def opened_lines(path: str) -> Iterator[SeriesOpened | None]:
+    """Yield what the ledger at `path` says of each series, and None after each MiB. Raise OSError.
+
+    What it says of instances, which may be a million lines, is passed over: that takes a third of the time of `lines`.
+    """
+    rest = b""
+    with open(path, "rb", opener=open_regular) as file:
+        while block := file.read(_BLOCK_BYTES):
+            head, newline, tail = block.rpartition(b"\n")
+            yield from _opened_in(b"\n" + rest + head + newline)
+            rest = tail if newline else (rest + tail)[-_MAX_LINE_BYTES:]
+            yield None
+
+
+def _opened_in(data: bytes) -> Iterator[SeriesOpened]:
+    """Yield the series that lines tell of. Each begins behind a newline; an end without one is passed over."""
+    at = 0
+    while (at := data.find(b"\n" + _OPENED_START, at)) >= 0:
+        end = data.find(b"\n", at + 1)
+        if end < 0:
+            return
+        if isinstance(line := _decode(data[at + 1 : end]), SeriesOpened):
+            yield line
+        at = end
 
 
 def lines(path: str) -> Iterator[Line | None]:

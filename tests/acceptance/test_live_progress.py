@@ -5,7 +5,7 @@ import itertools
 import psycopg
 import pytest
 
-from tests.dicom import contexts_of, make_series, open_association, send
+from tests.dicom import contexts_of, make_instance, make_series, open_association, send
 from tests.fixtures.nats import DONE
 from tests.fixtures.postgres import read_rows
 from tests.waiting import wait_until
@@ -61,6 +61,68 @@ def test_hundreds_of_series_in_one_association(gateway, subscriber, tmp_path):
     heard = subscriber.by_subject()
     assert len(heard) == 300
     assert all(said[-2:] == [1, DONE] and said.count(DONE) == 1 for said in heard.values())
+
+
+def make_parts(directory, *parts):
+    """Write instances of one series: `parts` are how many, and what they say of themselves. Return their paths."""
+    paths = []
+    for count, attributes in parts:
+        for _ in range(count):
+            directory.mkdir(exist_ok=True)
+            number = len(paths) + 1
+            paths.append(make_instance(directory / f"{number}.dcm", number, "1.2.3", **attributes))
+    return paths
+
+
+@pytest.mark.parametrize(
+    "differing",
+    [
+        {"PatientName": "Another^Name"},
+        {"SeriesDescription": "another directory"},
+        {"StudyDate": "20200101"},
+        {"PatientID": "another"},
+        {"StudyInstanceUID": "1.2.9"},
+    ],
+    ids=lambda differing: next(iter(differing)),
+)
+def test_a_series_that_says_two_things_of_itself_is_done_once(gateway, subscriber, differing, tmp_path):
+    send(gateway.port, make_parts(tmp_path / "in", (5, {}), (3, differing)))
+    subscriber.await_done()
+    wait_until(lambda: not gateway.spooled(), "the directory goes", 10)
+    send(gateway.port, make_series(tmp_path / "later", 1, "1.2.4"))
+    wait_until(lambda: DONE in subscriber.said("oxidicom.TEST.1_2_4"), "a later series is done")
+    assert is_in_order(subscriber.said("oxidicom.TEST.1_2_3"))
+    assert subscriber.said("oxidicom.TEST.1_2_3")[-2:] == [8, DONE]
+
+
+def test_a_series_in_which_each_instance_has_a_study_of_its_own_is_done_once(gateway, subscriber, tmp_path):
+    parts = [(1, {"StudyInstanceUID": f"1.2.9.{number}"}) for number in range(300)]
+    send(gateway.port, make_parts(tmp_path / "in", *parts))
+    subscriber.await_done(1, 60)
+    wait_until(lambda: not gateway.spooled(), "the directory goes", 20)
+    assert is_in_order(subscriber.said())
+    assert subscriber.said()[-2:] == [300, DONE]
+
+
+def test_a_series_of_which_one_part_has_no_count_has_one_error_and_no_end_before_it_is_mended(
+    gateway, subscriber, database, tmp_path
+):
+    refuse(database, "\"ProtocolName\" = 'OxidicomAttemptedPushCount' AND \"StudyInstanceUID\" = '1.2.9'")
+    send(gateway.port, make_parts(tmp_path / "in", (5, {}), (3, {"StudyInstanceUID": "1.2.9"})))
+    wait_until(lambda: any(isinstance(said, str) for said in subscriber.said()), "the error")
+    wait_until(lambda: not gateway.spooled(), "the directory goes")
+    counts = [said for said in subscriber.said() if isinstance(said, int)]
+    assert DONE not in subscriber.said()
+    assert counts == sorted(counts)
+    assert len(counts) == len(subscriber.said()) - 1
+    with psycopg.connect(database) as connection:
+        connection.execute("ALTER TABLE pacsfiles_pacsfile DROP CONSTRAINT refused")
+    assert gateway.run("retry").returncode == 0
+    gateway.stop()
+    gateway.start()
+    subscriber.await_done()
+    wait_until(lambda: not gateway.spooled(), "the directory goes")
+    assert subscriber.said().count(DONE) == 1
 
 
 def test_a_series_is_done_after_the_commit_that_makes_it_true(gateway, subscriber, database, tmp_path):

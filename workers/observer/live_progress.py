@@ -2,28 +2,33 @@
 
 That a series is done is said once, after the COMMIT that makes it true: whoever renames its count in the spool from
 `registered` to `told` says so. The publisher does it right before it writes the message, so a death of this process
-before that leaves it to the next, which is told again.
+before that leaves it to the next, which is told again. Of series that share a subject the last one says so
+(`shared_subjects`).
 """
 
 import collections
 import functools
+import threading
 import time
 from collections.abc import Sequence
 
 from oxidicom.lonk.messages import DONE, count_payload, error_payload, subject_of
-from oxidicom.lonk.progress import Progress
+from oxidicom.lonk.progress import Progress, SeriesKey
 from oxidicom.lonk.publisher import Message, Publisher
 from oxidicom.paths.private_root import moment_of
+from oxidicom.records import Series
 from workers.channels.facts import Fact, InstancesRegistered, SeriesFailed, SeriesRegistered, SeriesShare
 from workers.channels.messages import SeriesTold
 from workers.channels.scoreboard import Counter, Slot
 from workers.observer.needs import ObserverNeeds
 from workers.observer.series_in_spool import Counted, SeriesInSpool
+from workers.observer.shared_subjects import SharedSubject, SharedSubjects
 
 _FAILED = "the series cannot be completed: its OxidicomAttemptedPushCount was set aside; `oxidicom status` tells why"
 _SOON_SECONDS = 0.02
 _MAX_COUNTED = 100
 """Of so many associations that began before it is remembered how far they were; a forgotten one is looked at again."""
+_MAX_FAILED = 10_000
 
 
 class LiveProgress:
@@ -38,7 +43,12 @@ class LiveProgress:
         self._slot = slot
         self._root = settings.root_subject
         self._began = time.time()
-        self._spool = SeriesInSpool(shared.directory, settings.files_root, slot)
+        self._spool = SeriesInSpool(shared.directory, settings.files_root, slot, self._subject_of)
+        self._shared_subjects = SharedSubjects(shared.directory.spool, slot, self._subject_of)
+        self._failed: dict[SeriesKey, None] = {}
+        """Of these an error was said."""
+        self._telling = threading.Lock()
+        """Held by who marks a series as told: the publisher, or this thread when nothing can be sent."""
         self._counted: dict[str, Counted] = {}
         """Of associations that began before this process."""
         self._progress = Progress(settings.progress_interval_seconds)
@@ -68,11 +78,9 @@ class LiveProgress:
                     self._add(share, fact.began_ns)
                 self._say_due()
             case SeriesRegistered():
-                self._progress.end((fact.association, fact.series_hash))
-                self._publisher.publish(Message(self._subject_of(fact), functools.partial(self._end_of, fact)))
+                self._end(fact)
             case SeriesFailed():
-                self._progress.end((fact.association, fact.series_hash))
-                self._publish(self._subject_of(fact), error_payload(_FAILED))
+                self._fail(fact)
 
     def close(self) -> None:
         """Send what is left, within a second."""
@@ -84,11 +92,10 @@ class LiveProgress:
             self._publish(subject, count_payload(count))
 
     def _add(self, share: SeriesShare, began_ns: int) -> None:
-        key = (share.association, share.series_hash)
+        key = self._key_of(share)
         counted = self._counted_before(share.association)
         if key not in self._progress:
-            before = counted.registered.get(share.series_hash, 0) if counted else 0
-            self._progress.begin(key, self._subject_of(share), before)
+            self._progress.begin(key, counted.registered.get(key[1], 0) if counted else 0)
         is_counted = counted is not None and began_ns < counted.at_ns
         self._progress.add(key, 0 if is_counted else share.instances, time.monotonic())
 
@@ -103,12 +110,47 @@ class LiveProgress:
             self._counted[association] = self._spool.count(association)
         return self._counted[association]
 
-    def _end_of(self, fact: SeriesRegistered) -> Sequence[bytes]:
+    def _end(self, fact: SeriesRegistered) -> None:
+        try:
+            shared = self._shared_subjects.of(fact.association, fact.series_hash)
+        except OSError:
+            return  # the directory is gone, so it was told; or the storage is away, then registration tells of it again
+        self._end_counting(fact, shared)
+        self._publisher.publish(Message(self._subject_of(fact), functools.partial(self._end_of, fact, shared)))
+
+    def _fail(self, fact: SeriesFailed) -> None:
+        try:
+            shared = self._shared_subjects.of(fact.association, fact.series_hash)
+        except OSError:
+            shared = None  # the whole association was set aside
+        self._end_counting(fact, shared)
+        key = self._key_of(fact)
+        if key in self._failed:
+            return
+        if len(self._failed) >= _MAX_FAILED:
+            del self._failed[next(iter(self._failed))]
+        self._failed[key] = None
+        self._publish(key[1], error_payload(_FAILED))
+
+    def _end_counting(self, fact: SeriesRegistered | SeriesFailed, shared: SharedSubject | None) -> None:
+        """Say no more counts, if this is the last series of its subject: a count must not come after its end."""
+        if shared:
+            shared.awaited.discard(fact.series_hash)
+        if not (shared and shared.awaited):
+            self._progress.end(self._key_of(fact))
+
+    def _end_of(self, fact: SeriesRegistered, shared: SharedSubject | None) -> Sequence[bytes]:
         """Called by the publisher, right before it says that a series is done, or drops that."""
-        count = self._spool.registered_in_the_end(fact.association, fact.series_hash, fact.count)
-        is_ours = self._spool.mark_told(fact.association, fact.series_hash, fact.count)
+        with self._telling:
+            is_last = shared is None or shared.untold == {fact.series_hash}
+            committed = {**(shared.told if shared else {}), fact.series_hash: fact.count} if is_last else {}
+            count = self._spool.registered_in_the_end(fact.association, committed) if is_last else 0
+            is_ours = self._spool.mark_told(fact.association, fact.series_hash, fact.count)
+            if shared and is_ours:
+                shared.untold.discard(fact.series_hash)
+                shared.told[fact.series_hash] = fact.count
         self._told.append(fact.association)
-        return (count_payload(count), DONE) if is_ours else ()
+        return (count_payload(count), DONE) if is_ours and is_last else ()
 
     def _publish(self, subject: str, payload: bytes) -> None:
         self._publisher.publish(Message(subject, lambda: (payload,)))
@@ -117,5 +159,8 @@ class LiveProgress:
         self._slot.add(Counter.PROGRESS_PUBLISHED, published)
         self._slot.add(Counter.PROGRESS_DROPPED, dropped)
 
-    def _subject_of(self, fact: SeriesShare | SeriesRegistered | SeriesFailed) -> str:
+    def _key_of(self, fact: SeriesShare | SeriesRegistered | SeriesFailed) -> SeriesKey:
+        return fact.association, self._subject_of(fact)
+
+    def _subject_of(self, fact: SeriesShare | SeriesRegistered | SeriesFailed | Series) -> str:
         return subject_of(self._root, fact.calling_ae_title, fact.series_instance_uid)

@@ -4,15 +4,15 @@ import collections
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from loguru import logger
 
-from oxidicom.records import COMMITTED_COUNT_KEY
+from oxidicom.records import COMMITTED_COUNT_KEY, Series
 from oxidicom.spool.entries import contents, entries
 from oxidicom.spool.gateway_directory import GatewayDirectory, aside_directories
-from oxidicom.spool.ledger import LEDGER_NAME, NumberSet, committed_lines
+from oxidicom.spool.ledger import LEDGER_NAME, Committed, NumberSet, SeriesOpened, lines
 from oxidicom.spool.names import REGISTERED, TOLD, EntryName, MetadataValue
 from workers.channels.heartbeat import beating
 from workers.channels.scoreboard import Slot
@@ -24,41 +24,57 @@ class Counted(NamedTuple):
     at_ns: int
     """Of the monotonic clock: what left the spool before is counted."""
     registered: dict[str, int]
-    """Number of registered instances, by series hash."""
+    """Number of registered instances, by subject."""
 
 
 class SeriesInSpool:
     """Looks into the directories of associations."""
 
-    def __init__(self, directory: GatewayDirectory, files_root: str, slot: Slot) -> None:
+    def __init__(
+        self, directory: GatewayDirectory, files_root: str, slot: Slot, subject_of: Callable[[Series], str]
+    ) -> None:
+        """`subject_of` tells which series are one for those who follow it."""
         self._spool = directory.spool
         self._aside = aside_directories(files_root)
         self._slot = slot
+        self._subject_of = subject_of
 
     def count(self, association: str) -> Counted:
         """Count what is registered: what was committed, and neither waits in the spool nor was set aside."""
         registered: collections.Counter[str] = collections.Counter()
         directory = os.path.join(self._spool, association)
         numbers = NumberSet()
+        subjects: dict[str, str] = {}
         with contextlib.suppress(OSError):  # the ledger, or the storage, is away: what comes is counted
-            for line in beating(self._slot, committed_lines(os.path.join(directory, LEDGER_NAME))):
-                numbers.add(line.number)
-                registered[line.series_hash] += 1
+            for line in beating(self._slot, lines(os.path.join(directory, LEDGER_NAME))):
+                match line:
+                    case Committed():
+                        numbers.add(line.number)
+                        registered[line.series_hash] += 1
+                    case SeriesOpened():
+                        subjects[line.series_hash] = self._subject_of(line.series)
             for name, _ in beating(self._slot, entries(directory)):
                 if name.number in numbers:  # what was committed meanwhile is not counted either way
                     registered[name.series_hash] -= 1
             for name in beating(self._slot, self._names_set_aside(association)):
                 if name.number in numbers:
                     registered[name.series_hash] -= 1
-        return Counted(time.monotonic_ns(), {series: max(0, count) for series, count in registered.items()})
+        by_subject: collections.Counter[str] = collections.Counter()
+        for series_hash, subject in subjects.items():
+            by_subject[subject] += max(0, registered[series_hash])
+        return Counted(time.monotonic_ns(), dict(by_subject))
 
-    def registered_in_the_end(self, association: str, series_hash: str, committed: int) -> int:
-        """Return how many of the committed instances of a series are registered, now that it is done."""
-        try:
-            aside = sum(name.series_hash == series_hash for name in self._names_set_aside(association))
-        except OSError:
-            aside = 0  # the storage is away; the database has them, or not
-        return max(0, committed - aside)
+    def registered_in_the_end(self, association: str, committed: Mapping[str, int]) -> int:
+        """Return how many of the committed instances are registered, now that these series are done.
+
+        `committed` has the number of each, by series hash.
+        """
+        aside: collections.Counter[str] = collections.Counter()
+        with contextlib.suppress(OSError):  # the storage is away; the database has them, or not
+            aside.update(
+                name.series_hash for name in self._names_set_aside(association) if name.series_hash in committed
+            )
+        return sum(max(0, count - aside[series_hash]) for series_hash, count in committed.items())
 
     def mark_told(self, association: str, series_hash: str, committed: int) -> bool:
         """Mark that the end of a series is told. Return whether it was not: then it is the caller's to tell."""

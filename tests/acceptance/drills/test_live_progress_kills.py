@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance.drills.account import nothing_lost, settled
 from tests.acceptance.drills.load import load
-from tests.dicom import make_series, send
+from tests.dicom import make_instance, make_series, send
 from tests.fixtures.gateway import is_alive
 from tests.fixtures.nats import DONE
 from tests.waiting import wait_until
@@ -111,3 +111,49 @@ def test_the_observer_dies_between_two_steps(calls, when, aftermath, make_gatewa
     wait_until(lambda: DONE in subscriber.said("oxidicom.TEST.1_2_4"), "a later series is done")
     ends = subscriber.said("oxidicom.TEST.1_2_3").count(DONE)
     assert ends == 1 if calls == "/^rename" else ends <= 1
+
+
+def make_two_parts(directory):
+    """Write a series that the spool takes for two: half of its instances have another study."""
+    directory.mkdir()
+    return [
+        make_instance(directory / f"{number}.dcm", number, "1.2.3", StudyInstanceUID=f"1.2.9.{number % 2}")
+        for number in range(1, 9)
+    ]
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize("aftermath", ["successor", "restart"])
+@pytest.mark.parametrize(
+    ("calls", "when"), [("/^rename", 1), ("/^rename", 2), *(("sendto", when) for when in (1, 3, 5))]
+)
+def test_the_observer_dies_between_the_parts_of_a_series(
+    calls, when, aftermath, make_gateway, nats, subscriber, inject, tmp_path
+):
+    """The spool has two ends for what is one series for who follows it: the last of them is said, and no other."""
+    gateway = make_gateway(CHRIS_NATS_ADDRESS=nats.address)
+    (victim,) = gateway.pids_of("observer")
+    inject(victim, calls, f"signal=KILL:when={when}")
+    if aftermath == "restart":
+        gateway.process.send_signal(signal.SIGSTOP)
+    send(gateway.port, make_two_parts(tmp_path / "in"))
+    wait_until(lambda: not is_alive(victim), "it died at that step")
+    if aftermath == "restart":
+        if calls == "/^rename":
+            wait_until(lambda: len(states_of_counts(gateway)) == 2, "both parts are registered")
+            assert states_of_counts(gateway) == (["registered"] * 2 if when == 1 else ["registered", "told"])
+        gateway.kill_all()
+        gateway.start()
+    settled(gateway)
+    send(gateway.port, make_series(tmp_path / "later", 1, "1.2.4"))
+    wait_until(lambda: DONE in subscriber.said("oxidicom.TEST.1_2_4"), "a later series is done")
+    said = subscriber.said("oxidicom.TEST.1_2_3")
+    assert said.count(DONE) == 1 if calls == "/^rename" else said.count(DONE) <= 1
+    assert DONE not in said or said[-2:] == [8, DONE]
+    assert said[:-1] == sorted(said[:-1])
+
+
+def states_of_counts(gateway):
+    """Return how far the ends of series are which the spool has as registered."""
+    states = [name.rpartition(".")[2] for name in gateway.spooled() if "PushCount=" in name]
+    return sorted(state for state in states if state in ("registered", "told"))

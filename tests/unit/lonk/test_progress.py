@@ -5,12 +5,12 @@ import math
 from oxidicom.lonk import progress as module
 from oxidicom.lonk.progress import Progress
 
-KEY = ("association", "series")
+KEY = ("association", "subject")
 
 
 def progress_of(before=0, interval=1.0):
     made = Progress(interval)
-    made.begin(KEY, "subject", before)
+    made.begin(KEY, before)
     return made
 
 
@@ -59,6 +59,6 @@ def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "MAX_SERIES", 3)
     progress = Progress(1.0)
     for number in range(10):
-        progress.begin(("association", str(number)), str(number), 0)
+        progress.begin(("association", str(number)), 0)
         progress.add(("association", str(number)), 1, 10.0)
     assert [subject for subject, _ in progress.due(10.0)] == ["7", "8", "9"]

@@ -19,7 +19,12 @@ ASSOCIATION = "01HZ7TF03EZD364005NP332RBQ"
 
 @pytest.fixture
 def in_spool(gateway_directory):
-    return SeriesInSpool(gateway_directory, gateway_directory.files_root, Scoreboard(1).slots[0])
+    return SeriesInSpool(
+        gateway_directory,
+        gateway_directory.files_root,
+        Scoreboard(1).slots[0],
+        lambda series: series.series_instance_uid,
+    )
 
 
 @pytest.fixture
@@ -35,9 +40,19 @@ def test_what_neither_waits_nor_was_set_aside_is_registered(in_spool, spool_writ
     set_aside(spool_writer.directory, names[2].at(RECEIVED), gateway_directory.aside, "because")
     uncounted = names[-1]._replace(number=99)
     Path(spool_writer.directory, uncounted.at(RECEIVED)).touch()
-    assert in_spool.count(ASSOCIATION).registered == {names[0].series_hash: 2, other.series_hash: 0}
-    assert in_spool.registered_in_the_end(ASSOCIATION, names[0].series_hash, 5) == 4
-    assert in_spool.registered_in_the_end(ASSOCIATION, other.series_hash, 1) == 1
+    assert in_spool.count(ASSOCIATION).registered == {"1.2.3": 2, "1.2.4": 0}
+    assert in_spool.registered_in_the_end(ASSOCIATION, {names[0].series_hash: 5}) == 4
+    assert in_spool.registered_in_the_end(ASSOCIATION, {other.series_hash: 1}) == 1
+    assert in_spool.registered_in_the_end(ASSOCIATION, {names[0].series_hash: 5, other.series_hash: 1}) == 5
+    spool_writer.end("released", 0)
+
+
+def test_series_that_share_a_subject_are_counted_together(in_spool, spool_writer):
+    names = [commit(spool_writer, describe_file(number, directory)) for number, directory in enumerate("aab")]
+    assert in_spool.count(ASSOCIATION).registered == {"1.2.3": 0}
+    for name in names[1:]:
+        os.unlink(os.path.join(spool_writer.directory, name.at(RECEIVED)))
+    assert in_spool.count(ASSOCIATION).registered == {"1.2.3": 2}
     spool_writer.end("released", 0)
 
 
