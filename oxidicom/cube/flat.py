@@ -7,6 +7,7 @@ import psycopg
 
 from oxidicom.cube.connections import Connection
 from oxidicom.cube.faults import lacks_reference, lacks_rights, schema_changed, wants_unknown_column
+from oxidicom.cube.file_names import FileNames, range_of
 from oxidicom.cube.rights import Right, grants
 from oxidicom.cube.rows import RowBatch, SeriesKey, Written
 from oxidicom.records import PacsFile, SeriesIdentity, SharedColumns
@@ -60,15 +61,6 @@ SELECT to_regclass('pacsfiles_pacsseries') IS NULL AND EXISTS (
 
 _ANY_FILE = "SELECT EXISTS (SELECT FROM pacsfiles_pacsfile)"
 
-# The operators between tildes compare byte by byte, whatever the locale of the database, as its index for LIKE does.
-_NAMES = """
-SELECT fname FROM pacsfiles_pacsfile WHERE fname ~>~ %s AND fname ~<~ %s ORDER BY fname USING ~<~ LIMIT %s
-"""
-
-_COUNT = "SELECT count(*) FROM pacsfiles_pacsfile WHERE fname ~>~ %s AND fname ~<~ %s"
-
-_KNOWN_NAMES = "SELECT fname FROM pacsfiles_pacsfile WHERE fname = ANY (%s)"
-
 _SERIES = """
 SELECT DISTINCT "PatientID", "StudyDate", "StudyInstanceUID", "SeriesInstanceUID"
 FROM pacsfiles_pacsfile WHERE fname ~>~ %s AND fname ~<~ %s LIMIT 2
@@ -92,31 +84,19 @@ class FlatRegistrar:
         return Written(len(files) + len(metadata), added)
 
 
-class FlatReader:
+class FlatReader(FileNames):
     """Looks names up in `pacsfiles_pacsfile`."""
+
+    def __init__(self) -> None:
+        super().__init__("pacsfiles_pacsfile")
 
     def any_file(self, connection: Connection) -> bool:
         """Tell whether there is any row of a file."""
         return connection.execute(_ANY_FILE).fetchone() == (True,)
 
-    def names_below(self, connection: Connection, directory: str, after: str, limit: int) -> list[str]:
-        """Return up to `limit` names below `directory` that come after `after`, in the order of their bytes."""
-        first, end = _range(directory)
-        found = connection.execute(_NAMES, [max(first, after), end, limit])
-        return [name for (name,) in found]
-
-    def count_below(self, connection: Connection, directory: str) -> int:
-        """Return the number of names below `directory`."""
-        (count,) = connection.execute(_COUNT, _range(directory)).fetchone() or (0,)
-        return int(count)
-
-    def known(self, connection: Connection, names: Sequence[str]) -> set[str]:
-        """Return those of `names` that are registered."""
-        return {name for (name,) in connection.execute(_KNOWN_NAMES, [list(names)])}
-
     def series_below(self, connection: Connection, directory: str) -> list[SeriesIdentity]:
         """Return the different series that have names below `directory`; no more than two of them."""
-        return [SeriesIdentity(*row) for row in connection.execute(_SERIES, _range(directory))]
+        return [SeriesIdentity(*row) for row in connection.execute(_SERIES, range_of(directory))]
 
     def registered_series(self, *_: object) -> set[SeriesKey]:
         """Return nothing: in these tables a series has no row of its own."""
@@ -160,11 +140,6 @@ class Flat:
         if schema_changed(error):
             return "its tables are not those of CUBE 3.5 to 5.2 any more; it is looked at again"
         return None
-
-
-def _range(directory: str) -> tuple[str, str]:
-    """Return what all names below `directory` lie between: `0` is the character after `/`."""
-    return f"{directory}/", f"{directory}0"
 
 
 def _arrays(files: Sequence[PacsFile]) -> list[list[Any]]:

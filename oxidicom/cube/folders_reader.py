@@ -3,17 +3,11 @@
 from collections.abc import Sequence
 
 from oxidicom.cube.connections import Connection
+from oxidicom.cube.file_names import FileNames, range_of
 from oxidicom.cube.rows import SeriesKey
 from oxidicom.records import SeriesIdentity
 
 _ANY_FILE = "SELECT EXISTS (SELECT FROM core_chrisfile WHERE fname ~>~ 'SERVICES/PACS/' AND fname ~<~ 'SERVICES/PACS0')"
-
-# The operators between tildes compare byte by byte, whatever the locale of the database, as its index for LIKE does.
-_NAMES = "SELECT fname FROM core_chrisfile WHERE fname ~>~ %s AND fname ~<~ %s ORDER BY fname USING ~<~ LIMIT %s"
-
-_COUNT = "SELECT count(*) FROM core_chrisfile WHERE fname ~>~ %s AND fname ~<~ %s"
-
-_KNOWN_NAMES = "SELECT fname FROM core_chrisfile WHERE fname = ANY (%s)"
 
 _SERIES = """
 SELECT DISTINCT "PatientID", "StudyDate", "StudyInstanceUID", "SeriesInstanceUID"
@@ -40,30 +34,19 @@ ORDER BY path USING ~<~ LIMIT %s
 """
 
 
-class FoldersReader:
+class FoldersReader(FileNames):
     """Looks names up in `core_chrisfile`, series in `pacsfiles_pacsseries`."""
+
+    def __init__(self) -> None:
+        super().__init__("core_chrisfile")
 
     def any_file(self, connection: Connection) -> bool:
         """Tell whether there is any row of a PACS file."""
         return connection.execute(_ANY_FILE).fetchone() == (True,)
 
-    def names_below(self, connection: Connection, directory: str, after: str, limit: int) -> list[str]:
-        """Return up to `limit` names below `directory` that come after `after`, in the order of their bytes."""
-        first, end = f"{directory}/", f"{directory}0"
-        return [name for (name,) in connection.execute(_NAMES, [max(first, after), end, limit])]
-
-    def count_below(self, connection: Connection, directory: str) -> int:
-        """Return the number of names below `directory`."""
-        (count,) = connection.execute(_COUNT, [f"{directory}/", f"{directory}0"]).fetchone() or (0,)
-        return int(count)
-
-    def known(self, connection: Connection, names: Sequence[str]) -> set[str]:
-        """Return those of `names` that are registered."""
-        return {name for (name,) in connection.execute(_KNOWN_NAMES, [list(names)])}
-
     def series_below(self, connection: Connection, directory: str) -> list[SeriesIdentity]:
         """Return the different series that are registered with `directory`, or below it; no more than two of them."""
-        found = connection.execute(_SERIES, [directory, f"{directory}/", f"{directory}0"])
+        found = connection.execute(_SERIES, [directory, *range_of(directory)])
         return [SeriesIdentity(*row) for row in found]
 
     def registered_series(self, connection: Connection, series: Sequence[SeriesKey]) -> set[SeriesKey]:
@@ -73,5 +56,6 @@ class FoldersReader:
 
     def directories_without_series(self, connection: Connection, directory: str, after: str, limit: int) -> list[str]:
         """Return up to `limit` directories below `directory` after `after` that have rows of files and no series."""
-        found = connection.execute(_WITHOUT_SERIES, [max(f"{directory}/", after), f"{directory}0", limit])
+        first, end = range_of(directory)
+        found = connection.execute(_WITHOUT_SERIES, [max(first, after), end, limit])
         return [path for (path,) in found]

@@ -9,7 +9,7 @@ import time
 import psycopg
 import pytest
 
-from oxidicom.cube import flat
+from oxidicom.cube import file_names
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import register_isolating
 from oxidicom.errors import DatabaseUnavailableError, RowRefusedError
@@ -298,13 +298,18 @@ def test_names_are_given_page_by_page_in_the_order_of_their_bytes(cube):
     assert cube.count_below("SERVICES/PACS") == len(names)
 
 
-def test_names_are_paged_by_the_index(cube, database):
+@pytest.mark.parametrize(
+    ("table", "index"),
+    [("pacsfiles_pacsfile", "pacsfiles_pacsfile_fname_like"), ("core_chrisfile", "core_chrisfile_fname_like")],
+)
+def test_names_are_paged_by_the_index(table, index, database, folders_database):
     """Else each page would sort the whole table."""
-    with psycopg.connect(database) as connection:
+    statement = file_names.BELOW.format(table=table)
+    with psycopg.connect(database if table == "pacsfiles_pacsfile" else folders_database) as connection:
         connection.execute("SET enable_seqscan = off")
-        plan = connection.execute(f"EXPLAIN {flat._NAMES}", ["SERVICES/PACS/", "SERVICES/PACS0", 10]).fetchall()
+        plan = connection.execute(f"EXPLAIN {statement}", ["SERVICES/PACS/", "SERVICES/PACS0", 10]).fetchall()
     text = "\n".join(line for (line,) in plan)
-    assert "pacsfiles_pacsfile_fname_like" in text
+    assert index in text
     assert "Sort" not in text
 
 
