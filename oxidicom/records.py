@@ -15,6 +15,15 @@ COMMITTED_COUNT_KEY = "OxidicomAttemptedPushCount"
 """Metadata key: how many instances of the series this association brought. Always the last row of a series."""
 
 
+class SeriesIdentity(NamedTuple):
+    """What a row says of its series: it has neither its AE title, if it is one of metadata, nor its directory."""
+
+    patient_id: str
+    study_date: datetime.date
+    study_instance_uid: str
+    series_instance_uid: str
+
+
 class SharedColumns(msgspec.Struct, frozen=True, array_like=True):
     """What rows of CUBE's table of PACS files have in common: those of a series differ in nothing but their names."""
 
@@ -35,13 +44,10 @@ class SharedColumns(msgspec.Struct, frozen=True, array_like=True):
     protocol_name: str = ""
     series_description: str = ""
 
-
-class PacsFile(msgspec.Struct, frozen=True, array_like=True):
-    """One row of CUBE's table of PACS files."""
-
-    fname: str
-    """Path relative to CHRIS_FILES_ROOT; unique in the database, at most 512 characters."""
-    columns: SharedColumns
+    @property
+    def identity(self) -> SeriesIdentity:
+        """What they say of their series."""
+        return _identity_of(self)
 
 
 class Series(msgspec.Struct, frozen=True, array_like=True):
@@ -54,6 +60,24 @@ class Series(msgspec.Struct, frozen=True, array_like=True):
     study_date: datetime.date
     study_instance_uid: str
     series_instance_uid: str
+
+    @property
+    def identity(self) -> SeriesIdentity:
+        """What rows say of it."""
+        return _identity_of(self)
+
+
+class PacsFile(msgspec.Struct, frozen=True, array_like=True):
+    """One row of CUBE's table of PACS files."""
+
+    fname: str
+    """Path relative to CHRIS_FILES_ROOT; unique in the database, at most 512 characters."""
+    columns: SharedColumns
+
+    @property
+    def series(self) -> Series:
+        """That of a DICOM file. A row of metadata tells neither AE title nor directory of its series."""
+        return Series(self.columns.pacs_identifier, self.fname.rpartition("/")[0], *self.columns.identity)
 
 
 class SeriesValue(msgspec.Struct, frozen=True, array_like=True):
@@ -71,15 +95,6 @@ class SeriesValue(msgspec.Struct, frozen=True, array_like=True):
         return self.file.columns.protocol_name == COMMITTED_COUNT_KEY
 
 
-class SeriesIdentity(NamedTuple):
-    """What a row says about its series."""
-
-    patient_id: str
-    study_date: datetime.date
-    study_instance_uid: str
-    series_instance_uid: str
-
-
 class Description(msgspec.Struct, frozen=True):
     """What one received dataset says about itself, in the form in which it is stored and registered."""
 
@@ -89,3 +104,7 @@ class Description(msgspec.Struct, frozen=True):
     sop_instance_uid: str
     warnings: tuple[str, ...] = ()
     """What had to be corrected in its values, or is odd about it; names of attributes, never their values."""
+
+
+def _identity_of(of: SharedColumns | Series) -> SeriesIdentity:
+    return SeriesIdentity(of.patient_id, of.study_date, of.study_instance_uid, of.series_instance_uid)

@@ -124,16 +124,8 @@ class FoldersRegistrar:
 def _ends_of(batch: RowBatch) -> list[_End]:
     """Describe each series that ends: as it was noted, by a file of the batch, or by one that is stored."""
     ends = [value for value in batch.values if value.ends_series]
-    in_batch = {(_above(file.fname), file.columns.series_instance_uid): file.columns for file in batch.files if ends}
-    return [
-        _End(
-            end,
-            end.columns
-            or in_batch.get((end.series.directory, end.series.series_instance_uid))
-            or _described(end, batch),
-        )
-        for end in ends
-    ]
+    in_batch = {file.series: file.columns for file in batch.files} if ends else {}
+    return [_End(end, end.columns or in_batch.get(end.series) or _described(end, batch)) for end in ends]
 
 
 def _described(end: SeriesValue, batch: RowBatch) -> SharedColumns | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from oxidicom.cube.database import Database, Registered
 from oxidicom.cube.rows import SeriesWritten
 from oxidicom.errors import DatabaseUnavailableError, FilesGoneError, RowRefusedError
-from oxidicom.records import PacsFile, SeriesIdentity, SeriesValue
+from oxidicom.records import PacsFile, SeriesValue
 
 
 @dataclasses.dataclass
@@ -39,7 +39,7 @@ def register_isolating(database: Database, files: Sequence[PacsFile], values: Se
     except Exception:  # noqa: BLE001 (whatever a row does, it is found by bisection, and told with that row)
         _bisect(database, files, outcome)
         for value in values:
-            if any(_series_of(value.file) == _series_of(failed) for failed, _ in outcome.failed):
+            if any(failed.columns.identity == value.series.identity for failed, _ in outcome.failed):
                 outcome.postponed.append(value.file)
             elif any(name.startswith(f"{value.series.directory}/") for name in outcome.held):
                 outcome.held.add(value.file.fname)
@@ -78,13 +78,6 @@ def _tell(outcome: Isolated, file: PacsFile, error: Exception) -> None:
         outcome.refused.append((file, error))
     else:
         outcome.failed.append((file, error))
-
-
-def _series_of(file: PacsFile) -> SeriesIdentity:
-    columns = file.columns
-    return SeriesIdentity(
-        columns.patient_id, columns.study_date, columns.study_instance_uid, columns.series_instance_uid
-    )
 
 
 def _count(outcome: Isolated, registered: Registered) -> None:

@@ -87,12 +87,11 @@ def series_end(files_root: str, directory: str) -> SeriesValue:
         raise NoRowError(f"its directory cannot be read: {error.strerror}") from error
     for name in names:
         try:
-            row = dicom_row(files_root, f"{directory}/{name}").columns
+            row = dicom_row(files_root, f"{directory}/{name}")
         except NoRowError:
             continue
-        identity = row.patient_id, row.study_date, row.study_instance_uid, row.series_instance_uid
-        series = Series(row.pacs_identifier, directory, *identity)
-        return SeriesValue(series, metadata_row("", series, committed_count_value("", len(names))), row)
+        series = row.series
+        return SeriesValue(series, metadata_row("", series, committed_count_value("", len(names))), row.columns)
     raise NoRowError("none of its files tells what series it is")
 
 
@@ -120,10 +119,9 @@ def _series_of_files(files_root: str, directory: str) -> set[SeriesIdentity]:
         return found
     for name in names:
         try:
-            row = dicom_row(files_root, f"{directory}/{name}").columns
+            found.add(dicom_row(files_root, f"{directory}/{name}").columns.identity)
         except NoRowError:
             continue
-        found.add(SeriesIdentity(row.patient_id, row.study_date, row.study_instance_uid, row.series_instance_uid))
     return found
 
 

@@ -36,19 +36,10 @@ def describe_series(files_root: str, series: Series) -> SharedColumns | None:
                 except OSError as error:
                     trouble = error
                     continue
-                if _is_of(columns, series):
+                if columns.identity == series.identity:
                     return columns
     except (FileNotFoundError, NotADirectoryError):
         pass  # CUBE has deleted it
     if trouble:
         raise trouble
     return None
-
-
-def _is_of(columns: SharedColumns, series: Series) -> bool:
-    return (columns.patient_id, columns.study_date, columns.study_instance_uid, columns.series_instance_uid) == (
-        series.patient_id,
-        series.study_date,
-        series.study_instance_uid,
-        series.series_instance_uid,
-    )

@@ -69,19 +69,7 @@ class SeriesMetadata:
         """Note that an instance came; the first one of a series makes a question."""
         key = (message.association, message.series_hash)
         if key not in self._series and not self._is_finished(*key) and self._has_room:
-            columns = message.file.columns
-            self._open(
-                key,
-                Series(
-                    columns.pacs_identifier,
-                    message.file.fname.rpartition("/")[0],
-                    columns.patient_id,
-                    columns.study_date,
-                    columns.study_instance_uid,
-                    columns.series_instance_uid,
-                ),
-                columns,
-            )
+            self._open(key, message.file.series, message.file.columns)
 
     def _is_finished(self, association: str, series_hash: str) -> bool:
         return series_hash in self._finished.get(association, ())

@@ -18,9 +18,7 @@ def file(number=1, **values):
 def value(number=1, **values):
     """A metadata row, and a series that it is of."""
     row = file(number, pacs_identifier="org.fnndsc.oxidicom", **values)
-    columns = row.columns
-    identity = columns.patient_id, columns.study_date, columns.study_instance_uid, columns.series_instance_uid
-    return SeriesValue(Series("A", "SERVICES/PACS/A/P/S/1", *identity), row)
+    return SeriesValue(Series("A", "SERVICES/PACS/A/P/S/1", *row.columns.identity), row)
 
 
 def counts(registered):

@@ -2,7 +2,7 @@
 
 import datetime
 
-from oxidicom.records import PacsFile, Series, SeriesValue, SharedColumns
+from oxidicom.records import PacsFile, SeriesValue, SharedColumns
 from oxidicom.spool.metadata_rows import committed_count_value, expected_count_value, metadata_row
 
 PATIENT = "SERVICES/PACS/PACSA/P1-M_ller_J_rgen-19700102"
@@ -33,20 +33,7 @@ def folder_file(number=1, directory=SERIES, **values):
     return PacsFile(f"{directory}/{number:04}-1.2.826.1.2.{number}.dcm", columns)
 
 
-def series_of(file):
-    columns = file.columns
-    return Series(
-        columns.pacs_identifier,
-        file.fname.rpartition("/")[0],
-        columns.patient_id,
-        columns.study_date,
-        columns.study_instance_uid,
-        columns.series_instance_uid,
-    )
-
-
 def values_of(file, count=3):
     """Both values of the series of a file, as the gateway registers them in the end."""
-    series = series_of(file)
     values = expected_count_value("h" * 20, count), committed_count_value("h" * 20, count)
-    return [SeriesValue(series, metadata_row(_ASSOCIATION, series, value)) for value in values]
+    return [SeriesValue(file.series, metadata_row(_ASSOCIATION, file.series, value)) for value in values]

@@ -22,7 +22,6 @@ from tests.integration.cube.folders_rows import (
     SERIES,
     STUDY,
     folder_file,
-    series_of,
     values_of,
 )
 
@@ -529,7 +528,7 @@ def test_what_is_registered_is_found(cube):
     assert cube.registered_series([key, other]) == {key}
     assert cube.registered_series([]) == set()
     (found,) = cube.series_below(SERIES)
-    assert found.series_instance_uid == series_of(FILES[0]).series_instance_uid
+    assert found.series_instance_uid == FILES[0].columns.series_instance_uid
 
 
 # -- what it costs -------------------------------------------------------------------------------------------------
