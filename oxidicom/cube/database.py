@@ -160,9 +160,8 @@ class Database:
         rows = [*batch.files, *(value.file for value in batch.values)]
         with self._session.transaction(before_commit=partial(self._before_commit, rows)) as (generation, connection):
             written = generation.registrar.register(connection, batch)
-        new = [name for cursor in written.added for (name,) in cursor]
         series = list(written.series)
-        new += [one.name for one in series if one.is_new]
+        new = [*written.added, *(one.name for one in series if one.is_new)]
         odd = [one for one in series if one.oddity]
         return Registered(new, written.rows - len(new), frozenset(written.held), odd)
 

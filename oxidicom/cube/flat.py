@@ -81,7 +81,7 @@ class FlatRegistrar:
         connection.execute(_ADD_PACS, [list(identifiers)], prepare=True)
         groups = [files, *([row] for row in metadata)]
         added = [connection.execute(_ADD_FILES, _arrays(rows), prepare=True) for rows in groups if rows]
-        return Written(len(files) + len(metadata), added)
+        return Written(len(files) + len(metadata), (name for cursor in added for (name,) in cursor))
 
 
 class FlatReader(FileNames):

@@ -12,6 +12,8 @@ The row of a series tells CUBE's clients that the whole series is there. So it i
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any, NamedTuple
 
+import msgspec
+
 from oxidicom.cube.connections import Connection
 from oxidicom.cube.folders_statements import PLAN_ONCE, Statements
 from oxidicom.cube.rows import Oddity, RowBatch, SeriesWritten, Written
@@ -20,21 +22,30 @@ from oxidicom.files.descriptors import OUR_TROUBLE
 from oxidicom.paths.final_path import PACS_ROOT
 from oxidicom.records import PacsFile, SeriesValue, SharedColumns
 
-_UID_AT = -2
-"""Where the SeriesInstanceUID stands in a row of a series."""
+
+class _Folder(NamedTuple):
+    """What a look found of one folder."""
+
+    path: str
+    is_there: bool
+    is_permitted: bool
+    has_pacs: bool
+    is_deleted: bool
+    """CUBE deletes it, or is about to."""
 
 
-class _Folders(NamedTuple):
+class _Folders:
     """What a look found of the folders of a batch."""
 
-    missing: Set[str]
-    unpermitted: Set[str]
-    without_pacs: Set[str]
-    being_deleted: Set[str]
+    def __init__(self, found: Sequence[_Folder]) -> None:
+        self.missing = {folder.path for folder in found if not folder.is_there}
+        self.unpermitted = {folder.path for folder in found if not folder.is_permitted}
+        self.without_pacs = {folder.path for folder in found if not folder.has_pacs}
+        self._deleted = {folder.path for folder in found if folder.is_deleted}
 
-    def hold(self, directory: str) -> bool:
+    def are_deleted(self, directory: str) -> bool:
         """Tell whether CUBE deletes a directory, or one above it."""
-        return bool(self.being_deleted) and not self.being_deleted.isdisjoint(_with_parents(directory))
+        return bool(self._deleted) and not self._deleted.isdisjoint(_with_parents(directory))
 
 
 class _End(NamedTuple):
@@ -58,27 +69,21 @@ class FoldersRegistrar:
         """
         connection.execute(PLAN_ONCE, prepare=True)
         ends = _ends_of(batch)
-        directories = {_above(file.fname) for file in batch.files}
-        folders = self._look(connection, directories | {end.value.series.directory for end in ends})
-        free = {directory for directory in directories if not folders.hold(directory)}
-        files = [file for file in batch.files if _above(file.fname) in free]
-        written = [end for end in ends if not folders.hold(end.value.series.directory)]
-        held = {file.fname for file in batch.files if _above(file.fname) not in free}
-        held |= {end.value.file.fname for end in ends if folders.hold(end.value.series.directory)}
-        self._add_folders(connection, folders, free)
-        self._add_pacs(connection, folders, [*(_pacs_of(file) for file in files), *map(_pacs_of_end, written)])
+        directories = {_above(file.fname) for file in batch.files} | {end.value.series.directory for end in ends}
+        folders = self._look(connection, directories)
+        held = {file.fname for file in batch.files if folders.are_deleted(_above(file.fname))}
+        held |= {end.value.file.fname for end in ends if folders.are_deleted(end.value.series.directory)}
+        files = [file for file in batch.files if file.fname not in held]
+        ends = [end for end in ends if end.value.file.fname not in held]
+        self._add_folders(connection, folders, {_above(file.fname) for file in files})
+        self._add_pacs(connection, folders, {*map(_pacs_of_file, files), *map(_pacs_of_end, ends)})
         added = self._add_files(connection, files) if files else []
-        return Written(len(files) + len(written), [added], self._add_series(connection, written), held)
+        return Written(len(files) + len(ends), added, self._add_series(connection, ends), held)
 
     def _look(self, connection: Connection, directories: Set[str]) -> _Folders:
         paths = {path for directory in directories for path in _with_parents(directory)}
-        found = connection.execute(self._statements.look, [list(paths)], prepare=True).fetchall() if paths else []
-        return _Folders(
-            {path for path, is_there, _, _, _ in found if not is_there},
-            {path for path, _, is_permitted, _, _ in found if not is_permitted},
-            {path for path, _, _, has_pacs, _ in found if not has_pacs},
-            {path for path, _, _, _, is_held in found if is_held},
-        )
+        found = connection.execute(self._statements.look, [list(paths)], prepare=True) if paths else ()
+        return _Folders([_Folder(*row) for row in found])
 
     def _add_folders(self, connection: Connection, folders: _Folders, directories: Set[str]) -> None:
         """Insert what lacks of `directories` and all above them, and of their permissions."""
@@ -91,22 +96,22 @@ class FoldersRegistrar:
         if unpermitted:
             connection.execute(self._statements.permit_folders, [unpermitted], prepare=True)
 
-    def _add_pacs(self, connection: Connection, folders: _Folders, pacs: Iterable[tuple[str, str]]) -> None:
+    def _add_pacs(self, connection: Connection, folders: _Folders, pacs: Set[tuple[str, str]]) -> None:
         """Insert those of `pacs`, by identifier and directory, whose directory has none."""
-        lacking = [(identifier, path) for identifier, path in set(pacs) if path in folders.without_pacs]
+        lacking = [(identifier, path) for identifier, path in pacs if path in folders.without_pacs]
         if lacking:
-            connection.execute(self._statements.add_pacs, _transposed(lacking), prepare=True)
+            arrays = [list(column) for column in zip(*lacking, strict=True)]
+            connection.execute(self._statements.add_pacs, arrays, prepare=True)
 
-    def _add_files(self, connection: Connection, files: Sequence[PacsFile]) -> Iterable[tuple[str]]:
-        """Insert files and their permissions. Every file is of a directory that is there now."""
+    def _add_files(self, connection: Connection, files: Sequence[PacsFile]) -> list[str]:
+        """Insert files and their permissions; return the names of those that are new. Their directories are there."""
         names = [file.fname for file in files]
         numbers: dict[str, int] = {}
         directories = [numbers.setdefault(_above(name), len(numbers) + 1) for name in names]  # counted as by ORDINALITY
         parameters = [list(numbers), names, directories]
-        added: list[tuple[str]] = connection.execute(self._statements.add_files, parameters, prepare=True).fetchall()
+        added = [name for (name,) in connection.execute(self._statements.add_files, parameters, prepare=True)]
         if len(added) < len(names):
-            known = list(set(names) - {name for (name,) in added})
-            connection.execute(self._statements.permit_files, [known], prepare=True)
+            connection.execute(self._statements.permit_files, [list(set(names).difference(added))], prepare=True)
         return added
 
     def _add_series(self, connection: Connection, ends: Sequence[_End]) -> Iterator[SeriesWritten]:
@@ -115,10 +120,10 @@ class FoldersRegistrar:
         undescribed = [end.value for end in ends if end.columns is None]
         if not rows:
             return _series_written((), (), undescribed)
-        added = connection.execute(self._statements.add_series, _transposed(rows), prepare=True)
-        names = [(*row[:4], row[_UID_AT]) for row in rows]
-        found = connection.execute(self._statements.judge_series, _transposed(names), prepare=True)
-        return _series_written(added, found, undescribed)
+        arrays = {name: [row[name] for row in rows] for name in rows[0]}
+        added = connection.execute(self._statements.add_series, arrays, prepare=True)
+        judged = connection.execute(self._statements.judge_series, arrays, prepare=True)
+        return _series_written(added, judged, undescribed)
 
 
 def _ends_of(batch: RowBatch) -> list[_End]:
@@ -137,27 +142,15 @@ def _described(end: SeriesValue, batch: RowBatch) -> SharedColumns | None:
         raise RowRefusedError(f"none of the files of its series can be read ({error.strerror})") from error
 
 
-def _row_of(value: SeriesValue, columns: SharedColumns) -> tuple[Any, ...]:
+def _row_of(value: SeriesValue, columns: SharedColumns) -> dict[str, Any]:
+    """Return what the statements want, by the names that they have for it: those of the columns, and three more."""
     directory = value.series.directory
-    return (
-        value.file.fname,
-        directory,
-        _pacs_directory(directory),
-        columns.pacs_identifier,
-        columns.patient_id,
-        columns.patient_name,
-        columns.patient_birth_date,
-        columns.patient_age_days,
-        columns.patient_sex,
-        columns.study_date,
-        columns.accession_number,
-        columns.modality,
-        columns.protocol_name,
-        columns.study_instance_uid,
-        columns.study_description,
-        columns.series_instance_uid,
-        columns.series_description,
-    )
+    return {
+        **msgspec.structs.asdict(columns),
+        "name": value.file.fname,
+        "directory": directory,
+        "pacs_directory": _pacs_directory(directory),
+    }
 
 
 def _series_written(
@@ -174,18 +167,13 @@ def _series_written(
         )
 
 
-def _pacs_of(file: PacsFile) -> tuple[str, str]:
+def _pacs_of_file(file: PacsFile) -> tuple[str, str]:
     return file.columns.pacs_identifier, _pacs_directory(file.fname)
 
 
 def _pacs_of_end(end: _End) -> tuple[str, str]:
     """Of a series whose PACS was deleted since its files were registered."""
     return end.value.series.calling_ae_title, _pacs_directory(end.value.series.directory)
-
-
-def _transposed(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    """Return an array for each column."""
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _above(path: str) -> str:

@@ -146,13 +146,16 @@ INSERT INTO pacsfiles_pacsseries (
     creation_date, "PatientID", "PatientName", "PatientBirthDate", "PatientAge", "PatientSex", "StudyDate",
     "AccessionNumber", "Modality", "ProtocolName", "StudyInstanceUID", "StudyDescription", "SeriesInstanceUID",
     "SeriesDescription", folder_id, pacs_id{names})
-SELECT now(), patient_id, patient_name, patient_birth_date, patient_age, patient_sex, study_date,
+SELECT now(), patient_id, patient_name, patient_birth_date, patient_age_days, patient_sex, study_date,
     accession_number, modality, protocol_name, study_instance_uid, study_description, series_instance_uid,
     series_description, folder.id, pacs.id{values}
 FROM unnest(
-    %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::date[], %b::integer[], %b::text[],
-    %b::date[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[]) AS series (
-    name, directory, pacs_directory, pacs_identifier, patient_id, patient_name, patient_birth_date, patient_age,
+    %(directory)b::text[], %(pacs_directory)b::text[], %(pacs_identifier)b::text[], %(patient_id)b::text[],
+    %(patient_name)b::text[], %(patient_birth_date)b::date[], %(patient_age_days)b::integer[], %(patient_sex)b::text[],
+    %(study_date)b::date[], %(accession_number)b::text[], %(modality)b::text[], %(protocol_name)b::text[],
+    %(study_instance_uid)b::text[], %(study_description)b::text[], %(series_instance_uid)b::text[],
+    %(series_description)b::text[]) AS series (
+    directory, pacs_directory, pacs_identifier, patient_id, patient_name, patient_birth_date, patient_age_days,
     patient_sex, study_date, accession_number, modality, protocol_name, study_instance_uid, study_description,
     series_instance_uid, series_description)
 {of_series}
@@ -170,7 +173,9 @@ SELECT series.name, folder.id, CASE
     WHEN here.uid <> series.series_instance_uid OR here.pacs_id <> pacs.id THEN 'DIRECTORY_TAKEN'
     WHEN pacs.identifier <> series.pacs_identifier THEN 'ANOTHER_PACS' END,
     series.pacs_identifier, series.series_instance_uid
-FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[]) AS series (
+FROM unnest(
+    %(name)b::text[], %(directory)b::text[], %(pacs_directory)b::text[], %(pacs_identifier)b::text[],
+    %(series_instance_uid)b::text[]) AS series (
     name, directory, pacs_directory, pacs_identifier, series_instance_uid)
 {of_series}
     LEFT JOIN LATERAL (

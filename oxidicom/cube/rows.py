@@ -54,8 +54,8 @@ class Written(NamedTuple):
     """What became of a batch. Its iterables can be gone through when the transaction is over, not before."""
 
     rows: int
-    """So many rows of the batch has this generation at all, those included that were there already."""
-    added: Sequence[Iterable[tuple[str]]]
+    """How many rows of the batch this generation has at all, including those that were there already."""
+    added: Iterable[str]
     """The names of the new ones. A row that is neither here nor held is there."""
     series: Iterable[SeriesWritten] = ()
     held: Collection[str] = ()
