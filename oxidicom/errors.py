@@ -67,12 +67,14 @@ class DatasetError(OxidicomError):
 class DatabaseUnavailableError(OxidicomError):
     """CUBE's database cannot be used at present. The message is the reason that is shown; nothing is lost.
 
-    `has_waited`: it was waited for there, so that it may be tried again at once.
+    `has_waited`: it was waited for there, so that it may be tried again at once. `grants` are statements that give our
+    user the rights for want of which it cannot be used.
     """
 
-    def __init__(self, message: str, *, has_waited: bool = False) -> None:
+    def __init__(self, message: str, *, has_waited: bool = False, grants: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.has_waited = has_waited
+        self.grants = tuple(grants)
 
 
 class NotMigratedError(DatabaseUnavailableError):

@@ -25,6 +25,7 @@ from oxidicom.cube.generation import Generation, Reader, generation_of
 from oxidicom.cube.rights import LackingGrants, lacking
 from oxidicom.cube.rows import DescribeSeries, RowBatch, SeriesKey, SeriesWritten
 from oxidicom.cube.session import USUAL_LIMITS, Session, TimeLimits
+from oxidicom.cube.traits import Traits
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError, RowRefusedError
 from oxidicom.records import PacsFile, SeriesIdentity, SeriesValue
 
@@ -90,13 +91,9 @@ class Database:
                 raise RowRefusedError(refusal_reason(error)) from error
         raise AssertionError("the last try returns or raises")
 
-    def generation_name(self) -> str:
-        """Return the name of the generation of the schema. Raise DatabaseUnavailableError."""
-        return self._look(lambda generation, _: generation.name)
-
-    def registers_metadata(self) -> bool:
-        """Tell whether "Oxidicom Custom Metadata" has rows. Raise DatabaseUnavailableError."""
-        return self._look(lambda generation, _: generation.registers_metadata)
+    def traits(self) -> Traits:
+        """Return what the generation of the schema is like. Raise DatabaseUnavailableError."""
+        return self._look(lambda generation, _: generation.traits)
 
     def lacking_grants(self) -> LackingGrants:
         """Return what our user lacks of rights. Raise DatabaseUnavailableError."""

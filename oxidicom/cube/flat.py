@@ -10,6 +10,7 @@ from oxidicom.cube.faults import lacks_reference, lacks_rights, schema_changed, 
 from oxidicom.cube.file_names import FileNames, range_of
 from oxidicom.cube.rights import Right, grants
 from oxidicom.cube.rows import RowBatch, SeriesKey, Written
+from oxidicom.cube.traits import Traits
 from oxidicom.records import PacsFile, SeriesIdentity, SharedColumns
 
 # No sequence value is taken for what is there: ids are 32-bit in an older CUBE. Sorted for the same reason as files.
@@ -110,8 +111,7 @@ class FlatReader(FileNames):
 class Flat:
     """The generation."""
 
-    name = "flat"
-    registers_metadata = True
+    traits = Traits("flat", registers_metadata=True, registers_series=False, people_delete_series=False)
     references = frozenset({"pacs_id"})
     rights = tuple(
         Right(privilege, table)

@@ -14,6 +14,7 @@ from oxidicom.cube.folders_reader import FoldersReader
 from oxidicom.cube.folders_registrar import FoldersRegistrar
 from oxidicom.cube.folders_statements import Columns, Statements
 from oxidicom.cube.rights import Right, grants, lacking
+from oxidicom.cube.traits import Traits
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError
 
 # The catalog itself, for information_schema hides what a user has no rights to.
@@ -73,8 +74,7 @@ _REFERENCES = {
 class Folders:
     """The generation, with the columns that one database has."""
 
-    name = "folders"
-    registers_metadata = False
+    traits = Traits("folders", registers_metadata=False, registers_series=True, people_delete_series=True)
     references = frozenset({"owner_id", "parent_folder_id", "folder_id", "file_id", "group_id", "pacs_id"})
 
     def __init__(self, columns: Columns) -> None:
@@ -103,7 +103,8 @@ class Folders:
             return None
         _require_whole(*found[1:])
         if connection.execute(_MAY_LOOK).fetchone() != (True,):
-            raise DatabaseUnavailableError(f"its user lacks rights: {' '.join(lacking(connection, _RIGHTS))}")
+            missing = lacking(connection, _RIGHTS)
+            raise DatabaseUnavailableError(f"its user lacks rights: {' '.join(missing)}", grants=missing)
         _require_filled(*(connection.execute(_IS_FILLED).fetchone() or (False, False)))
         return cls(Columns(*(connection.execute(_COLUMNS).fetchone() or ())))
 

@@ -14,6 +14,7 @@ from oxidicom.cube.flat import Flat
 from oxidicom.cube.folders import Folders
 from oxidicom.cube.rights import Right
 from oxidicom.cube.rows import RowBatch, SeriesKey, Written
+from oxidicom.cube.traits import Traits
 from oxidicom.errors import DatabaseUnavailableError, NotMigratedError
 from oxidicom.records import SeriesIdentity
 
@@ -63,12 +64,8 @@ class Generation(Protocol):
     """One generation, with the columns that one database has."""
 
     @property
-    def name(self) -> str:
-        """What it is called in `oxidicom status`."""
-
-    @property
-    def registers_metadata(self) -> bool:
-        """Whether "Oxidicom Custom Metadata" has rows in it."""
+    def traits(self) -> Traits:
+        """What is different in it to whoever uses the database."""
 
     @property
     def references(self) -> Collection[str]:

@@ -149,13 +149,13 @@ def _database(settings: Settings) -> Iterator[Finding]:
         return
     state = state_of_database(settings)
     if not state.reachable:
-        yield Finding("database", TROUBLE, f"CHRIS_DB_CONNECTION ({state.name}): {state.reason}")
+        yield Finding("database", TROUBLE, f"CHRIS_DB_CONNECTION ({state.name}): {state.reason}", tuple(state.grants))
         return
     yield Finding("database", GOOD, f"{state.name} is reachable, schema generation {state.generation}")
     with database_of(settings) as database:
-        lacking, registers_metadata = database.lacking_grants(), database.registers_metadata()
+        lacking, traits = database.lacking_grants(), database.traits()
     yield from _rights(lacking)
-    if not registers_metadata:  # in this generation people delete series
+    if traits.people_delete_series:
         yield deletion_by_cube(settings.files_root, settings.umask)
 
 

@@ -1,7 +1,7 @@
 """CUBE's database as the operator's commands find it: that of the settings, or the embedded one while it runs."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import msgspec
@@ -24,6 +24,8 @@ class DatabaseState(msgspec.Struct):
     """Of its schema."""
     reason: str | None = None
     """Why it cannot be used."""
+    grants: Sequence[str] = ()
+    """Statements that would mend it."""
 
 
 def conninfo_of(settings: Settings) -> str | None:
@@ -51,6 +53,6 @@ def state_of_database(settings: Settings) -> DatabaseState:
     name = display(settings.db_connection)
     try:
         with database_of(settings) as database:
-            return DatabaseState(name, True, database.generation_name())
+            return DatabaseState(name, True, database.traits().name)
     except DatabaseUnavailableError as error:
-        return DatabaseState(name, False, reason=str(error))
+        return DatabaseState(name, False, reason=str(error), grants=error.grants)

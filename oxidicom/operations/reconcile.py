@@ -72,7 +72,7 @@ class Reconciliation:
     def __init__(self, files_root: str, database: Database) -> None:
         self._files_root = files_root
         self._database = database
-        self._registers_metadata = database.registers_metadata()
+        self._traits = database.traits()
         self.totals = Totals()
 
     def run(self, wish: Wish) -> Iterator[Outcome]:
@@ -95,7 +95,7 @@ class Reconciliation:
                 yield from self._register_all(differing, wish, repair)
             else:
                 yield from map(self._outcome, differing)
-            if not self._registers_metadata:  # else series have no rows of their own
+            if self._traits.registers_series:
                 series = SeriesWithoutRows(self._files_root, self._database, work, repair)
                 for directory, outcome in series.run(register):
                     yield self._outcome(Difference(DifferenceKind.SERIES_WITHOUT_ROW, directory.encode()), outcome)
@@ -103,7 +103,7 @@ class Reconciliation:
     def _may_register(self, left: DifferencesFile, wish: Wish) -> bool:
         """Where people delete series, a file without a row may be one that was deleted: it is asked about."""
         count = left.count(DifferenceKind.FILE_WITHOUT_ROW)
-        return self._registers_metadata or wish.since is not None or not count or require_consent(count)
+        return not self._traits.people_delete_series or wish.since is not None or not count or require_consent(count)
 
     # -- what differs ------------------------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ class Reconciliation:
 
     def _files(self, tick: Callable[[], None]) -> Iterator[bytes]:
         for path in walk_files(self._files_root, PACS_ROOT):
-            if path.startswith(_METADATA) and not self._registers_metadata:
+            if path.startswith(_METADATA) and not self._traits.registers_metadata:
                 continue
             self.totals.files += 1
             if self.totals.files % _TICK == 0:

@@ -166,6 +166,18 @@ def test_check_prints_the_grants_that_lack_and_they_are_enough(
     settled(gateway)
 
 
+def test_check_prints_the_grants_also_when_it_may_not_even_look(make_gateway, folders_role, folders_database):
+    name, conninfo = folders_role
+    gateway = make_gateway(start=False, db=conninfo)
+    done = gateway.run("check")
+    assert done.returncode == 1
+    grants = [line for line in done.stdout.splitlines() if line.startswith("GRANT ")]
+    assert f"GRANT SELECT (id, username) ON auth_user TO {name};" in grants
+    for grant in grants:
+        execute(folders_database, grant)
+    assert gateway.run("check").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("umask", "owner", "said"),
     [

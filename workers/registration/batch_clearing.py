@@ -23,6 +23,7 @@ from workers.registration.needs import RegistrationNeeds
 from workers.registration.progress_telling import Cleared
 
 _HELD_SECONDS = 5.0
+_HELD_TOLD_SECONDS = 60.0
 _MAX_SHARES = 500
 """Associations in one fact, so that it fits a message."""
 
@@ -49,6 +50,7 @@ class BatchClearing:
         self._completion = completion
         self._setting_aside = setting_aside
         self._backoff = backoff
+        self._held_told_due = 0.0
 
     def clear(self, batch: Batch, outcome: Isolated, sent_at: float) -> None:
         """The batch is committed: its entries leave the spool, but for those of rows that could not be registered.
@@ -98,11 +100,13 @@ class BatchClearing:
             if message.file.fname in held:
                 self._setting_aside.leave_alone(message.association, message.name, STORED, _HELD_SECONDS)
                 self._pending.forget(message)
-        logger.info(
-            "{count} rows wait until CUBE has deleted the series that they belong to",
-            count=len(held),
-            action="rows_held",
-        )
+        if time.monotonic() >= self._held_told_due:
+            self._held_told_due = time.monotonic() + _HELD_TOLD_SECONDS
+            logger.info(
+                "{count} rows wait until CUBE has deleted what they belong to",
+                count=len(held),
+                action="rows_held",
+            )
 
     def _gone(self, batch: Batch) -> list[_Entry]:
         """Return what has no file any more. Its row may be there, but the spool does not let go of it."""

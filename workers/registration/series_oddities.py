@@ -26,14 +26,14 @@ class SeriesOddities:
     """Writes one line for each oddity of each series, or of each AE title."""
 
     def __init__(self) -> None:
-        self._said: dict[tuple[Oddity, str], None] = {}
+        self._said: dict[tuple[Oddity, str, str], None] = {}
 
     def tell(self, odd: Iterable[SeriesWritten]) -> None:
         """Say what was not said yet."""
         for one in odd:
             assert one.oddity is not None
             is_of_pacs = one.oddity is Oddity.ANOTHER_PACS
-            key = one.oddity, one.pacs_identifier if is_of_pacs else one.series_instance_uid
+            key = one.oddity, one.pacs_identifier, "" if is_of_pacs else one.series_instance_uid
             if key in self._said:
                 continue
             if len(self._said) >= _MAX_KNOWN:

@@ -151,7 +151,7 @@ def test_a_server_that_never_answers_is_unavailable():
         port = silent.getsockname()[1]
         cube = Database(f"host=127.0.0.1 port={port} dbname=x connect_timeout=2")
         with pytest.raises(DatabaseUnavailableError):
-            cube.generation_name()
+            cube.traits()
         cube.close()
 
 
@@ -206,9 +206,9 @@ def test_a_read_only_database_is_unavailable_and_heals(cube, database, rows):
 def test_a_database_without_tables_is_still_migrating_and_heals(cube, database, rows):
     execute(database, "ALTER TABLE pacsfiles_pacsfile RENAME TO elsewhere")
     with pytest.raises(DatabaseUnavailableError, match="still be migrating"):
-        cube.generation_name()
+        cube.traits()
     execute(database, "ALTER TABLE elsewhere RENAME TO pacsfiles_pacsfile")
-    assert cube.generation_name() == "flat"
+    assert cube.traits().name == "flat"
 
 
 def test_a_table_that_vanishes_is_unavailable(cube, database):
@@ -221,7 +221,7 @@ def test_a_table_that_vanishes_is_unavailable(cube, database):
 def test_the_folders_generation_is_told_apart(cube, database):
     execute(database, "CREATE TABLE pacsfiles_pacsseries (id int)")
     with pytest.raises(DatabaseUnavailableError, match="CUBE 6 or later"):
-        cube.generation_name()
+        cube.traits()
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_names_are_found_again(encoded, make_cube):
     cube.register([file(fname=name) for name in names])
     assert cube.names_below("SERVICES/PACS", "", 10) == sorted(names, key=str.encode)
     assert cube.known(names) == set(names)
-    assert cube.generation_name() == "flat"
+    assert cube.traits().name == "flat"
     assert cube.has_files()
 
 
