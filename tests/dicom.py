@@ -53,10 +53,10 @@ def file_meta_of(path):
     return pydicom.filereader.read_file_meta_info(path)
 
 
-def open_association(port, contexts, calling="TEST", called="ChRIS"):
+def open_association(port, contexts, calling="TEST", called="ChRIS", tls_args=None):
     entity = AE(calling)
     entity.requested_contexts = contexts
-    association = entity.associate("127.0.0.1", port, ae_title=called)
+    association = entity.associate("127.0.0.1", port, ae_title=called, tls_args=tls_args)
     assert association.is_established
     _leave_responses_to_the_caller(association)
     return association

@@ -8,11 +8,10 @@ import subprocess
 import time
 
 import pytest
-from pynetdicom import AE
 
 from tests.acceptance.network.resources import descriptors, open_connections, own_bytes
 from tests.acceptance.network.wire import ABORTED, ACCEPTED, REJECTED, RELEASED, SecureWire, Wire, client_context
-from tests.dicom import contexts_of, dataset_bytes, make_instance, make_series, send
+from tests.dicom import contexts_of, dataset_bytes, make_instance, make_series, open_association, send
 from tests.unit.association.association_peer import RELEASE_RQ, associate_rq
 from tests.waiting import wait_until
 
@@ -38,11 +37,8 @@ def ended(gateway, action="no_association"):
 def test_instances_are_received_within_tls(tls_gateway, authority, rows, tmp_path, version):
     paths = make_series(tmp_path / "in", 20)
     paths.append(make_instance(tmp_path / "large.dcm", 21, "1.2.3.4", PixelData=bytes(range(256)) * 20_000))
-    entity = AE("TEST")
-    entity.requested_contexts = contexts_of(paths)
     tls = (client_context(authority, version=version), "localhost")
-    association = entity.associate("127.0.0.1", tls_gateway.port, tls_args=tls)
-    assert association.is_established
+    association = open_association(tls_gateway.port, contexts_of(paths), tls_args=tls)
     assert {association.send_c_store(os.fspath(path)).Status for path in paths} == {0}
     association.release()
     wait_until(lambda: len(rows()) == 21, "the rows")
