@@ -28,7 +28,7 @@ def test_a_gateway_that_is_at_rest_is_good(gateway, rows, tmp_path):
     name = seen["database"].pop("name")
     assert name.startswith("postgresql://postgres@127.0.0.1")
     assert "pass" not in name
-    assert seen["database"] == {"reachable": True, "generation": "flat", "reason": None}
+    assert seen["database"] == {"reachable": True, "generation": "flat", "reason": None, "grants": []}
     (only,) = seen["gateways"]
     assert only["running"]
     assert counts(only["waiting"]) == [0, 0, 0, 0]
