@@ -19,7 +19,7 @@ from oxidicom.cube.folders_statements import PLAN_ONCE, Statements
 from oxidicom.cube.rows import Oddity, RowBatch, SeriesWritten, Written
 from oxidicom.errors import RowRefusedError
 from oxidicom.files.descriptors import OUR_TROUBLE
-from oxidicom.paths.final_path import PACS_ROOT
+from oxidicom.paths.final_path import PACS_ROOT, pacs_directory
 from oxidicom.records import PacsFile, SeriesValue, SharedColumns
 
 
@@ -149,7 +149,7 @@ def _row_of(value: SeriesValue, columns: SharedColumns) -> dict[str, Any]:
         **msgspec.structs.asdict(columns),
         "name": value.file.fname,
         "directory": directory,
-        "pacs_directory": _pacs_directory(directory),
+        "pacs_directory": pacs_directory(directory),
     }
 
 
@@ -168,12 +168,12 @@ def _series_written(
 
 
 def _pacs_of_file(file: PacsFile) -> tuple[str, str]:
-    return file.columns.pacs_identifier, _pacs_directory(file.fname)
+    return file.columns.pacs_identifier, pacs_directory(file.fname)
 
 
 def _pacs_of_end(end: _End) -> tuple[str, str]:
     """Of a series whose PACS was deleted since its files were registered."""
-    return end.value.series.calling_ae_title, _pacs_directory(end.value.series.directory)
+    return end.value.series.calling_ae_title, pacs_directory(end.value.series.directory)
 
 
 def _above(path: str) -> str:
@@ -185,10 +185,6 @@ def _with_parents(directory: str) -> Iterator[str]:
     while len(directory) > len(PACS_ROOT):
         yield directory
         directory = _above(directory)
-
-
-def _pacs_directory(path: str) -> str:
-    return "/".join(path.split("/", 3)[:3])
 
 
 def _levels(paths: Iterable[str]) -> Iterator[list[str]]:

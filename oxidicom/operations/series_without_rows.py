@@ -17,7 +17,7 @@ from oxidicom.cube.rows import SeriesKey
 from oxidicom.operations.reconcile_report import ROW_REGISTERED
 from oxidicom.operations.repair import NoRowError, Repair, may_need_row, series_end
 from oxidicom.operations.work import Work
-from oxidicom.paths.final_path import PACS_ROOT
+from oxidicom.paths.final_path import PACS_ROOT, pacs_directory
 from oxidicom.records import SeriesValue
 
 _PAGE = 5000
@@ -114,7 +114,7 @@ class SeriesWithoutRows:
 
 def _key_of(end: SeriesValue) -> SeriesKey:
     series = end.series
-    return SeriesKey("/".join(series.directory.split("/")[:3]), series.calling_ae_title, series.series_instance_uid)
+    return SeriesKey(pacs_directory(series.directory), series.calling_ae_title, series.series_instance_uid)
 
 
 def _is_text(path: str) -> bool:

@@ -218,6 +218,11 @@ def series_hash(series: Series) -> str:
     return f"{route:04x}{seahash(identity.encode()):016x}"
 
 
+def pacs_directory(path: str) -> str:
+    """Return the directory of the PACS that a file or a directory below SERVICES/PACS is of."""
+    return "/".join(path.split("/", 3)[:3])
+
+
 def storage_worker_of(series_hash: str, workers: int) -> int:
     """Return which of `workers` storage workers, counted from 0, has the series."""
     return int(series_hash[:4], 16) % workers

@@ -59,12 +59,7 @@ class BatchClearing:
         """
         aside = {file.fname: error for file, error in outcome.refused}
         failed = {file.fname: error for file, error in outcome.failed}
-        if failed:
-            waiting = self._meet_bugs(batch, failed)
-            batch = batch.without(waiting | {file.fname for file in outcome.postponed})
-        if outcome.held:
-            self._leave(batch, outcome.held)
-            batch = batch.without(outcome.held)
+        batch = self._without_what_stays(batch, outcome, failed)
         gone = self._gone(batch)
         if gone:
             self.store_anew(gone)
@@ -93,6 +88,16 @@ class BatchClearing:
         self._slot.add(Counter.ROWS_KNOWN, outcome.known)
         for association in {value.association for value in batch.values}:
             self._completion.remove_if_finished(association)
+
+    def _without_what_stays(self, batch: Batch, outcome: Isolated, failed: dict[str, Exception]) -> Batch:
+        """Return the batch without the entries of rows that are to be tried again."""
+        if failed:
+            waiting = self._meet_bugs(batch, failed)
+            batch = batch.without(waiting | {file.fname for file in outcome.postponed})
+        if outcome.held:
+            self._leave(batch, outcome.held)
+            batch = batch.without(outcome.held)
+        return batch
 
     def _leave(self, batch: Batch, held: Set[str]) -> None:
         """CUBE deletes what these belong to: they stay in the spool, and are tried again when that may be over."""
