@@ -14,9 +14,9 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.acceptance.network.resources import descriptors
 from tests.dicom import make_series, send
 from tests.fixtures.gateway import free_port
+from tests.processes import descriptors
 from tests.waiting import wait_until
 
 

@@ -10,6 +10,7 @@ from pynetdicom import AE
 from tests.fixtures.inquiry import series
 from tests.fixtures.pacs import STUDY_ROOT_FIND, answer
 from tests.fixtures.raw_pacs import answered, associate_ac, response, serve
+from tests.processes import private_kilobytes, sockets, threads
 from tests.waiting import wait_until
 
 
@@ -120,15 +121,17 @@ def stalling(raw_pacs):
 def test_a_pacs_that_stalls_costs_neither_time_nor_threads_nor_sockets(name, make_inquiry, stalling):
     script, reason = STALLS[name]
     inquiry = make_inquiry(stalling(script).port, timeout_seconds=2)
-    threads, sockets = inquiry.threads, inquiry.sockets
+    before = threads(inquiry.pid), len(sockets(inquiry.pid))
     began = time.monotonic()
     inquiry.ask(series(20))
     assert set(inquiry.wait(20).values()) == {None}
     assert time.monotonic() - began < 10
-    wait_until(lambda: (inquiry.threads, inquiry.sockets) == (threads, sockets), "threads and sockets are given back")
+    wait_until(
+        lambda: (threads(inquiry.pid), len(sockets(inquiry.pid))) == before, "threads and sockets are given back"
+    )
     inquiry.ask(series(1, first=20))
     inquiry.wait(21)
-    wait_until(lambda: (inquiry.threads, inquiry.sockets) == (threads, sockets), "and again")
+    wait_until(lambda: (threads(inquiry.pid), len(sockets(inquiry.pid))) == before, "and again")
     assert inquiry.stop() == 0
     lines = inquiry.lines("series_size_unknown")
     assert sum(int(line["count"]) for line in lines) == 21
@@ -138,19 +141,21 @@ def test_a_pacs_that_stalls_costs_neither_time_nor_threads_nor_sockets(name, mak
 
 def test_a_pacs_that_stalls_at_the_release_gives_its_numbers_and_keeps_nothing(make_inquiry, stalling):
     inquiry = make_inquiry(stalling(at_the_release).port)
-    threads, sockets = inquiry.threads, inquiry.sockets
+    before = threads(inquiry.pid), len(sockets(inquiry.pid))
     inquiry.ask(series(4))
     assert set(inquiry.wait(4).values()) == {100, 101, 102, 103}
-    wait_until(lambda: (inquiry.threads, inquiry.sockets) == (threads, sockets), "threads and sockets are given back")
+    wait_until(
+        lambda: (threads(inquiry.pid), len(sockets(inquiry.pid))) == before, "threads and sockets are given back"
+    )
 
 
 def test_a_pacs_that_answers_without_end_costs_no_memory(make_inquiry, stalling):
     inquiry = make_inquiry(stalling(an_answer_without_end).port, timeout_seconds=3)
     inquiry.ask(series(1))
-    wait_until(lambda: inquiry.threads > 1, "it is asked")
-    before = inquiry.memory_kb
+    wait_until(lambda: threads(inquiry.pid) > 1, "it is asked")
+    before = private_kilobytes(inquiry.pid)
     assert inquiry.wait(1) == {"1.2.9.0": None}
-    assert inquiry.memory_kb - before < 8_000
+    assert private_kilobytes(inquiry.pid) - before < 8_000
 
 
 def test_each_of_1000_series_waits_for_a_slow_pacs_as_long_as_the_setting_says_and_no_longer(make_inquiry, stalling):

@@ -12,7 +12,7 @@ import pytest
 from pynetdicom import build_context
 
 from tests.dicom import CT, contexts_of, make_series, open_association, send
-from tests.fixtures.gateway import command_line, is_alive
+from tests.processes import command_line, is_alive
 from tests.waiting import wait_until
 
 

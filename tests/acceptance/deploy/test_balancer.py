@@ -11,11 +11,11 @@ import pytest
 from oxidicom.association.proxy_protocol import SIGNATURE
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.acceptance.drills.load import Load, Sender
-from tests.acceptance.network.resources import descriptors
 from tests.acceptance.network.wire import ACCEPTED, LOST, REJECTED, RELEASED, Wire
 from tests.dicom import make_series, send
 from tests.fixtures.gateway import free_port
 from tests.fixtures.postgres import value_of
+from tests.processes import descriptors
 from tests.unit.association.association_peer import RELEASE_RQ
 from tests.waiting import wait_until
 

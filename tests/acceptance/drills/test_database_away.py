@@ -15,6 +15,7 @@ from tests.dicom import make_series, send
 from tests.fixtures.gateway import free_port
 from tests.fixtures.postgres import read_rows
 from tests.fixtures.proxy import Proxy
+from tests.processes import private_kilobytes
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
@@ -315,11 +316,6 @@ def test_tables_that_are_refilled_under_a_gateway_get_no_row_of_another_pacs(sit
 
 
 # -- a large backlog -------------------------------------------------------------------------------------------------
-
-
-def private_kilobytes(pid):
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
 
 
 def batches_of(conninfo):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
-from tests.acceptance.network.resources import descriptors
 from tests.dicom import make_series, send
+from tests.processes import descriptors
 from tests.waiting import wait_until
 
 SENDERS, SERIES, INSTANCES = 4, 80, 2

@@ -13,7 +13,7 @@ from tests.acceptance.drills.load import Load, load
 from tests.acceptance.drills.test_several_gateways import SameSeriesSender, deadlocks
 from tests.dicom import contexts_of, make_series, open_association
 from tests.fixtures.folders import dump
-from tests.fixtures.gateway import is_alive
+from tests.processes import is_alive
 from tests.waiting import wait_until
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.dicom import LARGE, SMALL, contexts_of, make_series, open_association
-from tests.fixtures.gateway import is_alive
+from tests.processes import is_alive
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.strace

@@ -9,8 +9,8 @@ import pytest
 from tests.acceptance.drills.account import nothing_lost, settled
 from tests.acceptance.drills.load import load
 from tests.dicom import make_instance, make_series, send
-from tests.fixtures.gateway import is_alive
 from tests.fixtures.nats import DONE
+from tests.processes import is_alive
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.nats

@@ -7,6 +7,7 @@ import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.dicom import contexts_of, make_series, open_association, send
+from tests.processes import sockets
 from tests.waiting import wait_until
 
 
@@ -42,14 +43,10 @@ def test_stopped_processes_are_killed_and_their_work_goes_on(make_gateway, rows,
 
 def holds_a_connection(pid):
     """Tell whether a listener has an accepted connection: one TCP socket more than the listening one."""
-    sockets = set()
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        target = os.readlink(f"/proc/{pid}/fd/{name}")
-        if target.startswith("socket:["):
-            sockets.add(target[8:-1])
+    own = sockets(pid)
     established = 0
     for table in ("tcp", "tcp6"):
         with open(f"/proc/{pid}/net/{table}") as file:
             next(file)
-            established += sum(fields[3] == "01" and fields[9] in sockets for fields in map(str.split, file))
+            established += sum(fields[3] == "01" and fields[9] in own for fields in map(str.split, file))
     return established > 0

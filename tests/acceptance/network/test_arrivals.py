@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-from tests.acceptance.network.resources import descriptors
 from tests.acceptance.network.wire import (
     ACCEPTED,
     DATA,
@@ -22,6 +21,7 @@ from tests.acceptance.network.wire import (
     client_context,
 )
 from tests.dicom import make_series, send
+from tests.processes import descriptors
 from tests.unit.association.association_peer import CT, EXPLICIT, RELEASE_RQ, associate_rq, echo_rq
 from tests.waiting import wait_until
 

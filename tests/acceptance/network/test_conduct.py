@@ -6,9 +6,10 @@ import struct
 
 import pytest
 
-from tests.acceptance.network.resources import descriptors, open_connections, own_bytes
+from tests.acceptance.network.connections import open_connections
 from tests.acceptance.network.wire import ABORTED, ACCEPTED, DATA, LOST, RELEASED, Wire
 from tests.dicom import dataset_bytes, make_series, send
+from tests.processes import descriptors, own_bytes
 from tests.unit.association.association_peer import (
     ABORT,
     CT,

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from tests.acceptance.network.resources import descriptors
 from tests.acceptance.network.wire import ABORTED, ACCEPTED, LOST, REJECTED, RELEASED, Wire
 from tests.dicom import make_series, send
+from tests.processes import descriptors
 from tests.unit.association.association_peer import RELEASE_RQ, associate_rq
 from tests.waiting import wait_until
 

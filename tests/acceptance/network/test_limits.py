@@ -5,9 +5,10 @@ import struct
 
 import pytest
 
-from tests.acceptance.network.resources import keep_alive_seconds, own_bytes
+from tests.acceptance.network.connections import keep_alive_seconds
 from tests.acceptance.network.wire import ABORTED, ACCEPTED, LOST, Wire
 from tests.dicom import make_instance, make_series, send
+from tests.processes import own_bytes
 from tests.unit.association.association_peer import associate_rq, echo_rq, p_data, pdv, store_rq
 from tests.waiting import wait_until
 

@@ -9,9 +9,10 @@ import time
 
 import pytest
 
-from tests.acceptance.network.resources import descriptors, open_connections, own_bytes
+from tests.acceptance.network.connections import open_connections
 from tests.acceptance.network.wire import ABORTED, ACCEPTED, REJECTED, RELEASED, SecureWire, Wire, client_context
 from tests.dicom import contexts_of, dataset_bytes, make_instance, make_series, open_association, send
+from tests.processes import descriptors, own_bytes
 from tests.unit.association.association_peer import RELEASE_RQ, associate_rq
 from tests.waiting import wait_until
 

@@ -13,8 +13,8 @@ from oxidicom.embedded import server as server_module
 from oxidicom.embedded.binaries import find_binaries
 from oxidicom.embedded.server import EmbeddedPostgres, conninfo_of_running
 from oxidicom.errors import BootError
-from tests.fixtures.gateway import is_alive
 from tests.fixtures.postgres import value_of
+from tests.processes import is_alive
 from tests.waiting import wait_until
 
 

@@ -21,7 +21,7 @@ from benchmarks.sender import Assignment
 from benchmarks.server import free_port, listening_ports, process, require_sizes
 from benchmarks.trial import Trial
 from benchmarks.workloads import Workload
-from tests.fixtures.gateway import is_alive
+from tests.processes import is_alive
 from tests.waiting import wait_until
 
 DISCARD, WRITE = FLOORS

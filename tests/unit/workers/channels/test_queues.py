@@ -4,12 +4,12 @@ import multiprocessing
 import os
 import signal
 import socket
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from tests.processes import state
 from tests.waiting import wait_until
 from workers.channels.queues import MAX_MESSAGE_BYTES, Queue
 
@@ -37,7 +37,7 @@ def fork(work):
 
 def kill_when_blocked(pid):
     """SIGKILL a child once it sleeps in the kernel."""
-    wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "S", "the child blocks")
+    wait_until(lambda: state(pid) == "S", "the child blocks")
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
 

@@ -1,24 +1,7 @@
-"""What processes hold, by /proc: memory of their own, descriptors, timers of their connections."""
+"""What the kernel holds for the connections to a port (proc(5), /proc/net/tcp)."""
 
 import os
-import re
 from pathlib import Path
-
-
-def own_bytes(pids):
-    """Return the memory that the processes do not share with a file: it grows when they leak."""
-    return sum(_own_bytes(Path(f"/proc/{pid}/status").read_text()) for pid in pids)
-
-
-def _own_bytes(status):
-    found = re.search(r"RssAnon:\s+(\d+)", status)
-    assert found is not None
-    return 1024 * int(found[1])
-
-
-def descriptors(pids):
-    """Return the number of open descriptors of the processes."""
-    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
 
 
 def keep_alive_seconds(port):
@@ -36,7 +19,7 @@ _ESTABLISHED, _CLOSE_WAIT = "01", "08"
 
 
 def _connections(port):
-    """Return the fields of each TCP socket of a local port (proc(5), /proc/net/tcp)."""
+    """Return the fields of each TCP socket of a local port."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
             fields = line.split()
