@@ -9,17 +9,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.database import DatabaseServer, FreshDatabase
+from benchmarks.database import DatabaseServer
 from benchmarks.disk import file_sizes
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figure
 from benchmarks.floors import ROOT
 from benchmarks.load import Outcome
 from benchmarks.prefill import PREFILL
-from benchmarks.processes import cpu_seconds, cpu_seconds_of, precise_cpu_seconds_by_title
-from benchmarks.registration import Registered, read_registered, watch_snapshots
+from benchmarks.processes import precise_cpu_seconds_by_title
+from benchmarks.registrar import RunningRegistrar, Watched, watched
+from benchmarks.registration import Registered, Snapshot, read_registered
 from benchmarks.requestor import CALLING_AE_TITLE
-from benchmarks.server import RunningServer, Server, end_of, free_port, process
+from benchmarks.server import Server, end_of, free_port, process
 from benchmarks.workloads import GATEWAY, Workload
 from oxidicom.cube.folders_reader import FoldersReader
 from oxidicom.embedded.schema import Schema
@@ -27,7 +28,6 @@ from oxidicom.paths.final_path import PACS_ROOT
 
 _READY_SECONDS = 30.0
 _REGISTER_SECONDS = 120.0
-_LEAST_LISTENERS = 16
 _ROLES = {
     "listener": Figure.LISTENER_CPU_SECONDS,
     "storage": Figure.STORAGE_CPU_SECONDS,
@@ -62,14 +62,11 @@ class Gateway(Server):
         os.mkdir(files)
         if workload.prefilled_rows:  # a gateway takes rows without any file for a storage that is not mounted
             os.makedirs(os.path.join(files, PACS_ROOT, PREFILL))
-        with (
-            self.database.fresh(workload.prefilled_rows, self.schema) as database,
-            contextlib.ExitStack() as observers,
-        ):
+        with watched(self.database, workload.prefilled_rows, self.schema) as its:
             environment = {
-                "CHRIS_DB_CONNECTION": database.conninfo,
+                "CHRIS_DB_CONNECTION": its.database.conninfo,
                 "CHRIS_FILES_ROOT": files,
-                "CHRIS_LISTENER_THREADS": str(max(workload.associations, _LEAST_LISTENERS)),
+                "CHRIS_LISTENER_THREADS": str(workload.listeners),
                 "CHRIS_LOG_FORMAT": "json",
                 "PORT": str(port),
                 **(self.settings or {}),
@@ -77,49 +74,28 @@ class Gateway(Server):
             command = [sys.executable, "-m", "oxidicom"]
             with process(command, [port], environment, log, cwd=self.root) as started:
                 _await_ready(started, log)
-                yield RunningGateway(started, port, files, _Watched(database, self.database.pid, observers))
+                yield RunningGateway(started, port, files, its)
 
 
-@dataclass(frozen=True)
-class _Watched:
-    """The database of a running gateway."""
+class RunningGateway(RunningRegistrar):
+    """The gateway and its database: it tells each instance's row, and the kinds of its processes."""
 
-    database: FreshDatabase
-    pid: int
-    """Of PostgreSQL's first process."""
-    observers: contextlib.ExitStack
-    """Ends what observes it."""
-
-
-class RunningGateway(RunningServer):
-    """The gateway, its database, and the observer that sees when rows become visible."""
-
-    def __init__(self, started: subprocess.Popen[bytes], port: int, directory: str, watched: "_Watched") -> None:
-        super().__init__(started, port, directory)
-        self._database = watched.database
-        self._database_pid = watched.pid
-        self._observers = watched.observers
+    def __init__(self, started: subprocess.Popen[bytes], port: int, directory: str, its: Watched) -> None:
+        super().__init__(started, port, directory, its)
         self._registered = Registered({})
 
     def begin(self) -> None:
-        self._database.begin()
-        self._observer = self._observers.enter_context(watch_snapshots(self._database.conninfo))
-        self._database_cpu_before = self._database_cpu()
-        self._cpu_by_role_before = precise_cpu_seconds_by_title(self.pid)
         super().begin()
+        self._cpu_by_role_before = precise_cpu_seconds_by_title(self.pid)
 
-    def finish(self, outcome: Outcome) -> dict[Figure, float]:
+    def await_registered(self, outcome: Outcome) -> None:
         """Everything is done when the spool is empty: then each row is there, the counts of the series too."""
         self._await_empty_spool()
-        figures = super().finish(outcome)
-        database_cpu = (self._database_cpu() - self._database_cpu_before) / outcome.instances
-        figures[Figure.TOTAL_CPU_SECONDS] = figures[Figure.SERVER_CPU_SECONDS] + database_cpu
-        figures |= self._cpu_by_role(outcome.instances)
-        figures[Figure.WAL_BYTES_PER_ROW] = self._database.wal_bytes() / outcome.instances
-        snapshots = self._observer.finish()
+
+    def row_figures(self, outcome: Outcome, snapshots: Sequence[Snapshot]) -> dict[Figure, float]:
         database = self._database
         self._registered = read_registered(database.connection, database.schema, CALLING_AE_TITLE, snapshots)
-        return figures | self._registered.figures(outcome)
+        return self._cpu_by_role(outcome.instances) | self._registered.figures(outcome)
 
     def _cpu_by_role(self, instances: int) -> dict[Figure, float]:
         after = precise_cpu_seconds_by_title(self.pid)
@@ -140,10 +116,6 @@ class RunningGateway(RunningServer):
 
     def stored_sizes(self) -> Sequence[int]:
         return file_sizes(os.path.join(self.directory, "SERVICES"), ".dcm")
-
-    def _database_cpu(self) -> float:
-        """PostgreSQL's share, without the session of the observer."""
-        return cpu_seconds(self._database_pid) - cpu_seconds_of(self._observer.number)
 
     def _directories_without_series(self) -> list[str]:
         if self._database.schema == "flat":

@@ -12,6 +12,7 @@ GATEWAY_6 = "oxidicom-6"
 """This gateway with the tables of CUBE 6 and 7: folders, and two rows for each file."""
 EVERYONE = (DCMTK, DCMTK_BITS, PYNETDICOM, ORTHANC, DICOM_RS, FLOOR_DISCARD, FLOOR_WRITE, GATEWAY_6)
 
+_LEAST_LISTENERS = 16
 _SHORT_PDU, _LONG_PDU = 16 * 1024, 128 * 1024
 
 
@@ -47,6 +48,11 @@ class Workload:
     @property
     def associations(self) -> int:
         return len(self.contents)
+
+    @property
+    def listeners(self) -> int:
+        """How many a gateway is told to have: no association waits for one."""
+        return max(self.associations, _LEAST_LISTENERS)
 
     @property
     def instances_each(self) -> int:
