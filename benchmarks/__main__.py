@@ -1,6 +1,7 @@
 """The command line of the benchmark: `python -m benchmarks --help`."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,12 +12,15 @@ import typer
 from rich.console import Console
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.invocation import PLACEHOLDERS, Invocation, parse_invocation
 from benchmarks.session import Session
-from benchmarks.workloads import EVERYONE, IDLE, QUICK, REGISTRATION, WORKLOADS
+from benchmarks.workloads import BASELINE, EVERYONE, GATEWAY, IDLE, QUICK, REGISTRATION, WORKLOADS
 from oxidicom.errors import OxidicomError
 
 _NOBODY = "none"
 _NAMES = [*(workload.name for workload in WORKLOADS), REGISTRATION, IDLE]
+_TAKEN = (GATEWAY, BASELINE, *EVERYONE, _NOBODY)
+_GUEST = "rust='PORT={port} FILES={files} DATABASE={database} /usr/local/bin/other-gateway --threads {listeners}'"
 _IDLE_SECONDS, _QUICK_IDLE_SECONDS = 30.0, 10.0
 _ROUNDS, _QUICK_ROUNDS = 5, 2
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
@@ -38,6 +42,15 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
     baseline: Annotated[
         str, typer.Option(metavar="CHECKOUT", help="Another version of the gateway, to be measured beside this one.")
     ] = "",
+    gateway: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=COMMAND",
+            help="Another gateway that writes into a database of CUBE, measured beside this one until its last row is "
+            f"visible; may be repeated. Such as {_GUEST}; "
+            f"placeholders: {', '.join(PLACEHOLDERS)}.",
+        ),
+    ] = None,
     directory: Annotated[
         str, typer.Option(metavar="PATH", help="Where the servers write: on the disk that is meant.")
     ] = "/var/tmp",
@@ -57,6 +70,7 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
         is_quick=quick,
         settings=dict(map(_parse_setting, setting or ())),
         baseline=baseline,
+        guests=_parse_guests(gateway or ()),
         directory=directory,
         name=name,
     )
@@ -81,6 +95,22 @@ def _parse_setting(text: str) -> tuple[str, str]:
     if not sign:
         raise typer.BadParameter(f"{text!r} is no setting; NAME=VALUE is wanted, such as CHRIS_DB_POOL=4")
     return variable, value
+
+
+def _parse_guests(texts: Sequence[str]) -> dict[str, Invocation]:
+    """Return the other gateways by name."""
+    guests: dict[str, Invocation] = {}
+    for text in texts:
+        name, sign, notation = text.partition("=")
+        if not (sign and re.fullmatch(r"[\w.-]+", name)):
+            raise typer.BadParameter(f"{text!r} is no gateway; NAME=COMMAND is wanted, such as {_GUEST}")
+        if name in _TAKEN or name in guests:
+            raise typer.BadParameter(f"the name {name!r} is taken")
+        try:
+            guests[name] = parse_invocation(notation)
+        except ValueError as error:
+            raise typer.BadParameter(f"gateway {name!r} cannot be started: {error}") from None
+    return guests
 
 
 def _console() -> Console:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -29,6 +30,12 @@ class FreshDatabase:
     """In autocommit mode; for before and after the load."""
     schema: Schema = "flat"
     _wal_begin: int = field(default=0, init=False)
+
+    @property
+    def url(self) -> str:
+        """The connection string as a URL with the password, which every client library understands."""
+        info = self.connection.info
+        return f"postgresql://{info.user}:{quote(info.password, safe='')}@{info.host}:{info.port}/{info.dbname}"
 
     def begin(self) -> None:
         """Begin to count, right behind a checkpoint: none will fall into a short load by chance."""

@@ -153,3 +153,12 @@ GOALS: Sequence[Goal] = (
     _many(("10k-8", "10k-32"), "10 KB: rate of 32 associations against 8", _RATE),
     _many(("512k-8", "512k-32"), "512 KB: rate of 32 associations against 8", _BYTES),
 )
+
+
+def goals_against(guest: str) -> Sequence[Goal]:
+    """Return the goals that stand for each guest, another gateway with a database: both at the same work."""
+    bounds = (("10 KB", "10k", 1.5), ("10 KB, 8 associations", "10k-8", 1.3), ("512 KB", "512k", 2.0))
+    return [
+        _ours(f"{title}, until the last row: rate against {guest}", workload, Figure.ROWS_PER_SECOND, guest, bound)
+        for title, workload, bound in bounds
+    ]

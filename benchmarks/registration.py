@@ -6,9 +6,10 @@ does not matter. Afterwards the rows themselves tell which transaction each of t
 two rows, of itself and of its permission, it is visible to users with the later one.
 """
 
+import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -128,6 +129,16 @@ def _first_seen(transaction: int, snapshots: Sequence[Snapshot]) -> float:
     if at == len(snapshots):
         raise BenchmarkError("a row became visible after the observer had ended")
     return snapshots[at].seen
+
+
+def all_over(transactions: Iterable[int], snapshots: Sequence[Snapshot]) -> float:
+    """Return when a snapshot first said that all `transactions` and all older ones were over; infinity if none did.
+
+    That is never too early, not even where savepoints were used, whose numbers no snapshot lists among those in
+    progress. It is late while older transactions, whoever's they are, go on.
+    """
+    newest = max(transactions)
+    return next((snapshot.seen for snapshot in snapshots if snapshot.xmin > newest), math.inf)
 
 
 def _instance_of(fname: str) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
@@ -17,6 +17,9 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Results
 from benchmarks.floors import FLOORS, ROOT
 from benchmarks.gateway import Gateway
+from benchmarks.goals import GOALS, goals_against
+from benchmarks.guest import Guest
+from benchmarks.invocation import Invocation
 from benchmarks.machine import describe_machine
 from benchmarks.peers import PEERS
 from benchmarks.plot import write_plot
@@ -40,6 +43,8 @@ class Session:
     is_quick: bool
     settings: Mapping[str, str]
     baseline: str
+    guests: Mapping[str, Invocation]
+    """Other gateways by name."""
     directory: str
     name: str
 
@@ -67,6 +72,7 @@ class Session:
             "date": time.strftime("%Y-%m-%d %H:%M:%S%z"),
             "size": "quick" if self.is_quick else "whole",
             "settings": " ".join(map("=".join, self.settings.items())),
+            "guests": "; ".join(f"{name}={invocation}" for name, invocation in self.guests.items()),
         }
 
     def _servers(self, database: DatabaseServer) -> list[Server]:
@@ -75,6 +81,7 @@ class Session:
             servers.append(Gateway(database, BASELINE, "oxidicom, baseline", os.path.abspath(self.baseline)))
         if GATEWAY_6 in self.peers:
             servers.append(Gateway(database, GATEWAY_6, "oxidicom, CUBE 6", settings=self.settings, schema="folders"))
+        servers += [Guest(name, name, invocation, database) for name, invocation in self.guests.items()]
         return servers + [server for server in (*PEERS, *FLOORS) if server.name in self.peers]
 
     def _alone(self, servers: Sequence[Server], database: DatabaseServer) -> list[Alone]:
@@ -99,8 +106,12 @@ class Session:
             except BenchmarkError as error:
                 skipped[workload.title] = str(error)
                 continue
-            chosen.append(shortened(workload) if self.is_quick else workload)
+            chosen.append(self._with_guests(shortened(workload) if self.is_quick else workload))
         return chosen
+
+    def _with_guests(self, workload: Workload) -> Workload:
+        """Return a workload that the guests meet too, unless it needs rows that name files as this gateway does."""
+        return workload if workload.prefilled_rows else replace(workload, peers=(*workload.peers, *self.guests))
 
     def _report(
         self,
@@ -112,10 +123,11 @@ class Session:
     ) -> None:
         heading = _heading(machine, results)
         console.print(heading)
-        print_report(results, titles, skipped, console)
+        goals = [*GOALS, *(goal for guest in self.guests for goal in goals_against(guest))]
+        print_report(results, titles, skipped, console, goals)
         default = time.strftime("%Y%m%d-%H%M%S") + ("-quick" if self.is_quick else "")
         path = os.path.join(RESULTS, self.name or default)
-        write_json(results, machine, skipped, f"{path}.json")
+        write_json(results, machine, skipped, f"{path}.json", goals)
         try:
             write_plot(results, titles, heading, f"{path}.png")
         except ImportError:

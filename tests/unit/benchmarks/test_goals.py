@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.figures import Figure, Measurement, Results
-from benchmarks.goals import GOALS, Goal, Term, judge
+from benchmarks.goals import GOALS, Goal, Term, goals_against, judge
 from benchmarks.workloads import BASELINE, GATEWAY, GATEWAY_6, IDLE, REGISTRATION, WORKLOADS
 
 RATE, LAG = Figure.INSTANCES_PER_SECOND, Figure.LAG_P99_SECONDS
@@ -66,3 +66,20 @@ def test_the_goals_of_cube_6():
     (verdict,) = [verdict for goal in goals.values() if (verdict := judge(goal, results)).values]
     assert list(verdict.values) == pytest.approx([1.65])
     assert not verdict.is_met
+
+
+def test_the_goals_against_another_gateway_are_of_its_rate_until_the_last_row():
+    goals = goals_against("rust")
+    assert {goal.measured.workload: goal.bound for goal in goals} == {
+        "10k": "≥ 1.5 ×",
+        "10k-8": "≥ 1.3 ×",
+        "512k": "≥ 2 ×",
+    }
+    until_last_row = Figure.ROWS_PER_SECOND
+    results = measured(
+        (1, "10k", GATEWAY, until_last_row, 6000), (1, "10k", "rust", until_last_row, 3000),
+        (1, "10k", GATEWAY, RATE, 1), (1, "10k", "rust", RATE, 9000),
+    )  # fmt: skip
+    (verdict,) = [verdict for goal in goals if (verdict := judge(goal, results)).values]
+    assert (verdict.values, verdict.is_met) == ([2], True)
+    assert verdict.goal.title == "10 KB, until the last row: rate against rust"

@@ -1,6 +1,7 @@
 """Registration lag is worked out from snapshots of the database, whatever the order of commits."""
 
 import array
+import math
 
 import pytest
 
@@ -8,7 +9,7 @@ from benchmarks.datasets import Identity
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figure
 from benchmarks.load import Outcome
-from benchmarks.registration import Registered, _first_seen, parse_snapshot
+from benchmarks.registration import Registered, _first_seen, all_over, parse_snapshot
 from benchmarks.sender import Sent
 
 
@@ -23,6 +24,13 @@ def test_a_transaction_is_seen_when_its_commit_is_and_not_in_the_order_of_their_
     assert [_first_seen(transaction, snapshots) for transaction in (4, 5, 6, 7)] == [1.0, 4.0, 3.0, 3.0]
     with pytest.raises(BenchmarkError, match="after the observer"):
         _first_seen(8, snapshots)
+
+
+def test_all_are_over_when_no_older_transaction_goes_on():
+    snapshots = [parse_snapshot(*pair) for pair in [("5:5:", 1.0), ("5:8:5", 2.0), ("7:8:7", 3.0), ("8:8:", 4.0)]]
+    assert all_over([6], snapshots) == 3.0  # 6 may be a savepoint of 5, which no snapshot tells
+    assert all_over([5, 7], snapshots) == 4.0
+    assert all_over([8], snapshots) == math.inf
 
 
 def outcome(*answered):

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.figures import Figure, Measurement, Results
+from benchmarks.goals import GOALS, goals_against
 from benchmarks.report import print_report, ratio_to, write_json
 from benchmarks.workloads import DCMTK, GATEWAY, GATEWAY_6, REGISTRATION
 
@@ -44,6 +45,17 @@ def test_registration_alone_stands_among_the_gateways(results):
     print_report(results, TITLES | {GATEWAY_6: "oxidicom, CUBE 6"}, {}, console)
     lines = [line for line in console.export_text().splitlines() if "registration alone, 500" in line]
     assert [name for name in ("21,000", "13,000") if any(name in line for line in lines)] == ["21,000", "13,000"]
+
+
+def test_gateways_with_a_database_are_compared_until_the_last_row(results):
+    for number, ours, theirs in ((1, 4000, 2000), (2, 6000, 2000), (3, 5000, 2000)):
+        results.add(Measurement(number, "10k", GATEWAY, {Figure.ROWS_PER_SECOND: ours}))
+        results.add(Measurement(number, "10k", "rust", {Figure.ROWS_PER_SECOND: theirs}))
+    console = Console(record=True, width=200)
+    print_report(results, TITLES | {"rust": "rust"}, {}, console, [*GOALS, *goals_against("rust")])
+    lines = [line for line in console.export_text().splitlines() if "rust" in line]
+    assert any("2,000 – 2,000" in line and "2.50 (2.00–3.00)" in line for line in lines)
+    assert any("until the last row: rate against rust" in line and "met" in line for line in lines)
 
 
 def test_json_has_every_measurement(results, tmp_path):
