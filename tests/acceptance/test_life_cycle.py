@@ -1,5 +1,6 @@
 """How the gateway starts, refuses to start, degrades and ends."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -50,6 +51,24 @@ def test_a_listener_that_was_used_is_replaced_by_a_fresh_one_when_it_is_idle(gat
     assert not gateway.lines("process_died")
     for _ in range(5):  # with it or with another
         send(gateway.port, [path])
+
+
+@pytest.mark.parametrize("round_number", range(3))
+def test_who_comes_while_the_gateway_starts_waits_and_is_served(round_number, make_gateway, rows, tmp_path):
+    """It listens before its spool is made: an instance that came then was refused (A700)."""
+    (path,) = make_series(tmp_path / "in", 1, f"1.2.3.{round_number}")
+    gateway = make_gateway(start=False, new=True)
+    gateway.start(wait=False)
+    wait_until(lambda: listens(gateway.port), "the port is open", every=0.001)
+    assert [status.Status for status in send(gateway.port, [path])] == [0]
+    wait_until(lambda: len(rows()) == 1, "the row")
+
+
+def listens(port):
+    with socket.socket() as probe, contextlib.suppress(ConnectionRefusedError):
+        probe.connect(("127.0.0.1", port))
+        return True
+    return False
 
 
 def test_a_bad_configuration_is_refused_with_all_its_faults_and_exit_78():

@@ -87,6 +87,11 @@ class StorageCondition:
         return not self._steward[Counter.STORAGE_TROUBLE]
 
     @property
+    def is_being_prepared(self) -> bool:
+        """Whether nothing is known yet that speaks against the storage, and what it needs is about to be made."""
+        return self.trouble in (StorageTrouble.NOT_LOOKED_AT, StorageTrouble.SPOOL_MISSING)
+
+    @property
     def tree_is_there(self) -> bool:
         """Whether the steward has found that the tree is the tree, and can be written."""
         return not self._steward[Counter.TREE_TROUBLE]

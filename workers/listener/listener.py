@@ -13,6 +13,7 @@ import socket
 import time
 
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
+from workers.channels.storage_condition import StorageCondition
 from workers.listener.accept_queue import count_waiting
 from workers.listener.arrival import Arrival, opening_of
 from workers.listener.association import Association
@@ -23,6 +24,8 @@ RENEW_SECONDS = 20.0
 """A listener that was used and has been idle for so long is replaced by a fresh one."""
 HEARTBEAT_SECONDS = 3
 """An idle listener gives a sign of life so often; there may be a hundred of them."""
+_START_SECONDS = 0.05
+"""So often a listener looks whether the start is over, before which it accepts nobody."""
 _MOMENT_SECONDS = 0.25
 """How long the rest of a request is waited for here: longer than the way to any PACS and back, so that a request in
 several segments is not handed over."""
@@ -36,6 +39,7 @@ class Listener:
         self._shared = shared
         self._slot = slot
         self._opening = opening_of(shared.settings)
+        self._condition = StorageCondition(shared.scoreboard)
         self._poll = select.epoll()  # its own: one that is made before the fork is shared
         for source in (self._shared.listening_socket, self._shared.finished):
             self._poll.register(source, select.EPOLLIN | select.EPOLLEXCLUSIVE)
@@ -45,6 +49,9 @@ class Listener:
         used: float | None = None
         while not self._is_told_to_stop():
             self._slot.beat(ProcessState.WAITING)
+            if self._is_starting():
+                time.sleep(_START_SECONDS)
+                continue
             arrived = self._take_finished() or self._accept()
             if arrived:
                 self._slot.beat(ProcessState.WORKING)
@@ -56,6 +63,10 @@ class Listener:
 
     def _is_told_to_stop(self) -> bool:
         return self._shared.scoreboard.phase >= GatewayPhase.ACCEPTING_NO_MORE
+
+    def _is_starting(self) -> bool:
+        """Whether the spool is just being made: who comes meanwhile waits in the kernel, and is not refused."""
+        return self._shared.scoreboard.phase is GatewayPhase.STARTING and self._condition.is_being_prepared
 
     def _take_finished(self) -> tuple[socket.socket, Peer] | None:
         """Take a connection whose opening the doorman has waited for: it came before those that wait to be accepted."""
