@@ -3,7 +3,7 @@
 import time
 
 
-def wait_until(condition, what, seconds=20.0, every=0.02):
+def wait_until(condition, what, seconds=60.0, every=0.02):
     """Return the first true value of `condition()`, asked `every` so many seconds; fail, naming `what`, when late."""
     deadline = time.monotonic() + seconds
     while True:

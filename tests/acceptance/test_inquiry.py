@@ -118,7 +118,7 @@ def test_a_pacs_that_stalls_does_not_hold_up_the_questions_to_another(make_gatew
         send(gateway.port, make_series(tmp_path / "b", 2, "1.2.2"))
         began = time.monotonic()
         first = wait_until(lambda: rows(metadata=True), "the metadata of the one that answers")
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 8
         assert {row["SeriesInstanceUID"] for row in first} == {"1.2.2"}
         wait_until(lambda: len(rows(metadata=True)) == 4, "the metadata of the other")
 

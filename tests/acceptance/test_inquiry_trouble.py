@@ -120,12 +120,12 @@ def stalling(raw_pacs):
 @pytest.mark.parametrize("name", STALLS)
 def test_a_pacs_that_stalls_costs_neither_time_nor_threads_nor_sockets(name, make_inquiry, stalling):
     script, reason = STALLS[name]
-    inquiry = make_inquiry(stalling(script).port, timeout_seconds=2)
+    inquiry = make_inquiry(stalling(script).port, timeout_seconds=4)
     before = threads(inquiry.pid), len(sockets(inquiry.pid))
     began = time.monotonic()
     inquiry.ask(series(20))
     assert set(inquiry.wait(20).values()) == {None}
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
     wait_until(
         lambda: (threads(inquiry.pid), len(sockets(inquiry.pid))) == before, "threads and sockets are given back"
     )
@@ -136,7 +136,7 @@ def test_a_pacs_that_stalls_costs_neither_time_nor_threads_nor_sockets(name, mak
     lines = inquiry.lines("series_size_unknown")
     assert sum(int(line["count"]) for line in lines) == 21
     assert any(reason in line["message"] for line in lines), [line["message"] for line in lines]
-    assert all("no answer within 2 s" in line["message"] for line in lines)
+    assert all("no answer within 4 s" in line["message"] for line in lines)
 
 
 def test_a_pacs_that_stalls_at_the_release_gives_its_numbers_and_keeps_nothing(make_inquiry, stalling):

@@ -1,6 +1,5 @@
 """Live progress over a real NATS server: what one hears who follows a series, and in which order."""
 
-import itertools
 
 import psycopg
 import pytest
@@ -177,7 +176,8 @@ def test_a_count_comes_no_more_often_than_the_interval_allows(make_gateway, nats
     moments = [one.moment for one in counts]
     assert counts[0].said == 1
     assert len(counts) > 2
-    assert min(later - earlier for earlier, later in itertools.pairwise(moments)) > 0.25
+    # They are told by when they come, which may be late on a busy machine: so all of them, and not each alone.
+    assert len(counts) <= 2 + (moments[-1] - moments[0]) / 0.3
     assert end.said == 40
 
 

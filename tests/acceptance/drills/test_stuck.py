@@ -11,7 +11,7 @@ from tests.processes import sockets
 from tests.waiting import wait_until
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_stopped_processes_are_killed_and_their_work_goes_on(make_gateway, rows, tmp_path):
     """A listener in the middle of an association, every storage worker, inquiry and registration stop at once."""
     gateway = make_gateway(CHRIS_LISTENER_THREADS="3")

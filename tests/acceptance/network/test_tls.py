@@ -129,7 +129,7 @@ def test_plain_clients_get_a_quick_end_and_one_line(tls_gateway, data):
         wire.send(data)
         while wire.socket.recv(1000):
             pass
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9
     assert ended(tls_gateway)["how"] == "the peer does not speak TLS: this port speaks nothing else"
     assert len(tls_gateway.lines("no_association")) == 1
 
@@ -138,7 +138,7 @@ def test_tls_clients_on_a_plain_port_get_a_quick_end_and_one_line(gateway, autho
     began = time.monotonic()
     with pytest.raises(OSError):
         SecureWire(gateway.port, client_context(authority))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9
     assert ended(gateway)["how"].endswith("the peer seems to speak TLS")
     assert len(gateway.lines("no_association")) == 1
 
