@@ -87,6 +87,7 @@ class Content(StrEnum):
 
     SMALL_EXPLICIT = "10 KB, explicit VR"
     SMALL_IMPLICIT = "10 KB, implicit VR"
+    MEDIUM_EXPLICIT = "39 KB, explicit VR"
     LARGE_EXPLICIT = "512 KB, explicit VR"
     LARGE_IMPLICIT = "512 KB, implicit VR"
     CT_SERIES = "CT series of 531 slices"
@@ -145,6 +146,7 @@ def _slice_of_series(dataset: Dataset) -> Template:
 _MAKERS: Mapping[Content, Callable[[], Sequence[Template]]] = {
     Content.SMALL_EXPLICIT: lambda: _slice(ExplicitVRLittleEndian, 66),
     Content.SMALL_IMPLICIT: lambda: _slice(ImplicitVRLittleEndian, 66),
+    Content.MEDIUM_EXPLICIT: lambda: _slice(ExplicitVRLittleEndian, 138),
     Content.LARGE_EXPLICIT: lambda: _slice(ExplicitVRLittleEndian, 512),
     Content.LARGE_IMPLICIT: lambda: _slice(ImplicitVRLittleEndian, 512),
     Content.CT_SERIES: _ct_series,
