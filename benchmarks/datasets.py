@@ -26,6 +26,8 @@ INSTANCES_PER_SERIES = 500
 """Where the content is no series of its own, a new one begins after so many instances."""
 
 _ROOT = "1.2.826.0.1.3680043.8.498"
+STUDY_INSTANCE_UID = f"{_ROOT}.1"
+"""Of all that is made up here."""
 _ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 _GIBIBYTE = 1 << 30
 
@@ -173,7 +175,7 @@ def _header(edge: int) -> Dataset:
     for keyword, value in _CT_HEADER.items():
         setattr(dataset, keyword, value)
     dataset.SOPClassUID = CTImageStorage
-    dataset.StudyInstanceUID = f"{_ROOT}.1"
+    dataset.StudyInstanceUID = STUDY_INSTANCE_UID
     dataset.FrameOfReferenceUID = f"{_ROOT}.2"
     referenced = Dataset()
     referenced.ReferencedSOPClassUID = CTImageStorage
