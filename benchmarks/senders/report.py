@@ -36,6 +36,8 @@ class Report:
     receivers: Sequence[Server]
     skipped: Mapping[str, str]
     """Why a sender or receiver is not among them."""
+    failures: Sequence[str]
+    """What could not be measured, and why."""
     results: Results
 
     def show(self, console: Console) -> None:
@@ -44,11 +46,14 @@ class Report:
             console.print(table)
         for name, reason in self.skipped.items():
             console.print(f"{name} was left out, {reason}")
+        for failure in self.failures:
+            console.print(f"Failed: {failure}", style="red", markup=False)
 
     def write(self, about: Mapping[str, str], path: str) -> None:
         """Write goals and every single measurement as JSON; `about` tells of the machine."""
         goals = goals_document([*many_times_faster(self.results), *no_slower(self.results)])
         document: dict[str, Any] = {"machine": dict(about), "skipped": dict(self.skipped), "goals": goals}
+        document["failures"] = list(self.failures)
         write_document(document, self.results, path)
 
     def _rate_tables(self) -> Iterator[Table]:

@@ -27,6 +27,5 @@ class Sender(ABC):
     def send(self, series: Sequence[Series], port: int) -> Ran:
         """Send each series over an association of its own, all at once.
 
-        Raise BenchmarkError when a sender failed or was still at work after some minutes. That it ends well does not
-        mean that everything was stored.
+        Raise BenchmarkError when that takes some minutes. To return does not mean that everything was stored.
         """

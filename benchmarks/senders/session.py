@@ -42,7 +42,7 @@ class Session:
     def run(self, console: Console) -> None:
         """Measure, print the tables, write JSON; after Ctrl-C or a failure of the rounds that were complete before.
 
-        Raise BenchmarkError when nothing that was chosen is installed.
+        Raise BenchmarkError when nothing that was chosen is installed, and at the end if a measurement failed.
         """
         about = describe_machine(self.directory) | {"date": time.strftime("%Y-%m-%d %H:%M:%S%z")}
         skipped: dict[str, str] = {}
@@ -62,8 +62,10 @@ class Session:
                 with audience(console, campaign.measurements) as told:
                     campaign.run(own, results, told)
             finally:
-                if results.rounds:
-                    self._report(Report(campaign.rows, receivers, skipped, results), about, console)
+                if results.rounds or campaign.failures:
+                    self._report(Report(campaign.rows, receivers, skipped, campaign.failures, results), about, console)
+            if campaign.failures:
+                raise BenchmarkError(f"{len(campaign.failures)} measurements failed")
 
     def _rows(self, senders: Sequence[Sender], directory: str) -> list[Row]:
         """Return the rows of all tables, table by table."""

@@ -57,7 +57,7 @@ class Trial:
     def run(self, directory: str) -> Measurement:
         """Measure with a new receiver in a new directory below `directory`, of which only empty files are left.
 
-        Raise BenchmarkError when a sender failed, or the receiver has not stored exactly what was sent.
+        Raise BenchmarkError when the receiver has not stored exactly what was sent.
         """
         own = fresh_directory(directory, f"{self.row.sender.name}-{self.receiver.name}-")
         load = Workload(self.row.name, self.row.name, [self.row.files.content] * self.row.associations, 0, 0.0)
@@ -65,8 +65,6 @@ class Trial:
             with self.receiver.running(own, load) as running:
                 fetch_memory()
                 return self._measurement(_Runs(self.row, running))
-        except BenchmarkError as error:
-            raise BenchmarkError(f"{self.row.name}, to {self.receiver.title}: {error}") from error
         finally:
             empty_files(own)
 

@@ -17,7 +17,7 @@ from benchmarks.directories import workplace
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figure, Measurement, Results
 from benchmarks.peers import Peer
-from benchmarks.senders import trial
+from benchmarks.senders import running, trial
 from benchmarks.senders.__main__ import app
 from benchmarks.senders.campaign import Campaign
 from benchmarks.senders.files import SIZES, Files
@@ -84,9 +84,16 @@ def test_programs_run_side_by_side_with_nothing_in_their_environment():
     assert 0.5 <= run_side_by_side([[sys.executable, "-c", code]] * 4).seconds < 30
 
 
-def test_a_program_that_fails_is_told_with_what_it_wrote():
-    with pytest.raises(BenchmarkError, match=r"status 3\. no such peer"):
-        run_side_by_side([["true"], ["sh", "-c", "echo no such peer >&2; exit 3"]])
+def test_how_programs_ended_is_kept_with_what_they_wrote():
+    ran = run_side_by_side([["true"], ["sh", "-c", "echo no such peer >&2; exit 3"]])
+    assert ran.said == "status 0, 3. no such peer"
+
+
+def test_a_program_that_does_not_end_is_ended(monkeypatch):
+    monkeypatch.setattr(running, "_SECONDS", 0.3)
+    with pytest.raises(BenchmarkError, match=r"'62\.41'\]: no end within 0\.3 s"):
+        run_side_by_side([["sleep", "62.41"]])
+    assert not subprocess.run(["pgrep", "-f", "sleep 62.41"], capture_output=True).stdout
 
 
 def test_no_program_is_left_when_it_is_interrupted():
@@ -148,6 +155,20 @@ def test_a_round_that_is_interrupted_is_not_among_the_results(tmp_path, monkeypa
     assert {one.round_number for one in results.measurements} == {1}
 
 
+def test_a_pair_that_fails_is_noted_and_the_round_goes_on(tmp_path, monkeypatch):
+    def run(self, _):
+        if self.row.sender.name == "a":
+            raise BenchmarkError("nothing came")
+        return Measurement(self.round_number, self.row.name, self.receiver.name, {})
+
+    monkeypatch.setattr(Trial, "run", run)
+    results = Results()
+    campaign = Campaign(rows(tmp_path, "a", "b"), [RECEIVER["dcmtk"]], 1)
+    campaign.run("", results, Told())
+    assert [one.workload for one in results.measurements] == [row_name("b", "10k", 1)]
+    assert campaign.failures == ["round 1 · a, 10k, 1 association → DCMTK storescp --fork: nothing came"]
+
+
 def rates(**by_receiver):
     """The results of storescu, 10 KB, one association: a rate for each round."""
     return Results(
@@ -173,7 +194,13 @@ def test_no_sender_is_to_be_slower_with_us(rate, met):
 def test_the_report_names_the_best_other_receiver_and_what_was_left_out(tmp_path):
     results = rates(oxidicom=[300, 400, 500], dcmtk=[100, 100, 100], pynetdicom=[1000, 500, 500])
     console = Console(width=160)
-    report = Report(rows(tmp_path, "storescu"), list(RECEIVER.values()), {"GDCM gdcmscu": "not installed: x"}, results)
+    report = Report(
+        rows(tmp_path, "storescu"),
+        list(RECEIVER.values()),
+        {"GDCM gdcmscu": "not installed: x"},
+        ["round 2: y"],
+        results,
+    )
     with console.capture() as capture:
         report.show(console)
     text = capture.get()
@@ -181,6 +208,7 @@ def test_the_report_names_the_best_other_receiver_and_what_was_left_out(tmp_path
     assert "storescu, 10k, 1 association: rate against pynetdicom" in text
     assert "1 of 2 met" in text
     assert "GDCM gdcmscu was left out, not installed: x" in text
+    assert "Failed: round 2: y" in text
     report.write({}, str(tmp_path / "results" / "x.json"))
     assert '"goals"' in (tmp_path / "results" / "x.json").read_text()
 
