@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run check test corpus fuzz drills benchmark curves integration-test foreign-clients lint format pictures install-service clean
+.PHONY: help install run check test corpus fuzz drills benchmark curves senders integration-test foreign-clients lint format pictures install-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ benchmark: $(VENV)/.benchmark ## measure this gateway beside its peers (BENCHMAR
 
 curves: $(VENV)/.benchmark ## measure what the settings do to rate, cost and lag; docs/performance.md shows it
 	$(VENV)/bin/python -m benchmarks.curves $(BENCHMARK_ARGS)
+
+senders: $(STAMP) ## measure what untuned senders of others reach with this gateway and with its peers: an hour
+	$(VENV)/bin/python -m benchmarks.senders $(BENCHMARK_ARGS)
 
 $(VENV)/.benchmark: $(STAMP)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[benchmark]'

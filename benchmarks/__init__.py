@@ -11,4 +11,5 @@
     alone, batches                             registration without the rest of the gateway
     disk, directories                          where the servers write, at rest before each load
     figures, goals, report, plot               what comes of it
+    senders                                    a benchmark of its own: programs of others as the senders
 """

@@ -2,20 +2,15 @@
 
 import os
 import re
-import signal
-import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from benchmarks.errors import BenchmarkError
+from benchmarks.command_line import console, ending_in_order, known
 from benchmarks.invocation import PLACEHOLDERS, Invocation, parse_invocation
 from benchmarks.session import Session
 from benchmarks.workloads import BASELINE, EVERYONE, GATEWAY, IDLE, QUICK, REGISTRATION, WORKLOADS
-from oxidicom.errors import OxidicomError
 
 _NOBODY = "none"
 _NAMES = [*(workload.name for workload in WORKLOADS), REGISTRATION, IDLE]
@@ -23,7 +18,6 @@ _TAKEN = (GATEWAY, BASELINE, *EVERYONE, _NOBODY)
 _GUEST = "rust='PORT={port} FILES={files} DATABASE={database} /usr/local/bin/other-gateway --threads {listeners}'"
 _IDLE_SECONDS, _QUICK_IDLE_SECONDS = 30.0, 10.0
 _ROUNDS, _QUICK_ROUNDS = 5, 2
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(  # noqa: PLR0913, PLR0917 (one for each option)
@@ -59,12 +53,10 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
     """Measure this gateway beside its peers: tables here; plot and JSON in benchmarks/results/."""
     if not os.path.isdir(directory):
         raise typer.BadParameter(f"{directory} is no directory")
-    for number in _INTERRUPTS:
-        signal.signal(number, _interrupt)
-    wanted = _known(workload or (QUICK if quick else _NAMES), _NAMES, "workload")
+    wanted = known(workload or (QUICK if quick else _NAMES), _NAMES, "workload")
     session = Session(
         workloads=wanted,
-        peers=[one for one in _known(peer or EVERYONE, (*EVERYONE, _NOBODY), "peer") if one != _NOBODY],
+        peers=[one for one in known(peer or EVERYONE, (*EVERYONE, _NOBODY), "peer") if one != _NOBODY],
         rounds=rounds or (_QUICK_ROUNDS if quick else _ROUNDS),
         idle_seconds=(_QUICK_IDLE_SECONDS if quick else _IDLE_SECONDS) if IDLE in wanted else 0.0,
         is_quick=quick,
@@ -74,20 +66,8 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
         directory=directory,
         name=name,
     )
-    try:
-        session.run(_console())
-    except (BenchmarkError, OxidicomError, OSError) as error:
-        print(f"The benchmark cannot go on: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _known(chosen: Sequence[str], names: Sequence[str], what: str) -> list[str]:
-    for one in chosen:
-        if one not in names:
-            raise typer.BadParameter(f"there is no {what} {one!r}; there are {', '.join(names)}")
-    return list(chosen)
+    with ending_in_order():
+        session.run(console())
 
 
 def _parse_setting(text: str) -> tuple[str, str]:
@@ -111,19 +91,6 @@ def _parse_guests(texts: Sequence[str]) -> dict[str, Invocation]:
         except ValueError as error:
             raise typer.BadParameter(f"gateway {name!r} cannot be started: {error}") from None
     return guests
-
-
-def _console() -> Console:
-    """Return a console that is wide enough for the tables, also where the output goes to a file."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(width=150, highlight=False)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End in order, with no process left; that takes some seconds, in which nothing interrupts it again."""
-    for one in _INTERRUPTS:
-        signal.signal(one, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)

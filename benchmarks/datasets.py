@@ -26,6 +26,8 @@ INSTANCES_PER_SERIES = 500
 """Where the content is no series of its own, a new one begins after so many instances."""
 
 _ROOT = "1.2.826.0.1.3680043.8.498"
+STUDY_INSTANCE_UID = f"{_ROOT}.1"
+"""Of all that is made up here."""
 _ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 _GIBIBYTE = 1 << 30
 
@@ -87,6 +89,7 @@ class Content(StrEnum):
 
     SMALL_EXPLICIT = "10 KB, explicit VR"
     SMALL_IMPLICIT = "10 KB, implicit VR"
+    MEDIUM_EXPLICIT = "39 KB, explicit VR"
     LARGE_EXPLICIT = "512 KB, explicit VR"
     LARGE_IMPLICIT = "512 KB, implicit VR"
     CT_SERIES = "CT series of 531 slices"
@@ -145,6 +148,7 @@ def _slice_of_series(dataset: Dataset) -> Template:
 _MAKERS: Mapping[Content, Callable[[], Sequence[Template]]] = {
     Content.SMALL_EXPLICIT: lambda: _slice(ExplicitVRLittleEndian, 66),
     Content.SMALL_IMPLICIT: lambda: _slice(ImplicitVRLittleEndian, 66),
+    Content.MEDIUM_EXPLICIT: lambda: _slice(ExplicitVRLittleEndian, 138),
     Content.LARGE_EXPLICIT: lambda: _slice(ExplicitVRLittleEndian, 512),
     Content.LARGE_IMPLICIT: lambda: _slice(ImplicitVRLittleEndian, 512),
     Content.CT_SERIES: _ct_series,
@@ -171,7 +175,7 @@ def _header(edge: int) -> Dataset:
     for keyword, value in _CT_HEADER.items():
         setattr(dataset, keyword, value)
     dataset.SOPClassUID = CTImageStorage
-    dataset.StudyInstanceUID = f"{_ROOT}.1"
+    dataset.StudyInstanceUID = STUDY_INSTANCE_UID
     dataset.FrameOfReferenceUID = f"{_ROOT}.2"
     referenced = Dataset()
     referenced.ReferencedSOPClassUID = CTImageStorage

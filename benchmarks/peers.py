@@ -14,6 +14,7 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figure
@@ -28,12 +29,12 @@ _NO_DELAY = {"TCP_NODELAY": "1"}
 """Without it DCMTK's network code, which Orthanc uses too, waits 40 ms for an acknowledgement now and then."""
 
 
-def find_dicom_rs() -> str | None:
-    """Return the path of dicom-rs's storescp, which has a name of its own beside DCMTK's."""
-    named = os.environ.get(DICOM_RS_VARIABLE)
+def find_dicom_rs(program: str = "dicom-storescp", variable: str = DICOM_RS_VARIABLE) -> str | None:
+    """Return the path of a program of dicom-rs, whose names are others than those of DCMTK."""
+    named = os.environ.get(variable)
     if named:
         return shutil.which(named)
-    return shutil.which("dicom-storescp") or shutil.which("dicom-storescp", path=_CARGO_BIN)
+    return shutil.which(program) or shutil.which(program, path=_CARGO_BIN)
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,13 @@ class Peer(Server):
             yield RunningServer(started, port, directory)
 
 
+@dataclass(frozen=True)
 class Orthanc(Server):
     """Orthanc stores an instance and its index entry before it answers, so it is more than a writer of files."""
 
-    name = ORTHANC
-    title = "Orthanc"
+    name: str = ORTHANC
+    title: str = "Orthanc"
+    environment: Mapping[str, str] = field(default_factory=lambda: _NO_DELAY)
 
     def why_missing(self) -> str:
         return "" if shutil.which("Orthanc") else "not installed: apt-get install orthanc"
@@ -86,7 +89,7 @@ class Orthanc(Server):
         path = os.path.join(directory, "orthanc.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(configuration, file)
-        with process(["Orthanc", path], [port, http_port], _NO_DELAY) as started:
+        with process(["Orthanc", path], [port, http_port], self.environment) as started:
             yield _RunningOrthanc(started, port, directory, http_port)
 
 
@@ -97,9 +100,7 @@ class _RunningOrthanc(RunningServer):
 
     def verify(self, outcome: Outcome) -> dict[Figure, float]:
         """Its own count, and the bytes of its storage: its files have names and companions of its own."""
-        url = f"http://127.0.0.1:{self._http_port}/statistics"
-        with urllib.request.urlopen(url, timeout=30) as response:
-            statistics = json.load(response)
+        statistics = self._statistics()
         if statistics["CountInstances"] != outcome.instances:
             raise BenchmarkError(
                 f"{outcome.instances} instances were answered with Success, Orthanc has {statistics['CountInstances']}"
@@ -107,6 +108,15 @@ class _RunningOrthanc(RunningServer):
         if int(statistics["TotalDiskSize"]) < sum(outcome.sizes_bytes) * 0.999:
             raise BenchmarkError(f"Orthanc has stored only {statistics['TotalDiskSize']} bytes")
         return {}
+
+    def stored_count(self) -> int:
+        return int(self._statistics()["CountInstances"])
+
+    def _statistics(self) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self._http_port}/statistics"
+        with urllib.request.urlopen(url, timeout=30) as response:
+            statistics: dict[str, Any] = json.load(response)
+        return statistics
 
 
 PEERS: Sequence[Server] = (

@@ -15,11 +15,13 @@ from benchmarks.workloads import BASELINE, GATEWAY, GATEWAY_6, IDLE, REGISTRATIO
 Column = tuple[str, Figure, Callable[[float], str]]
 
 
-def _count(value: float) -> str:
+def count(value: float) -> str:
+    """Return a number as it stands in a table."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
 
 
-def _milliseconds(value: float) -> str:
+def milliseconds(value: float) -> str:
+    """Return seconds as milliseconds."""
     return f"{value * 1e3:.1f}"
 
 
@@ -32,24 +34,24 @@ def _megabytes(value: float) -> str:
 
 
 WORKLOAD_COLUMNS: Sequence[Column] = (
-    ("inst/s", Figure.INSTANCES_PER_SECOND, _count),
-    ("MB/s", Figure.MEGABYTES_PER_SECOND, _count),
-    ("p50 ms", Figure.LATENCY_P50_SECONDS, _milliseconds),
-    ("p99 ms", Figure.LATENCY_P99_SECONDS, _milliseconds),
+    ("inst/s", Figure.INSTANCES_PER_SECOND, count),
+    ("MB/s", Figure.MEGABYTES_PER_SECOND, count),
+    ("p50 ms", Figure.LATENCY_P50_SECONDS, milliseconds),
+    ("p99 ms", Figure.LATENCY_P99_SECONDS, milliseconds),
     ("CPU µs", Figure.SERVER_CPU_SECONDS, _microseconds),
     ("+ PostgreSQL", Figure.TOTAL_CPU_SECONDS, _microseconds),
     ("sender µs", Figure.SENDER_CPU_SECONDS, _microseconds),
     ("USS MB", Figure.PEAK_USS_BYTES, _megabytes),
 )
 REGISTRATION_COLUMNS: Sequence[Column] = (
-    ("rows/s", Figure.ROWS_PER_SECOND, _count),
-    ("lag p50 ms", Figure.LAG_P50_SECONDS, _milliseconds),
-    ("lag p99 ms", Figure.LAG_P99_SECONDS, _milliseconds),
-    ("last row ms", Figure.LAST_ROW_SECONDS, _milliseconds),
+    ("rows/s", Figure.ROWS_PER_SECOND, count),
+    ("lag p50 ms", Figure.LAG_P50_SECONDS, milliseconds),
+    ("lag p99 ms", Figure.LAG_P99_SECONDS, milliseconds),
+    ("last row ms", Figure.LAST_ROW_SECONDS, milliseconds),
     ("listener µs", Figure.LISTENER_CPU_SECONDS, _microseconds),
     ("storage µs", Figure.STORAGE_CPU_SECONDS, _microseconds),
     ("registration µs", Figure.REGISTRATION_CPU_SECONDS, _microseconds),
-    ("WAL B/row", Figure.WAL_BYTES_PER_ROW, _count),
+    ("WAL B/row", Figure.WAL_BYTES_PER_ROW, count),
     ("USS rise MB", Figure.USS_RISE_BYTES, _megabytes),
 )
 _TITLES = {workload.name: workload.title for workload in WORKLOADS} | {
@@ -70,7 +72,7 @@ def print_report(
     for table in (_workload_table, _last_row_table, _registration_table):
         console.print(table(results, titles))
     console.print(_memory_table(results))
-    console.print(_goal_table([judge(goal, results) for goal in goals]))
+    console.print(goal_table([judge(goal, results) for goal in goals]))
     for name, reason in skipped.items():
         console.print(f"{name} was left out, {reason}")
 
@@ -84,7 +86,7 @@ def _workload_table(results: Results, titles: Mapping[str, str]) -> Table:
         table.add_row(f"[bold]{_TITLES[workload]}[/]")
         for server in servers:
             cells = [cell(results.spread_of(workload, server, figure), show) for _, figure, show in WORKLOAD_COLUMNS]
-            ratio = "" if server == GATEWAY else _show_ratio(ratio_to(results, workload, server))
+            ratio = "" if server == GATEWAY else show_ratio(ratio_to(results, workload, server))
             table.add_row(f"  {titles[server]}", *cells, ratio)
         table.add_section()
     return table
@@ -101,9 +103,9 @@ def _last_row_table(results: Results, titles: Mapping[str, str]) -> Table:
     for workload, servers in _by_workload(results):
         for server in servers:
             if seen := results.spread_of(workload, server, figure):
-                ratio = "" if server == GATEWAY else _show_ratio(ratio_to(results, workload, server, figure))
-                spanned = f"{_count(seen.low)} – {_count(seen.high)}"
-                table.add_row(_TITLES[workload], titles[server], _count(seen.median), spanned, ratio)
+                ratio = "" if server == GATEWAY else show_ratio(ratio_to(results, workload, server, figure))
+                spanned = f"{count(seen.low)} – {count(seen.high)}"
+                table.add_row(_TITLES[workload], titles[server], count(seen.median), spanned, ratio)
     return table
 
 
@@ -137,7 +139,8 @@ def _memory_table(results: Results) -> Table:
     return table
 
 
-def _goal_table(verdicts: Sequence[Verdict]) -> Table:
+def goal_table(verdicts: Sequence[Verdict]) -> Table:
+    """Return the table that tells which goals are met."""
     table = Table(title="Goals: medians of the ratios within a round")
     for name in ("goal", "wanted", "measured", "range", ""):
         table.add_column(name)
@@ -174,7 +177,8 @@ def cell(seen: Spread | None, show: Callable[[float], str]) -> str:
     return show(seen.median) if seen else ""
 
 
-def _show_ratio(ratio: Spread | None) -> str:
+def show_ratio(ratio: Spread | None) -> str:
+    """Return median and range of a ratio as they stand in a table; nothing if it was not measured."""
     return f"{ratio.median:.2f} ({ratio.low:.2f}–{ratio.high:.2f})" if ratio else ""
 
 
@@ -186,7 +190,13 @@ def write_json(
     goals: Sequence[Goal] = GOALS,
 ) -> None:
     """Write machine, goals and every single measurement."""
-    judged = [
+    judged = goals_document(judge(goal, results) for goal in goals)
+    write_document({"machine": dict(machine), "skipped": dict(skipped), "goals": judged}, results, path)
+
+
+def goals_document(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
+    """Return what is written of the goals."""
+    return [
         {
             "goal": verdict.goal.title,
             "wanted": verdict.goal.bound,
@@ -194,9 +204,8 @@ def write_json(
             "median": verdict.median,
             "met": verdict.is_met,
         }
-        for verdict in (judge(goal, results) for goal in goals)
+        for verdict in verdicts
     ]
-    write_document({"machine": dict(machine), "skipped": dict(skipped), "goals": judged}, results, path)
 
 
 def write_document(about: Mapping[str, Any], results: Results, path: str) -> None:

@@ -54,6 +54,10 @@ class RunningServer:
         """Return the length of each file that the server has stored."""
         return file_sizes(self.directory)
 
+    def stored_count(self) -> int:
+        """Return how many instances the server has stored."""
+        return len(self.stored_sizes())
+
 
 class Server(ABC):
     """A kind of server."""

@@ -39,6 +39,8 @@ def test_a_trial_of_the_gateway_has_every_figure(database, public_directory, sch
         Figure.USED_LISTENER_USS_BYTES,
         Figure.LISTENER_USS_BYTES,
         Figure.IDLE_CPU_CORES,
+        Figure.ONE_FILE_SECONDS,
+        Figure.FILES_EACH,
     }
     assert 0 < figures[Figure.LAG_P50_SECONDS] <= figures[Figure.LAG_P99_SECONDS] < 10
     assert figures[Figure.TOTAL_CPU_SECONDS] >= figures[Figure.SERVER_CPU_SECONDS] > 0
