@@ -1,6 +1,5 @@
 """Live progress over a real NATS server: what one hears who follows a series, and in which order."""
 
-
 import psycopg
 import pytest
 
