@@ -121,7 +121,6 @@ class Association:
                 count = self._receive()
                 for event in self._acceptor.received(count):
                     self._handle(event)
-                    self._look_around()
                 self._send(self._acceptor.bytes_to_send())
         except _Over as over:
             # Its place is free before the peer can know: it may come again at once.
@@ -238,6 +237,7 @@ class Association:
                 self._service.begin(event.request)
             case DataEnded():
                 self._service.finish(event.request)
+                self._look_around()  # one receive may have brought many instances, and each may take its time
             case StoreRefused():
                 self._service.refuse(event.status, event.comment)
             case AssociationRequested():
