@@ -1,13 +1,12 @@
 """The command line of the benchmark: `python -m benchmarks --help`."""
 
-import os
 import re
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from benchmarks.command_line import console, ending_in_order, known
+from benchmarks.command_line import console, ending_in_order, known, require_directory
 from benchmarks.invocation import PLACEHOLDERS, Invocation, parse_invocation
 from benchmarks.session import Session
 from benchmarks.workloads import BASELINE, EVERYONE, GATEWAY, IDLE, QUICK, REGISTRATION, WORKLOADS
@@ -51,8 +50,7 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
     name: Annotated[str, typer.Option(help="Of the files with the results, by default the time.")] = "",
 ) -> None:
     """Measure this gateway beside its peers: tables here; plot and JSON in benchmarks/results/."""
-    if not os.path.isdir(directory):
-        raise typer.BadParameter(f"{directory} is no directory")
+    require_directory(directory)
     wanted = known(workload or (QUICK if quick else _NAMES), _NAMES, "workload")
     session = Session(
         workloads=wanted,

@@ -15,6 +15,7 @@ from benchmarks.figures import WARM_UP, Figure, Measurement, Results
 from benchmarks.idle import measure_idle
 from benchmarks.server import Server
 from benchmarks.trial import Trial
+from benchmarks.turns import by_turns
 from benchmarks.workloads import BASELINE, GATEWAY, Workload
 
 
@@ -65,13 +66,13 @@ class Campaign:
     def _register_alone(self, number: int, results: Results, audience: Audience) -> None:
         if number == WARM_UP:
             return
-        for one in self.alone if number % 2 else reversed(self.alone):
+        for one in by_turns(number, self.alone):
             audience.begins(f"{_title_of(number)} · registration alone · {one.title}")
             measurement = one.measure(number)
             results.add(measurement)
             audience.ended(measurement)
 
-    def _order(self, number: int) -> list[tuple[Workload, Server]]:
+    def _order(self, number: int) -> Sequence[tuple[Workload, Server]]:
         """Return the pairs of a round in their order."""
         pairs = [
             (workload, server)
@@ -79,7 +80,7 @@ class Campaign:
             for server in self.servers
             if server.name in (GATEWAY, BASELINE, *workload.peers) and not (number == WARM_UP and workload.pace)
         ]
-        return pairs if number % 2 else pairs[::-1]
+        return by_turns(number, pairs)
 
     def _gateways(self) -> list[Server]:
         return [server for server in self.servers if server.name in (GATEWAY, BASELINE)]

@@ -1,6 +1,7 @@
 """What the command lines of the benchmark have in common."""
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,12 @@ def known(chosen: Sequence[str], names: Sequence[str], what: str) -> list[str]:
         if one not in names:
             raise typer.BadParameter(f"there is no {what} {one!r}; there are {', '.join(names)}")
     return list(chosen)
+
+
+def require_directory(path: str) -> None:
+    """Raise BadParameter when there is no such directory."""
+    if not os.path.isdir(path):
+        raise typer.BadParameter(f"{path} is no directory")
 
 
 def console() -> Console:

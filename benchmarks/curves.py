@@ -28,6 +28,7 @@ from benchmarks.progress import audience
 from benchmarks.report import REGISTRATION_COLUMNS, WORKLOAD_COLUMNS, cell, write_document
 from benchmarks.session import RESULTS
 from benchmarks.trial import Trial
+from benchmarks.turns import by_turns
 from benchmarks.workloads import WORKLOADS, Workload
 from oxidicom.embedded.schema import Schema
 from oxidicom.errors import OxidicomError
@@ -141,7 +142,7 @@ def measure(curves: Sequence[Curve], rounds: int, directory: str, console: Conso
 
 def _order(curves: Sequence[Curve], number: int) -> Iterator[tuple[Curve, Point]]:
     pairs = [(curve, point) for curve in curves for point in curve.points]
-    return iter(pairs if number % 2 else pairs[::-1])
+    return iter(by_turns(number, pairs))
 
 
 def _tables(curves: Sequence[Curve], results: Results) -> Iterator[Table]:

@@ -75,22 +75,34 @@ class Orthanc(Server):
     @contextlib.contextmanager
     def running(self, directory: str, workload: Workload) -> Iterator[RunningServer]:
         port, http_port = free_port(), free_port()
-        configuration = {
-            "StorageDirectory": os.path.join(directory, "storage"),
-            "IndexDirectory": os.path.join(directory, "index"),
-            "HttpPort": http_port,
-            "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": False,
-            "DicomPort": port,
+        settings = {
             "DicomAlwaysAllowStore": True,
             "DicomThreadsCount": max(workload.associations, 4),
             "MaximumPduLength": workload.max_pdu_bytes,
         }
-        path = os.path.join(directory, "orthanc.json")
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(configuration, file)
-        with process(["Orthanc", path], [port, http_port], self.environment) as started:
+        with run_orthanc(directory, port, http_port, settings, self.environment) as started:
             yield _RunningOrthanc(started, port, directory, http_port)
+
+
+@contextlib.contextmanager
+def run_orthanc(
+    directory: str, port: int, http_port: int, settings: Mapping[str, object], environment: Mapping[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start an Orthanc that keeps everything below `directory`, with `settings` besides; end it at the end."""
+    configuration = {
+        "StorageDirectory": os.path.join(directory, "storage"),
+        "IndexDirectory": os.path.join(directory, "index"),
+        "HttpPort": http_port,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DicomPort": port,
+        **settings,
+    }
+    path = os.path.join(directory, "orthanc.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(configuration, file)
+    with process(["Orthanc", path], [port, http_port], environment) as started:
+        yield started
 
 
 class _RunningOrthanc(RunningServer):

@@ -19,6 +19,7 @@ from benchmarks.floors import FLOORS, ROOT
 from benchmarks.gateway import Gateway
 from benchmarks.goals import GOALS, goals_against
 from benchmarks.guest import Guest
+from benchmarks.installed import installed
 from benchmarks.invocation import Invocation
 from benchmarks.machine import describe_machine
 from benchmarks.peers import PEERS
@@ -56,7 +57,7 @@ class Session:
         results = Results()
         skipped: dict[str, str] = {}
         with workplace(self.directory) as own, DatabaseServer(own) as database:
-            servers = _installed(self._servers(database), skipped)
+            servers = installed(self._servers(database), skipped)
             workloads, alone = self._workloads(skipped), self._alone(servers, database)
             campaign = Campaign(workloads, servers, self.rounds, self.idle_seconds, alone)
             try:
@@ -138,9 +139,3 @@ class Session:
 def _heading(machine: Mapping[str, str], results: Results) -> str:
     words = [machine[name] for name in ("processor", "memory", "filesystem", "date") if name in machine]
     return f"{', '.join(words)}: medians and ranges of {results.rounds} rounds, {machine['size']} loads"
-
-
-def _installed(servers: Sequence[Server], skipped: dict[str, str]) -> list[Server]:
-    """Return the servers that can be started here, and note why the others cannot."""
-    skipped.update({server.title: reason for server in servers if (reason := server.why_missing())})
-    return [server for server in servers if server.title not in skipped]

@@ -13,6 +13,11 @@ def command_line(pid):
         return ""
 
 
+def running_with(text):
+    """Return the processes whose command has `text` in it."""
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and text in command_line(pid)]
+
+
 def is_alive(pid):
     """Tell whether a process runs: neither gone nor waiting for its parent to take note of its end."""
     return state(pid) not in ("", "Z")

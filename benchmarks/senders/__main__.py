@@ -1,12 +1,11 @@
 """The command line of the table of senders: `python -m benchmarks.senders --help`."""
 
-import os
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from benchmarks.command_line import console, ending_in_order, known
+from benchmarks.command_line import console, ending_in_order, known, require_directory
 from benchmarks.senders.files import SIZES
 from benchmarks.senders.pacs import ORTHANC_MOVE, ORTHANC_PUSH
 from benchmarks.senders.programs import PROGRAMS
@@ -40,8 +39,7 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
     name: Annotated[str, typer.Option(help="Of the file with the results, by default the time.")] = "",
 ) -> None:
     """Measure what senders of others reach with each receiver: tables here; JSON in benchmarks/results/."""
-    if not os.path.isdir(directory):
-        raise typer.BadParameter(f"{directory} is no directory")
+    require_directory(directory)
     session = Session(
         senders=known(sender or _SENDERS, _SENDERS, "sender"),
         receivers=known(receiver or RECEIVERS, RECEIVERS, "receiver"),

@@ -11,6 +11,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Measurement, Results
 from benchmarks.senders.trial import Row, Trial
 from benchmarks.server import Server
+from benchmarks.turns import by_turns
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,6 @@ class Campaign:
         audience.ended(measurement)
         return measurement
 
-    def _order(self, number: int) -> list[tuple[Row, Server]]:
+    def _order(self, number: int) -> Sequence[tuple[Row, Server]]:
         pairs = [(row, receiver) for row in self.rows for receiver in self.receivers]
-        return pairs if number % 2 else pairs[::-1]
+        return by_turns(number, pairs)

@@ -13,15 +13,21 @@ from typing import Self
 
 from benchmarks.datasets import STUDY_INSTANCE_UID
 from benchmarks.errors import BenchmarkError
+from benchmarks.peers import run_orthanc
 from benchmarks.senders.files import Series
 from benchmarks.senders.running import Ran, run_side_by_side
 from benchmarks.senders.sender import Sender
-from benchmarks.server import free_port, process
+from benchmarks.server import free_port
 
 ORTHANC_PUSH, ORTHANC_MOVE = "orthanc-push", "orthanc-move"
 _TITLE = "PACS"
 _RECEIVER = "RECEIVER"
 _SECONDS = 300.0
+_SETTINGS = {
+    "SyncStorageArea": False,  # it takes files in before the clock runs
+    "DicomAet": _TITLE,
+    "DicomAlwaysAllowMove": True,
+}
 
 
 class Pacs:
@@ -35,11 +41,8 @@ class Pacs:
         self._ends = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        path = os.path.join(self._directory, "orthanc.json")
         os.mkdir(self._directory)
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(self._configuration(), file)
-        self._ends.enter_context(process(["Orthanc", path], [self.port, self._http_port], {}))
+        self._ends.enter_context(run_orthanc(self._directory, self.port, self._http_port, _SETTINGS, {}))
         return self
 
     def __exit__(
@@ -80,19 +83,6 @@ class Pacs:
         if response.status != http.HTTPStatus.OK:
             raise BenchmarkError(f"Orthanc, {method} {path}: {response.status} {answer.decode(errors='replace'):.500}")
         return answer
-
-    def _configuration(self) -> dict[str, object]:
-        return {
-            "StorageDirectory": os.path.join(self._directory, "storage"),
-            "IndexDirectory": os.path.join(self._directory, "index"),
-            "SyncStorageArea": False,  # it takes files in before the clock runs
-            "HttpPort": self._http_port,
-            "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": False,
-            "DicomAet": _TITLE,
-            "DicomPort": self.port,
-            "DicomAlwaysAllowMove": True,
-        }
 
 
 @dataclass(frozen=True)

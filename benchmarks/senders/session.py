@@ -13,6 +13,7 @@ from benchmarks.database import DatabaseServer
 from benchmarks.directories import workplace
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Results
+from benchmarks.installed import installed
 from benchmarks.machine import describe_machine
 from benchmarks.progress import audience
 from benchmarks.senders.campaign import Campaign
@@ -51,8 +52,8 @@ class Session:
             own = stack.enter_context(workplace(self.directory))
             database = stack.enter_context(DatabaseServer(own))
             pacs = Pacs(os.path.join(own, "pacs"))
-            senders = _installed((*PROGRAMS, Push(pacs), Move(pacs)), self.senders, skipped)
-            receivers = _installed(receivers_with(database), self.receivers, skipped)
+            senders = installed(_chosen((*PROGRAMS, Push(pacs), Move(pacs)), self.senders), skipped)
+            receivers = installed(_chosen(receivers_with(database), self.receivers), skipped)
             if not senders or not receivers:
                 raise BenchmarkError(f"nothing to measure; {'; '.join(map(': '.join, skipped.items()))}")
             if any(isinstance(sender, Push) for sender in senders):
@@ -90,8 +91,5 @@ class Session:
 _Party = TypeVar("_Party", Sender, Server)
 
 
-def _installed(parties: Sequence[_Party], chosen: Sequence[str], skipped: dict[str, str]) -> list[_Party]:
-    """Return those of the chosen that can be started here, and note why the others cannot."""
-    wanted = [one for one in parties if one.name in chosen]
-    skipped.update({one.title: reason for one in wanted if (reason := one.why_missing())})
-    return [one for one in wanted if not one.why_missing()]
+def _chosen(parties: Sequence[_Party], names: Sequence[str]) -> list[_Party]:
+    return [party for party in parties if party.name in names]

@@ -1,9 +1,7 @@
 """The table of senders: what is sent, how long a run is, what is made of it, and one real sender."""
 
 import signal
-import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 
 import pydicom
@@ -13,11 +11,9 @@ from typer.testing import CliRunner
 
 from benchmarks.database import DatabaseServer
 from benchmarks.datasets import Content
-from benchmarks.directories import workplace
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figure, Measurement, Results
-from benchmarks.peers import Peer
-from benchmarks.senders import running, trial
+from benchmarks.senders import running
 from benchmarks.senders.__main__ import app
 from benchmarks.senders.campaign import Campaign
 from benchmarks.senders.files import SIZES, Files
@@ -28,6 +24,7 @@ from benchmarks.senders.receivers import RECEIVERS, receivers_with
 from benchmarks.senders.report import Report
 from benchmarks.senders.running import run_side_by_side
 from benchmarks.senders.trial import Row, Trial, row_name
+from tests.processes import running_with
 
 RECEIVER = {one.name: one for one in receivers_with(DatabaseServer("/nowhere"))}
 STORESCU = PROGRAMS[0]
@@ -93,7 +90,7 @@ def test_a_program_that_does_not_end_is_ended(monkeypatch):
     monkeypatch.setattr(running, "_SECONDS", 0.3)
     with pytest.raises(BenchmarkError, match=r"'62\.41'\]: no end within 0\.3 s"):
         run_side_by_side([["sleep", "62.41"]])
-    assert not subprocess.run(["pgrep", "-f", "sleep 62.41"], capture_output=True).stdout
+    assert not running_with("sleep 62.41")
 
 
 def test_no_program_is_left_when_it_is_interrupted():
@@ -108,7 +105,7 @@ def test_no_program_is_left_when_it_is_interrupted():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert not subprocess.run(["pgrep", "-f", "sleep 61.83"], capture_output=True).stdout
+    assert not running_with("sleep 61.83")
 
 
 def test_no_receiver_is_tuned():
@@ -226,34 +223,3 @@ def test_a_wrong_word_is_named_with_its_remedy(arguments, answer):
     outcome = CliRunner().invoke(app, arguments)
     assert outcome.exit_code == 2
     assert answer in " ".join(outcome.output.split())
-
-
-@pytest.fixture
-def small_row(tmp_path):
-    return Row(STORESCU, "10k", Files(Content.SMALL_EXPLICIT, str(tmp_path)), 1)
-
-
-@pytest.mark.dcmtk
-def test_what_is_not_stored_is_found_out(small_row, tmp_path, monkeypatch):
-    monkeypatch.setattr(trial, "_STORE_SECONDS", 0.2)
-    receiver = RECEIVER["dcmtk"]
-    assert isinstance(receiver, Peer)
-    ignoring = replace(receiver, arguments=lambda *of: ["--ignore", *receiver.arguments(*of)])
-    with (
-        workplace(str(tmp_path)) as own,
-        pytest.raises(BenchmarkError, match="1 instances were sent, 0 are stored"),
-    ):
-        Trial(1, small_row, ignoring).run(own)
-
-
-@pytest.mark.dcmtk
-def test_storescu_is_measured_with_storescp_and_with_this_gateway(small_row):
-    with workplace(tempfile.gettempdir()) as own, DatabaseServer(own) as database:
-        receivers = [one for one in receivers_with(database) if one.name in ("oxidicom", "dcmtk")]
-        measured = [Trial(1, small_row, receiver).run(own) for receiver in receivers]
-    for measurement in measured:
-        figures = measurement.figures
-        assert figures[Figure.FILES_EACH] in RUNGS
-        assert figures[Figure.INSTANCES_PER_SECOND] > 1
-        assert 0 < figures[Figure.ONE_FILE_SECONDS] < 30
-    assert not subprocess.run(["pgrep", "-f", own], capture_output=True).stdout

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import os
 import struct
-import subprocess
 import sys
 
 import pytest
@@ -21,7 +20,7 @@ from benchmarks.sender import Assignment
 from benchmarks.server import free_port, listening_ports, process, require_sizes
 from benchmarks.trial import Trial
 from benchmarks.workloads import Workload
-from tests.processes import is_alive
+from tests.processes import children, is_alive, running_with
 from tests.waiting import wait_until
 
 DISCARD, WRITE = FLOORS
@@ -53,7 +52,7 @@ def test_afterwards_no_process_and_no_bytes_are_left(tmp_path):
     files = [os.path.join(parent, name) for parent, _, names in os.walk(tmp_path) for name in names]
     assert len(files) == 90
     assert sum(map(os.path.getsize, files)) == 0
-    assert not subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True).stdout
+    assert not running_with(str(tmp_path))
 
 
 def test_a_server_that_stores_nothing_is_found_out(tmp_path):
@@ -125,7 +124,7 @@ def test_a_connection_that_is_closed_ends_the_load(tmp_path):
     with pytest.raises(BenchmarkError, match="association 0: "), contextlib.ExitStack() as stack:
         running = stack.enter_context(floor.running(str(tmp_path), WORKLOAD))
         load = stack.enter_context(Load([assignment], running.port))
-        for pid in [int(pid) for pid in subprocess.check_output(["pgrep", "-P", str(running.pid)]).split()]:
+        for pid in children(running.pid):
             os.kill(pid, 9)
         load.run()
 
@@ -148,7 +147,7 @@ def test_a_server_and_its_children_end_with_their_trial(tmp_path):
     )
     with process([sys.executable, "-c", code, str(port)], [port], {}) as started:
         assert port in listening_ports()
-        (child,) = [int(pid) for pid in subprocess.check_output(["pgrep", "-P", str(started.pid)]).split()]
+        (child,) = children(started.pid)
     assert port not in listening_ports()
     wait_until(lambda: not is_alive(child), "its child ended too")
 
