@@ -58,11 +58,11 @@ def open_association(port, contexts, calling="TEST", called="ChRIS", tls_args=No
     entity.requested_contexts = contexts
     association = entity.associate("127.0.0.1", port, ae_title=called, tls_args=tls_args)
     assert association.is_established
-    _leave_responses_to_the_caller(association)
+    leave_responses_to_the_caller(association)
     return association
 
 
-def _leave_responses_to_the_caller(association):
+def leave_responses_to_the_caller(association):
     """Keep pynetdicom's own thread from taking a response that comes before the thread is paused.
 
     It looks for requests of the peer, of which a C-STORE SCP sends none, and then the caller waits in vain.

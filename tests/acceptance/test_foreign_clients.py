@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from pynetdicom import AE
 
-from tests.dicom import CT, dataset_bytes, make_series, open_association, send
+from tests.dicom import CT, dataset_bytes, leave_responses_to_the_caller, make_series, open_association, send
 from tests.waiting import wait_until
 
 
@@ -43,6 +43,7 @@ def test_c_echo_is_answered_with_its_own_message_id(gateway):
     entity = AE("SCU")
     entity.add_requested_context("1.2.840.10008.1.1")
     association = entity.associate("127.0.0.1", gateway.port)
+    leave_responses_to_the_caller(association)
     assert association.send_c_echo(msg_id=4711).Status == 0
     association.release()
 

@@ -11,6 +11,8 @@ import pydicom
 from pynetdicom import AE, _config, build_context
 from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation, UserIdentityNegotiation
 
+from tests.dicom import leave_responses_to_the_caller
+
 _config.STORE_SEND_CHUNKED_DATASET = True
 
 
@@ -54,6 +56,7 @@ def main(host: str, port: str, title: str, mode: str, *files: str) -> int:
     if not association.is_established:
         print("no association")
         return 1
+    leave_responses_to_the_caller(association)
     for file in files:
         try:
             status = association.send_c_store(os.fspath(file)).get("Status")
