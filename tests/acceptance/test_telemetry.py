@@ -123,16 +123,16 @@ def test_a_killed_observer_is_respawned_and_the_totals_stay_exact(make_observed,
 
 
 def test_a_collector_that_hangs_delays_nothing_and_costs_only_facts(make_observed, collector, rows, tmp_path):
-    gateway = make_observed()
+    gateway = make_observed(OTEL_EXPORTER_OTLP_TIMEOUT="200")  # seconds: whoever waited for an export would show it
     collector.hang()
-    paths = make_series(tmp_path / "in", 100)  # 5 s: the sender waits 40 ms for each acknowledgement
+    paths = make_series(tmp_path / "in", 100)
     began = time.monotonic()
     assert {status.Status for status in send(gateway.port, paths)} == {0}
     wait_until(lambda: len(rows()) == 100, "the rows")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     began = time.monotonic()
     assert gateway.stop() == 0
-    assert time.monotonic() - began < 10, "the end is not delayed either"
+    assert time.monotonic() - began < 60, "the end is not delayed either"
     assert not gateway.lines("process_died")
 
 
