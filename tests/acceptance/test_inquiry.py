@@ -83,7 +83,7 @@ def test_a_pacs_that_stalls_is_unknown_in_time_and_holds_nothing_up(said, make_g
             connection, _ = server.accept()
             with connection:
                 connection.sendall(said)
-                over.wait(30)
+                over.wait(120)
 
         thread = threading.Thread(target=stall)
         thread.start()
@@ -95,7 +95,7 @@ def test_a_pacs_that_stalls_is_unknown_in_time_and_holds_nothing_up(said, make_g
         wait_until(lambda: len(rows()) == 3, "files are stored and registered meanwhile")
         assert not rows(metadata=True)
         wait_until(lambda: len(rows(metadata=True)) == 2, "the metadata")
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 60
         over.set()
         thread.join()
     assert rows(metadata=True)[0]["SeriesDescription"] == "unknown"
@@ -113,12 +113,12 @@ def test_a_pacs_that_stalls_does_not_hold_up_the_questions_to_another(make_gatew
     seen = pacs(lambda event: [(0xFF00, answer(event.identifier, 2))])
     with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and never says a word
         book = f"SILENT=127.0.0.1:{silent.getsockname()[1]},TEST=127.0.0.1:{seen['port']}"
-        gateway = make_gateway(CHRIS_PACS_ADDRESS=book, CHRIS_PACS_TIMEOUT_SECONDS="8")
+        gateway = make_gateway(CHRIS_PACS_ADDRESS=book, CHRIS_PACS_TIMEOUT_SECONDS="30")
         send(gateway.port, make_series(tmp_path / "a", 2, "1.2.1"), calling="SILENT")
         send(gateway.port, make_series(tmp_path / "b", 2, "1.2.2"))
         began = time.monotonic()
         first = wait_until(lambda: rows(metadata=True), "the metadata of the one that answers")
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 28
         assert {row["SeriesInstanceUID"] for row in first} == {"1.2.2"}
         wait_until(lambda: len(rows(metadata=True)) == 4, "the metadata of the other")
 

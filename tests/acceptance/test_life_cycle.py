@@ -273,7 +273,7 @@ def test_an_association_that_does_not_end_is_aborted_after_the_drain(make_gatewa
     assert association.send_c_store(str(paths[0])).Status == 0
     began = time.monotonic()
     assert gateway.stop() == 0
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 25
     wait_until(lambda: association.is_aborted, "the peer is told")
     assert len(rows()) == 1
 
@@ -286,7 +286,7 @@ def test_a_second_signal_ends_at_once_and_loses_nothing(gateway, rows, tmp_path)
     wait_until(lambda: gateway.lines("stopping"), "the gateway begins to stop")
     began = time.monotonic()
     gateway.stop()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 25
     association.abort()
     gateway.start()
     wait_until(lambda: len(rows()) == 1 and len(rows(metadata=True)) == 2, "the rows after the restart")

@@ -165,7 +165,7 @@ def test_who_may_not_be_here_is_turned_away_as_soon_as_the_balancer_has_said_who
     with Wire(gateway.port) as wire:
         wire.send(proxy_header("10.9.9.9", gateway.port))
         assert wire.receive() is LOST
-    assert time.monotonic() - began < 15, "long before the deadline of its request"
+    assert time.monotonic() - began < 25, "long before the deadline of its request"
 
 
 def test_a_header_in_two_parts_is_waited_for_by_the_doorman(make_gateway):

@@ -360,6 +360,6 @@ def test_a_large_backlog_waits_on_the_disk_and_drains_in_full_batches(long_drill
         f"while it was away, + {max(drained.values())} KB afterwards; batches {batches_of(site.conninfo)}"
     )
     assert len(site.rows()) == count + 1
-    assert seconds < 30
+    assert seconds < (30 if long_drill else 60)
     assert max(*grown.values(), *drained.values()) < 10 * 1024
     assert sorted(batches_of(site.conninfo))[-3] == 500

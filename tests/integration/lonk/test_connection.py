@@ -86,4 +86,4 @@ def test_a_server_that_hangs_is_not_waited_for_long(nats):
     nats.hang()
     began = time.monotonic()
     assert try_server(nats.address, "")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
