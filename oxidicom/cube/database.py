@@ -107,7 +107,6 @@ class Database:
 
     def lacking_grants(self) -> LackingGrants:
         """Return what our user lacks of rights. Raise DatabaseUnavailableError."""
-
         return self._look(_look_for_grants)
 
     def examine(self) -> None:
