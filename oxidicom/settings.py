@@ -475,7 +475,7 @@ def _unalias(environment: Mapping[str, str]) -> tuple[dict[str, str], list[Fault
     return values, faults
 
 
-_SECRET = ("CHRIS_DB_CONNECTION", "CHRIS_NATS_ADDRESS")
+SECRET = ("CHRIS_DB_CONNECTION", "CHRIS_NATS_ADDRESS")
 """These may hold a password, which is not to be shown."""
 _REMEDIES = {
     "CHRIS_DB_CONNECTION": "give CUBE's database, such as postgresql://user@host/chris, or the word "
@@ -496,7 +496,7 @@ def _sentence(detail: ErrorDetails, environment: Mapping[str, str]) -> str:
     cause: Any = detail.get("ctx", {}).get("error", detail["msg"])
     if detail["type"] == "bool_parsing":
         cause = "yes or no is wanted (also y/n, true/false, 1/0)"
-    value = "" if name in _SECRET else f"={detail['input']!r}"
+    value = "" if name in SECRET else f"={detail['input']!r}"
     return f"{name}{value} cannot be used: {cause}"
 
 

@@ -1,6 +1,7 @@
 """`oxidicom check`: the configuration, and whether what it points at can be used. It changes nothing that lasts."""
 
 import datetime
+import errno
 import os
 import socket
 import tempfile
@@ -18,6 +19,7 @@ from oxidicom.operations.database import conninfo_of, database_of, state_of_data
 from oxidicom.operations.finding import GOOD, REMARK, TROUBLE, Finding
 from oxidicom.operations.storage_access import deletion_by_cube, readers_of
 from oxidicom.pacs.echo import echo
+from oxidicom.port_trouble import port_trouble
 from oxidicom.settings import Settings
 from oxidicom.storage.reserve import Reserve
 from oxidicom.storage.root import Root, has_tree, look_at_root
@@ -63,10 +65,12 @@ def _port(settings: Settings) -> Iterator[Finding]:
         try:
             probe.bind((settings.bind_address, settings.port))
             yield Finding(subject, GOOD, "free")
-        except PermissionError as error:
-            yield Finding(subject, TROUBLE, f"may not be used by this user: {error.strerror}")
         except OSError as error:
-            yield Finding(subject, REMARK, f"in use: {error.strerror}; fine if that is the gateway")
+            trouble = port_trouble("PORT", settings.port, "CHRIS_BIND_ADDRESS", settings.bind_address, error)
+            if error.errno == errno.EADDRINUSE:
+                yield Finding(subject, REMARK, f"{trouble}; fine if that is the gateway")
+            else:
+                yield Finding(subject, TROUBLE, trouble)
 
 
 def _tls(settings: Settings) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from typing import Any
 from loguru import logger
 
 from oxidicom.errors import DatasetError
+from oxidicom.port_trouble import port_trouble
 from oxidicom.storage.reserve import Reserve
 from oxidicom.telemetry.prometheus import CONTENT_TYPE
 from workers.channels.bugs import place_of
@@ -99,10 +100,8 @@ class HealthServer:
             server = _Server(open_port(address, port), handler)
         except OSError as error:
             logger.error(
-                "No health page: {address}:{port} cannot be used: {reason}; set CHRIS_HTTP_PORT to a free port",
-                address=address,
-                port=port,
-                reason=error.strerror,
+                "No health page: {reason}",
+                reason=port_trouble("CHRIS_HTTP_PORT", port, "CHRIS_HTTP_ADDRESS", address, error),
                 action="health_port_failed",
             )
             return
