@@ -77,7 +77,7 @@ def _print_version(wanted: bool) -> None:
 
 
 def _use_env_file(context: typer.Context, path: str | None) -> None:
-    if path is None:
+    if path is None or context.resilient_parsing:  # of a shell that completes a line
         return
     try:
         file = read_env_file(path)

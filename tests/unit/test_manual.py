@@ -27,7 +27,7 @@ def test_every_command_option_and_setting_is_there():
 
 @pytest.mark.skipif(not shutil.which("groff"), reason="needs groff")
 def test_groff_has_no_complaint():
-    command = ["groff", "-man", "-Tutf8", "-ww"]
+    command = ["groff", "-man", "-Tutf8", "-P-cbou", "-ww"]
     done = subprocess.run(command, input=manual(), capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "CHRIS_SCP_ALLOWED_AETS" in done.stdout

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
+PACKAGES = [path for path in sys.path if path.endswith("site-packages")]
 WRAPPER = "usr/local/bin/oxidicom"
 
 
@@ -70,9 +71,7 @@ def program(public_directory):
     """A program `oxidicom` that every user can run."""
     path = Path(public_directory) / "program"
     for python in (sys.executable, f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}"):
-        path.write_text(
-            f'#!/bin/sh\nPYTHONPATH={":".join([str(ROOT), *sys.path[1:]])} exec {python} -m oxidicom "$@"\n'
-        )
+        path.write_text(f'#!/bin/sh\nPYTHONPATH={":".join([str(ROOT), *PACKAGES])} exec {python} -m oxidicom "$@"\n')
         path.chmod(0o755)
         if (
             os.geteuid() == 0
