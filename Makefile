@@ -117,7 +117,7 @@ service-files:
 	    echo "make: $(WRAPPER) is another program and stays; remove it, then repeat, for 'sudo oxidicom status'"; \
 	else install -D -m 0755 deploy/systemd/oxidicom $(WRAPPER); fi
 	install -d $(DESTDIR)/usr/local/share/man/man1
-	$(SERVICE_PYTHON) -m oxidicom.manual >$(MANUAL).new && mv $(MANUAL).new $(MANUAL)
+	$(SERVICE_PYTHON) -P -m oxidicom.manual >$(MANUAL).new && mv $(MANUAL).new $(MANUAL)
 
 uninstall-service: ## as root: remove what install-service installed; settings, user and /var/lib/oxidicom stay
 	@[ "$$(id -u)" = 0 ] || { echo "make: uninstall-service changes the system: run it as root"; exit 1; }
