@@ -18,6 +18,7 @@ from oxidicom.configuration.account import become
 from oxidicom.configuration.env_file import overruled, read_env_file
 from oxidicom.configuration.faults import examine
 from oxidicom.cube.conninfo import display
+from oxidicom.durations import seconds_in
 from oxidicom.embedded.server import EmbeddedPostgres
 from oxidicom.errors import (
     BootError,
@@ -28,6 +29,7 @@ from oxidicom.errors import (
     OxidicomError,
 )
 from oxidicom.files.descriptors import raise_limit
+from oxidicom.judgement.judgement import Judgement, Level
 from oxidicom.log_stream import never_wait_for_readers
 from oxidicom.logs import configure_logs, writes_text
 from oxidicom.service_manager import ServiceManager
@@ -126,7 +128,11 @@ def serve() -> None:
 
 @_app.command()
 def check() -> None:
-    """Check the configuration and everything that it points at; exit with an error if something is wrong."""
+    """Check the configuration and everything that it points at.
+
+    Exit status 0: all can be used; 1: warning; 2: critical, the gateway could not do its work; 78: the configuration
+    has errors.
+    """
     from oxidicom.operations.check import run_checks  # noqa: PLC0415 (brings pynetdicom, which serving does without)
 
     settings = _settings()
@@ -151,14 +157,27 @@ def settings_(context: typer.Context, as_json: _Json = False) -> None:
 
 
 @_app.command()
-def status(as_json: _Json = False) -> None:
-    """Show what waits, since when, and what was set aside and why. It only reads; a gateway may run or not.
+def status(
+    as_json: _Json = False,
+    max_age: Annotated[
+        str, typer.Option(help="What waits for so long is critical, a quarter of it a warning: 90s, 15min, 2h, 1d.")
+    ] = "1h",
+    expect_running: Annotated[
+        bool, typer.Option("--expect-running", help="It is critical when no gateway runs on this storage.")
+    ] = False,
+) -> None:
+    """Judge the gateway, and show what waits, since when, and what was set aside and why.
 
-    Exit status 0: nothing is set aside and the database can be reached; else 1.
+    It only reads; a gateway may run or not. Exit status 0: OK; 1: warning (something waits, was set aside, or will
+    break); 2: critical (instances are refused, or what waits does not go on before somebody acts).
     """
-    from oxidicom.operations.status import run_status  # noqa: PLC0415 (serving does without it)
+    from oxidicom.operations.status import Expectations, run_status  # noqa: PLC0415 (serving does without it)
 
-    _operate(lambda settings: run_status(settings, as_json, Console()))
+    try:
+        expectations = Expectations(seconds_in(max_age), expect_running)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--max-age'") from error
+    _operate(lambda settings: run_status(settings, expectations, as_json, Console()))
 
 
 @_app.command()
@@ -277,7 +296,9 @@ def _run(settings: Settings) -> int:
     from workers.supervisor.supervisor import Supervisor  # noqa: PLC0415 (only here the library knows the processes)
 
     if settings.db_connection != EMBEDDED:
-        return Supervisor(settings, settings.db_connection, _service_manager(), lambda: _announce(settings)).run()
+        return Supervisor(
+            settings, settings.db_connection, _service_manager(), partial(_announce, settings, None)
+        ).run()
     database = EmbeddedPostgres(settings.embedded_directory, settings.embedded_schema)
     logger.info(
         "Starting the embedded PostgreSQL in {path}",
@@ -296,11 +317,14 @@ def _service_manager() -> ServiceManager:
     return ServiceManager(os.environ.get("NOTIFY_SOCKET", ""), os.environ.get("WATCHDOG_USEC", ""))
 
 
-def _announce(settings: Settings, database: EmbeddedPostgres | None = None) -> None:
-    """Say once that the gateway is ready, and to a person also how to use it."""
+def _announce(settings: Settings, database: EmbeddedPostgres | None, judgement: Judgement) -> None:
+    """Say once that the gateway is ready and what is wrong all the same, and to a person also how to use it."""
+    is_good = judgement.level is Level.OK
     if not writes_text(settings.log_format):
-        logger.info(
-            "Ready",
+        logger.log(
+            "INFO" if is_good else "WARNING",
+            "Ready" if is_good else "Ready to receive, but not all is well: {judgement}",
+            judgement=str(judgement),
             port=settings.port,
             ae_title=settings.ae_title,
             files_root=settings.files_root,
@@ -312,7 +336,8 @@ def _announce(settings: Settings, database: EmbeddedPostgres | None = None) -> N
         return
     tls = bool(settings.tls_certificate)
     lines = [
-        f"oxidicom {__version__} is ready.",
+        f"oxidicom {__version__} is ready{'.' if is_good else ' to receive, but not all is well:'}",
+        *(f"  {reason.level.upper()}  {reason.subject}: {reason}" for reason in judgement.reasons),
         f"  listens on  port {settings.port} ({settings.bind_address}{', TLS' if tls else ''}), "
         f"AE title {settings.ae_title}, {settings.listeners} associations at a time",
         f"  files       {settings.files_root}/SERVICES/PACS",

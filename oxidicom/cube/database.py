@@ -34,6 +34,16 @@ _TRIES = 5
 _Answer = TypeVar("_Answer")
 
 
+def _look_for_grants(generation: Generation, connection: Connection) -> LackingGrants:
+    return LackingGrants(lacking(connection, generation.rights), lacking(connection, generation.useful_rights))
+
+
+def _look_for_obstacles(generation: Generation, connection: Connection) -> tuple[LackingGrants, bool]:
+    """Return what our user lacks of rights, and whether nothing can be written."""
+    is_read_only = connection.execute("SELECT current_setting('transaction_read_only')::bool").fetchone() == (True,)
+    return _look_for_grants(generation, connection), is_read_only
+
+
 class Registered(NamedTuple):
     """What one call added."""
 
@@ -97,11 +107,18 @@ class Database:
 
     def lacking_grants(self) -> LackingGrants:
         """Return what our user lacks of rights. Raise DatabaseUnavailableError."""
+        return self._look(_look_for_grants)
 
-        def look(generation: Generation, connection: Connection) -> LackingGrants:
-            return LackingGrants(lacking(connection, generation.rights), lacking(connection, generation.useful_rights))
-
-        return self._look(look)
+    def examine(self) -> None:
+        """Raise DatabaseUnavailableError unless rows could be registered now, as far as it can be told without any."""
+        grants, is_read_only = self._look(_look_for_obstacles)
+        if is_read_only:
+            raise DatabaseUnavailableError(
+                "it only reads: a standby (in recovery), or default_transaction_read_only is on; name the primary"
+            )
+        if grants.needed:
+            reason = f"the gateway's user lacks rights. To do, as the owner of the database: {' '.join(grants.needed)}"
+            raise DatabaseUnavailableError(reason, grants=[*grants.needed, *grants.useful])
 
     def has_files(self) -> bool:
         """Tell whether any PACS file is registered; none is when CUBE has not made its tables yet.

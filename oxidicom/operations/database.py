@@ -53,6 +53,7 @@ def state_of_database(settings: Settings) -> DatabaseState:
     name = display(settings.db_connection)
     try:
         with database_of(settings) as database:
+            database.examine()
             return DatabaseState(name, True, database.traits().name)
     except DatabaseUnavailableError as error:
         return DatabaseState(name, False, reason=str(error), grants=error.grants)

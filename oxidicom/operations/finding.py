@@ -1,8 +1,24 @@
 """One line of what `oxidicom check` prints."""
 
 import dataclasses
+import enum
 
-GOOD, REMARK, TROUBLE = "good", "remark", "TROUBLE"
+from oxidicom.judgement.judgement import Level
+
+
+class Verdict(enum.StrEnum):
+    """What was found; the words are those of the judgement."""
+
+    GOOD = "good"
+    NOTE = "note"
+    """As it may be, and worth knowing."""
+    WARNING = "WARNING"
+    CRITICAL = "CRITICAL"
+
+    @property
+    def level(self) -> Level:
+        """The level of the judgement."""
+        return {Verdict.WARNING: Level.WARNING, Verdict.CRITICAL: Level.CRITICAL}.get(self, Level.OK)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -10,7 +26,7 @@ class Finding:
     """What was looked at, and what was found."""
 
     subject: str
-    verdict: str
+    verdict: Verdict
     detail: str
     statements: tuple[str, ...] = ()
     """SQL to be pasted into psql."""

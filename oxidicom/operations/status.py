@@ -1,4 +1,8 @@
-"""`oxidicom status`: what waits, since when, what was set aside, and why. It only reads; a gateway may run or not."""
+"""`oxidicom status`: the judgement, what waits, since when, what was set aside, and why.
+
+It only reads; a gateway may run or not. What a running gateway knows of itself it has published on the storage; the
+rest is looked at here.
+"""
 
 import datetime
 import itertools
@@ -11,13 +15,18 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from oxidicom.errors import OperationError
+from oxidicom.durations import duration
+from oxidicom.judgement.condition import Condition, Room
+from oxidicom.judgement.judgement import Judgement, Level, Reason
+from oxidicom.judgement.published import MAX_SILENT_SECONDS, published
+from oxidicom.judgement.rules import MAX_AGE_SECONDS, of_gateway, of_room, of_set_aside, of_waiting
 from oxidicom.operations.database import DatabaseState, state_of_database
-from oxidicom.settings import Settings
+from oxidicom.paths.private_root import PRIVATE_ROOT
+from oxidicom.settings import EMBEDDED, Settings
 from oxidicom.spool.backlog import Amount, AssociationBacklog, Backlog, GatewayBacklog, backlog_of
 from oxidicom.spool.gateway_directory import aside_directories
 from oxidicom.spool.set_aside import associations_set_aside, set_aside_of
-from oxidicom.storage.reserve import Reserve
+from oxidicom.storage.reserve import room_of
 
 _MAX_ROWS = 20
 """In a table; the JSON form has all."""
@@ -34,58 +43,161 @@ class FileSetAside(msgspec.Struct):
     reason: str
 
 
-class Space(msgspec.Struct):
-    """The room on the storage."""
+class RunningGateway(msgspec.Struct):
+    """What a running gateway says of itself."""
 
-    free_bytes: int
-    total_bytes: int
-    reserve_bytes: int
-    """Below so many free bytes instances are refused."""
+    gateway: str
+    condition: Condition | None
+    """None: nothing that can be read."""
 
 
-class GatewayStatus(msgspec.Struct):
+class GatewayStatus(msgspec.Struct, kw_only=True):
     """Everything that the command shows."""
 
+    judgement: Judgement
     at: datetime.datetime
     files_root: str
-    space: Space
+    space: Room | None
+    """None: the storage is not there."""
     database: DatabaseState
+    running: list[RunningGateway]
     gateways: list[GatewayBacklog]
     set_aside: list[FileSetAside]
 
-    @property
-    def is_good(self) -> bool:
-        """Nothing is set aside, and the database can be reached."""
-        return self.database.reachable and not self.set_aside
+
+class Expectations(msgspec.Struct, frozen=True):
+    """What the operator takes for granted."""
+
+    max_age_seconds: float = MAX_AGE_SECONDS
+    """What waits for longer is critical."""
+    running: bool = False
+    """A gateway runs on this storage."""
 
 
-def run_status(settings: Settings, as_json: bool, console: Console) -> int:
-    """Print the status, as tables or as JSON. Return the exit status. Raise OperationError or OSError."""
-    status = _look(settings)
+def run_status(settings: Settings, expectations: Expectations, as_json: bool, console: Console) -> int:
+    """Print the status, as tables or as JSON. Return the exit status: 0 OK, 1 warning, 2 critical. Raise OSError."""
+    status = _look(settings, expectations)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(status), indent=2).decode())
     else:
         _print(status, console)
-    return 0 if status.is_good else 1
+    return status.judgement.level.exit_status
 
 
-def _look(settings: Settings) -> GatewayStatus:
-    root = settings.files_root
+def _look(settings: Settings, expectations: Expectations) -> GatewayStatus:
+    root, now = settings.files_root, datetime.datetime.now(datetime.UTC)
+    database = state_of_database(settings)
     if not os.path.isdir(root):
-        raise OperationError(f"{root} is no directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT")
-    space = os.statvfs(root)
+        reason = Reason(
+            Level.CRITICAL,
+            "storage",
+            f"{root} is no directory",
+            "mount CUBE's storage there, or set CHRIS_FILES_ROOT",
+        )
+        return GatewayStatus(
+            judgement=Judgement.of([reason]),
+            at=now,
+            files_root=root,
+            space=None,
+            database=database,
+            running=[],
+            gateways=[],
+            set_aside=[],
+        )
+    space = room_of(root, settings.storage_reserve_bytes)
+    gateways = backlog_of(root)
+    aside = [one for directory in aside_directories(root) for one in _aside(directory)]
+    running = [RunningGateway(one.gateway, _published(root, one.gateway)) for one in gateways if one.running]
+    reasons = [
+        *_of_running(running, now, expectations),
+        *_of_absence(running, gateways, database, expectations),
+        *of_room(space),
+        *_of_work(gateways, now, expectations),
+        *of_set_aside(len(aside)),
+    ]
     return GatewayStatus(
-        datetime.datetime.now(datetime.UTC),
-        root,
-        Space(
-            space.f_bavail * space.f_frsize,
-            space.f_blocks * space.f_frsize,
-            Reserve(root, settings.storage_reserve_bytes).bytes_of(space),
-        ),
-        state_of_database(settings),
-        backlog_of(root),
-        [one for aside in aside_directories(root) for one in _aside(aside)],
+        judgement=Judgement.of(reasons),
+        at=now,
+        files_root=root,
+        space=space,
+        database=database,
+        running=running,
+        gateways=gateways,
+        set_aside=aside,
     )
+
+
+def _published(root: str, gateway: str) -> Condition | None:
+    try:
+        return published(os.path.join(root, PRIVATE_ROOT, gateway))
+    except FileNotFoundError:
+        return None  # it ended while we looked, or is of a version that has no such file
+
+
+def _of_running(
+    running: Sequence[RunningGateway], now: datetime.datetime, expectations: Expectations
+) -> Iterator[Reason]:
+    """What each running gateway says of itself, as long as it says something."""
+    for one in running:
+        if one.condition is None:
+            yield Reason(
+                Level.WARNING, "gateway", f"the gateway {one.gateway} says nothing of itself: it starts, or is older"
+            )
+            continue
+        silent_seconds = (now - one.condition.at).total_seconds()
+        if silent_seconds > MAX_SILENT_SECONDS:
+            yield Reason(
+                Level.CRITICAL,
+                "gateway",
+                f"the gateway on {one.condition.host} has said nothing of itself for {duration(silent_seconds)}",
+                "see whether its storage answers, and its log",
+            )
+        of_one = of_gateway(one.condition, expectations.max_age_seconds)
+        yield from (_located(reason, one.condition, len(running)) for reason in of_one)
+
+
+def _located(reason: Reason, condition: Condition, gateways: int) -> Reason:
+    """Name the gateway, where there are several."""
+    if gateways == 1:
+        return reason
+    return msgspec.structs.replace(reason, sentence=f"{condition.host}, port {condition.port}: {reason.sentence}")
+
+
+def _of_absence(
+    running: Sequence[RunningGateway],
+    gateways: Sequence[GatewayBacklog],
+    database: DatabaseState,
+    expectations: Expectations,
+) -> Iterator[Reason]:
+    """Without a gateway nobody receives, and nobody else knows how the database is."""
+    if running:
+        return
+    waits = sum(_waiting_things(gateway.waiting) for gateway in gateways)
+    if waits or expectations.running:
+        sentence = f"no gateway runs on this storage, and {waits} things wait" if waits else "no gateway runs"
+        yield Reason(Level.CRITICAL, "gateway", sentence, "start one")
+    else:
+        yield Reason(Level.WARNING, "gateway", "no gateway runs on this storage; nothing waits", "start one")
+    if not database.reachable and database.name != EMBEDDED:
+        sentence = f"the database cannot be used: {database.reason}"
+        yield Reason(Level.WARNING, "database", sentence, "`oxidicom check` says what is missing")
+
+
+def _of_work(
+    gateways: Sequence[GatewayBacklog], now: datetime.datetime, expectations: Expectations
+) -> Iterator[Reason]:
+    amounts = [
+        amount
+        for gateway in gateways
+        for amount in (gateway.waiting.committed, gateway.waiting.stored, gateway.waiting.metadata)
+    ]
+    oldest = min((amount.oldest for amount in amounts if amount.oldest), default=now)
+    age_seconds = (now - oldest).total_seconds()
+    yield from of_waiting(sum(amount.count for amount in amounts), age_seconds, expectations.max_age_seconds)
+
+
+def _waiting_things(waiting: Backlog) -> int:
+    return waiting.committed.count + waiting.stored.count + waiting.metadata.count
 
 
 def _aside(directory: str) -> Iterator[FileSetAside]:
@@ -96,19 +208,34 @@ def _aside(directory: str) -> Iterator[FileSetAside]:
             yield FileSetAside(association, shown, one.kind, one.size_bytes, one.since, one.reason)
 
 
+_STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "bold red"}
+
+
 def _print(status: GatewayStatus, console: Console) -> None:
+    _print_judgement(status.judgement, console)
     database, space = status.database, status.space
     usable = f"reachable, schema generation {database.generation}" if database.reachable else database.reason
-    console.print(f"database  {database.name}: {usable}", highlight=False, soft_wrap=True)
+    console.print(f"database  {database.name}: {usable}", highlight=False, soft_wrap=True, markup=False)
+    if space is None:
+        return
     console.print(
         f"storage   {decimal(space.free_bytes)} free of {decimal(space.total_bytes)} below {status.files_root} "
         f"(reserve {decimal(space.reserve_bytes)})",
         highlight=False,
         soft_wrap=True,
+        markup=False,
     )
     _print_gateways(status.gateways, status.at, console)
     _print_associations([one for gateway in status.gateways for one in gateway.associations], status.at, console)
     _print_set_aside(status.set_aside, status.at, console)
+
+
+def _print_judgement(judgement: Judgement, console: Console) -> None:
+    console.print(f"[{_STYLES[judgement.level]}]{judgement.level.upper()}[/]", highlight=False)
+    for reason in judgement.reasons:
+        style = _STYLES[reason.level]
+        line = f"  [{style}]{reason.level}[/]  {escape(reason.subject)}: {escape(str(reason))}"
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _print_gateways(gateways: Sequence[GatewayBacklog], now: datetime.datetime, console: Console) -> None:
@@ -183,16 +310,8 @@ def _what_waits(waiting: Backlog, now: datetime.datetime) -> str:
 
 def _shown(amount: Amount, now: datetime.datetime) -> str:
     size = f", {decimal(amount.size_bytes)}" if amount.size_bytes else ""
-    age = f", oldest {_age(now - amount.oldest)}" if amount.oldest else ""
+    age = f", oldest {duration((now - amount.oldest).total_seconds())}" if amount.oldest else ""
     return f"{amount.count}{size}{age}"
-
-
-def _age(age: datetime.timedelta) -> str:
-    """Return the two largest units of an age."""
-    seconds = max(0, int(age.total_seconds()))
-    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
-    first = next((at for at, (count, _) in enumerate(parts) if count), 3)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count or first == 3)
 
 
 def _moment(moment: datetime.datetime | None) -> str:

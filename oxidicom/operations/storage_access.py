@@ -6,7 +6,7 @@ import pwd
 import stat
 from collections.abc import Iterator
 
-from oxidicom.operations.finding import GOOD, REMARK, Finding
+from oxidicom.operations.finding import Finding, Verdict
 
 _MADE_BY_CUBE = ("home", "SHARED", "PUBLIC", "PIPELINES")
 """Directories that CUBE makes when it migrates: their owner is the user that it runs as."""
@@ -25,7 +25,11 @@ def readers_of(root: str, umask: int) -> Finding:
     files, directories = stat.filemode(stat.S_IFREG | 0o666 & ~umask), stat.filemode(stat.S_IFDIR | 0o777 & ~umask)
     detail = f"read by {', '.join(readers)}; deleted by {', '.join(deleters)} ({files}, {directories}, CHRIS_UMASK)"
     everyone = "everyone else" in readers
-    return Finding("readers", GOOD if everyone else REMARK, detail + ("" if everyone else ": CUBE must be one of them"))
+    return Finding(
+        "readers",
+        Verdict.GOOD if everyone else Verdict.NOTE,
+        detail + ("" if everyone else ": CUBE must be one of them"),
+    )
 
 
 def deletion_by_cube(root: str, umask: int) -> Finding:
@@ -37,12 +41,14 @@ def deletion_by_cube(root: str, umask: int) -> Finding:
     )
     made = next((name for name in _MADE_BY_CUBE if os.path.isdir(os.path.join(root, name))), None)
     if made is None:
-        return Finding(subject, REMARK, f"who CUBE runs as cannot be told; if it may not delete files, {consequence}")
+        return Finding(
+            subject, Verdict.NOTE, f"who CUBE runs as cannot be told; if it may not delete files, {consequence}"
+        )
     uid = os.stat(os.path.join(root, made)).st_uid
     who = f"CUBE ({_user_name(uid)}, the owner of {made})"
     if uid in (0, os.geteuid()) or any(_may_delete(root, umask, shift) for shift in _classes_of(uid, root)):
-        return Finding(subject, GOOD, f"{who} can delete what will be stored")
-    return Finding(subject, REMARK, f"{who} cannot delete what will be stored: {consequence}")
+        return Finding(subject, Verdict.GOOD, f"{who} can delete what will be stored")
+    return Finding(subject, Verdict.NOTE, f"{who} cannot delete what will be stored: {consequence}")
 
 
 def _classes_of(uid: int, root: str) -> Iterator[int]:

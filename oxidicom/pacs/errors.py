@@ -3,7 +3,8 @@
 PacsError
  ├── PacsUnavailableError  it does not serve us now
  │    └── UnansweredError  it took the question and did not answer it
- └── PacsRefusesError      it does not serve us at all
+ ├── PacsRefusesError      it does not serve us at all
+ └── UnknownSeriesError    it answered well: it does not know the series
 """
 
 from oxidicom.errors import OxidicomError
@@ -23,3 +24,7 @@ class UnansweredError(PacsUnavailableError):
 
 class PacsRefusesError(PacsError):
     """The PACS does not serve us at all: whatever is asked next would fare no better."""
+
+
+class UnknownSeriesError(PacsError):
+    """The PACS answered, and does not know the series."""

@@ -10,13 +10,14 @@ import warnings
 from io import BytesIO
 
 from pydicom import Dataset
+from pydicom.uid import generate_uid
 from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.dsutils import decode, encode
 
 from oxidicom.association.commands import IS_RESPONSE, Command, Element
 from oxidicom.errors import ProtocolError
 from oxidicom.pacs.address_book import PacsAddress
-from oxidicom.pacs.errors import PacsError, PacsUnavailableError, UnansweredError
+from oxidicom.pacs.errors import PacsError, PacsUnavailableError, UnansweredError, UnknownSeriesError
 from oxidicom.pacs.proposal import IMPLICIT_VR
 from oxidicom.pacs.requestor import RequestedAssociation, request_association
 
@@ -75,6 +76,18 @@ class FindAssociation:
         if self._association is not None:
             self._association.release(time.monotonic() + _RELEASE_SECONDS)
             self._association = None
+
+
+def try_find(address: PacsAddress, our_ae_title: str, timeout_seconds: float) -> None:
+    """Return when the PACS answers a C-FIND for a series that nobody has. Raise PacsError."""
+    association = FindAssociation(address, our_ae_title)
+    nobodys = generate_uid()
+    try:
+        association.count_instances(nobodys, nobodys, time.monotonic() + timeout_seconds)
+    except UnknownSeriesError:
+        return
+    finally:
+        association.close()
 
 
 def _query(study_instance_uid: str, series_instance_uid: str) -> Dataset:
@@ -149,7 +162,7 @@ class _Answers:
         if self._fault:
             raise PacsError(self._fault)
         if not self._counts:
-            raise PacsError("it does not know the series")
+            raise UnknownSeriesError("it does not know the series")
         if len(self._counts) > 1:
             raise PacsError("it gives several numbers for one series")
         return self._counts.pop()

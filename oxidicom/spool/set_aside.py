@@ -128,6 +128,15 @@ def associations_set_aside(aside: str) -> list[str]:
         return []
 
 
+def count_set_aside(aside: str) -> int:
+    """Return how many things are set aside. Raise OSError."""
+    count = 0
+    for association in associations_set_aside(aside):
+        with contextlib.suppress(FileNotFoundError):  # put back while we looked
+            count += sum(not name.endswith(_JSON) for name in os.listdir(os.path.join(aside, association)))
+    return count
+
+
 def set_aside_of(aside: str, association: str) -> Iterator[ThingSetAside]:
     """Yield what was set aside of one association, in no order; nothing when there is nothing. Raise OSError."""
     directory = os.path.join(aside, association)

@@ -7,6 +7,7 @@ its directories and metadata.
 import os
 
 from oxidicom.errors import DatasetError
+from oxidicom.judgement.condition import Room
 from oxidicom.statuses import Status
 
 _MAX_BYTES = 1 << 30
@@ -51,3 +52,15 @@ class Reserve:
         if self._reserve_bytes is not None:
             return self._reserve_bytes
         return min(_MAX_BYTES, space.f_blocks * space.f_frsize // _FRACTION)
+
+
+def room_of(files_root: str, reserve_bytes: int | None) -> Room:
+    """Return the room on the storage. Raise OSError."""
+    reserve, space = Reserve(files_root, reserve_bytes), os.statvfs(files_root)
+    try:
+        reserve.check()
+    except DatasetError:
+        is_full = True
+    else:
+        is_full = False
+    return Room(space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize, reserve.bytes_of(space), is_full)

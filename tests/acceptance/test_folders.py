@@ -156,7 +156,7 @@ def test_check_prints_the_grants_that_lack_and_they_are_enough(
     wait_until(lambda: gateway.lines("database_unavailable"), "it says that it lacks rights")
     assert "GRANT" in gateway.lines("database_unavailable")[0]["reason"]
     done = gateway.run("check")
-    assert done.returncode == 1
+    assert done.returncode == 2
     grants = [line for line in done.stdout.splitlines() if line.startswith("GRANT ")]
     assert all(line.endswith(f" TO {name};") for line in grants)
     for grant in grants:
@@ -170,7 +170,7 @@ def test_check_prints_the_grants_also_when_it_may_not_even_look(make_gateway, fo
     name, conninfo = folders_role
     gateway = make_gateway(start=False, db=conninfo)
     done = gateway.run("check")
-    assert done.returncode == 1
+    assert done.returncode == 2
     grants = [line for line in done.stdout.splitlines() if line.startswith("GRANT ")]
     assert f"GRANT SELECT (id, username) ON auth_user TO {name};" in grants
     for grant in grants:

@@ -142,7 +142,7 @@ def test_a_port_for_which_this_user_lacks_the_right_is_a_fault_with_remedies(pub
         "CHRIS_FILES_ROOT": str(public_directory),
         "PORT": "104",
     }
-    for command, status in (("serve", 78), ("check", 1)):
+    for command, status in (("serve", 78), ("check", 2)):
         done = subprocess.run(
             [*can_run[:-2], "-m", "oxidicom", command], env=environment, capture_output=True, text=True, timeout=60
         )
@@ -208,21 +208,22 @@ def test_check_fails_for_what_cannot_be_used(tmp_path):
         CHRIS_FILES_ROOT=str(tmp_path / "missing"),
         CHRIS_PACS_ADDRESS="A=127.0.0.1:1",
     )
-    assert done.returncode == 1
-    assert done.stdout.count("TROUBLE") == 3
+    assert done.returncode == 2
+    assert done.stdout.count("CRITICAL") == 2
+    assert done.stdout.count("WARNING") == 1, "only the size of series hangs on a PACS"
     assert "secret" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_check_fails_when_every_instance_would_be_refused(gateway):
     done = run("check", **gateway.environment, CHRIS_STORAGE_RESERVE_BYTES=str(1 << 60))
-    assert done.returncode == 1
-    assert "every instance would be refused" in done.stdout
+    assert done.returncode == 2
+    assert "every instance is refused" in done.stdout
 
 
-def test_check_asks_a_pacs_for_an_echo(gateway):
+def test_check_asks_a_pacs_for_an_echo_and_for_a_series(gateway):
     variables = {**gateway.environment, "CHRIS_PACS_ADDRESS": f"ChRIS=127.0.0.1:{gateway.port}"}
-    assert "answers C-ECHO" in run("check", **variables).stdout
+    assert "answers C-ECHO, but not C-FIND" in " ".join(run("check", COLUMNS="300", **variables).stdout.split())
 
 
 # -- degraded ------------------------------------------------------------------------------------------------------

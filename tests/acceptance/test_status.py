@@ -29,9 +29,11 @@ def test_a_gateway_that_is_at_rest_is_good(gateway, rows, tmp_path):
     assert name.startswith("postgresql://postgres@127.0.0.1")
     assert "pass" not in name
     assert seen["database"] == {"reachable": True, "generation": "flat", "reason": None, "grants": []}
+    assert seen["judgement"] == {"level": "ok", "reasons": []}
     (only,) = seen["gateways"]
     assert only["running"]
     assert counts(only["waiting"]) == [0, 0, 0, 0]
+    assert seen["running"][0]["condition"]["phase"] == "serving"
     assert seen["set_aside"] == []
     assert seen["space"]["free_bytes"] > seen["space"]["reserve_bytes"]
     text = gateway.run("status").stdout
@@ -67,7 +69,8 @@ def test_a_backlog_is_shown_while_it_grows_and_after_the_gateway_has_gone(make_g
     gateway.kill()
     association.abort()
     code, seen = status(gateway, CHRIS_DB_CONNECTION=database)
-    assert code == 0, "nothing is set aside, and this database can be reached"
+    assert code == 2, "nobody works on what waits, though this database can be reached"
+    assert "no gateway runs on this storage, and 4 things wait" in str(seen["judgement"])
     assert not seen["gateways"][0]["running"]
     assert counts(seen["gateways"][0]["waiting"]) == [0, 0, 3, 1]
     assert "gone" in gateway.run("status", CHRIS_DB_CONNECTION=database).stdout
@@ -123,9 +126,70 @@ def test_looking_disturbs_nobody(make_gateway, database, tmp_path):
 
 def test_a_storage_that_is_not_there_is_said(make_gateway, tmp_path):
     gateway = make_gateway(start=False)
-    for command in ("status", "reconcile"):
-        done = gateway.run(command, CHRIS_FILES_ROOT=str(tmp_path / "missing"))
-        assert done.returncode == 1
-        assert "no directory" in done.stderr
+    missing = {"CHRIS_FILES_ROOT": str(tmp_path / "missing")}
+    done = gateway.run("status", **missing)
+    assert done.returncode == 2
+    assert "no directory" in done.stdout
+    done = gateway.run("reconcile", **missing)
+    assert done.returncode == 1
+    assert "no directory" in done.stderr
     assert gateway.run("retry", CHRIS_FILES_ROOT=str(tmp_path / "missing")).returncode == 0
     assert not (tmp_path / "missing").exists()
+
+
+def reasons_of(gateway, *arguments):
+    """Return the exit status, and of each reason its level, subject and sentence."""
+    done = gateway.run("status", "--json", *arguments)
+    judgement = json.loads(done.stdout)["judgement"]
+    return done.returncode, [(one["level"], one["subject"], one["sentence"]) for one in judgement["reasons"]]
+
+
+def test_without_a_gateway_it_is_a_warning_or_critical_when_one_is_expected(make_gateway):
+    gateway = make_gateway(start=False)
+    assert reasons_of(gateway) == (1, [("warning", "gateway", "no gateway runs on this storage; nothing waits")])
+    assert reasons_of(gateway, "--expect-running") == (2, [("critical", "gateway", "no gateway runs")])
+
+
+def test_what_waits_too_long_is_critical(make_gateway, tmp_path):
+    gateway = make_gateway(db="host=127.0.0.1 port=1 dbname=nowhere")
+    send(gateway.port, make_series(tmp_path / "in", 1))
+
+    def judged(*arguments):
+        return [(level, subject) for level, subject, _ in reasons_of(gateway, *arguments)[1]]
+
+    wait_until(lambda: judged("--max-age", "1s") == [("critical", "backlog"), ("critical", "database")], "too old")
+    assert judged() == [("warning", "database")]
+    assert gateway.run("status", "--max-age", "soon").returncode == 2
+
+
+def test_a_database_that_would_take_no_row_is_noticed_without_any(make_gateway, database):
+    """The gateway asks at its start and while it is idle; `status` and systemd's line have it from there."""
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute("DROP ROLE IF EXISTS reader")
+        owner.execute("CREATE ROLE reader LOGIN")
+        owner.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+        try:
+            gateway = make_gateway(db=f"{database.replace('postgres@', 'reader@')}")
+            (line,) = gateway.lines("ready")
+            assert line["level"] == "WARNING"
+            assert "lacks rights" in line["message"]
+            _, reasons = wait_until(lambda: (found := reasons_of(gateway)) and found[1] and found, "it is judged")
+            assert reasons[0][:2] == ("warning", "database")
+            assert "GRANT INSERT" in gateway.run("check").stdout
+            owner.execute("GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO reader")
+            owner.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO reader")
+            wait_until(lambda: gateway.lines("database_available"), "it is noticed that it would")
+            wait_until(lambda: reasons_of(gateway) == (0, []), "all is well")
+            assert gateway.stop() == 0
+        finally:
+            owner.execute("DROP OWNED BY reader")
+            owner.execute("DROP ROLE reader")
+
+
+def test_a_database_that_only_reads_is_noticed(make_gateway, database):
+    options = "options=-c%20default_transaction_read_only%3Don"
+    gateway = make_gateway(db=f"{database}{'&' if '?' in database else '?'}{options}")
+    assert "it only reads" in gateway.lines("ready")[0]["message"]
+    done = gateway.run("check")
+    assert done.returncode == 2
+    assert "it only reads" in done.stdout.replace("\n", " ")

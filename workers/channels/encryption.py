@@ -13,7 +13,7 @@ from loguru import logger
 
 from oxidicom.errors import CertificateError
 from oxidicom.settings import Settings
-from oxidicom.tls import build_context, expiry_warning
+from oxidicom.tls import build_context, expiry_of, expiry_warning
 from workers.channels.ending import Ending, EndKind
 
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "HTTPS_PROXY_REQUEST", "RECORD_TOO_SMALL"}
@@ -54,6 +54,10 @@ class Encryption:
         warning = expiry_warning(self._settings.tls_certificate)
         if warning:
             logger.warning("TLS: {warning}", warning=warning, action="tls_expires")
+
+    def expires_seconds(self) -> int:
+        """Return when the certificate expires, in seconds since the epoch. Raise CertificateError."""
+        return int(expiry_of(self._settings.tls_certificate).timestamp())
 
 
 def say_no_more(connection: socket.socket) -> None:

@@ -10,11 +10,12 @@ import mmap
 import struct
 import time
 
-_SLOT_BYTES = 1024
+_SLOT_BYTES = 1536
 _HEAD = struct.Struct("<BBxxIQQ26s16s")  # role, state, pid, generation, heartbeat in ns, association ULID, AE title
 _COUNTERS_AT = 128
-_HISTOGRAMS_AT = 512
+_HISTOGRAMS_AT = 768
 _HISTOGRAM_BYTES = 128
+_NOTE_AT = 1280
 _MICRO = 1_000_000
 
 
@@ -98,16 +99,31 @@ class Counter(enum.IntEnum):
     """Of the steward: the time of the storage less CLOCK_BOOTTIME."""
     SPOOL_ENTRIES = 30
     SPOOL_OLDEST_SECONDS = 31
-    """When the oldest association in the spool began, since the epoch; 0: there is none."""
+    """When the oldest thing that waits in the spool was committed, since the epoch; 0: there is none."""
     SERIES_SET_ASIDE = 32
     TREE_DEVICE = 33
     TREE_INODE = 34
     """Of the steward: which directory SERVICES/PACS is."""
     DATABASE_DOWN = 35
-    """1 if the last batch did not reach the database; neither this nor DATABASE_UP: none was tried."""
+    """Since when the database cannot be used, since the epoch; neither this nor DATABASE_UP: it was not asked yet."""
     INSTANCES_WITH_WARNING = 36
     PROGRESS_PUBLISHED = 37
     PROGRESS_DROPPED = 38
+    STORAGE_FREE_BYTES = 39
+    STORAGE_TOTAL_BYTES = 40
+    STORAGE_RESERVE_BYTES = 41
+    STORAGE_IS_FULL = 42
+    """Of the steward: 1 while instances are refused for want of room."""
+    SET_ASIDE_NOW = 43
+    """Of the steward: things set aside by all gateways on this storage."""
+    CERTIFICATE_EXPIRES_SECONDS = 44
+    """Of the supervisor: since the epoch; 0: no TLS."""
+    LATELY_MINUTES = 45
+    LATELY_TAKEN = 46
+    LATELY_REFUSED = 47
+    LATELY_RESPAWNED = 48
+    LATELY_PROGRESS_LOST = 49
+    """Of the steward: what happened within so many minutes."""
 
 
 class Histogram(enum.IntEnum):
@@ -138,6 +154,7 @@ class Slot:
         self._memory = memory
         self._at = index * _SLOT_BYTES
         self._counters = memoryview(memory)[self._at + _COUNTERS_AT : self._at + _HISTOGRAMS_AT].cast("Q")
+        self._note_at = self._at + _NOTE_AT
         first = self._at + _HISTOGRAMS_AT
         self._histograms = [
             memoryview(memory)[at : at + _HISTOGRAM_BYTES].cast("Q")
@@ -168,6 +185,11 @@ class Slot:
         """Set a gauge."""
         self._counters[counter] = value
 
+    def say(self, note: str) -> None:
+        """Say in a few words what is wrong; what is too long is cut. It is for people: nothing is decided by it."""
+        size = _SLOT_BYTES - _NOTE_AT
+        self._memory[self._note_at : self._note_at + size] = note.encode()[:size].ljust(size, b"\0")
+
     def observe(self, histogram: Histogram, value: float) -> None:
         """Count a measured value in its bucket."""
         buckets = self._histograms[histogram]
@@ -181,6 +203,12 @@ class Slot:
 
     def __getitem__(self, counter: Counter) -> int:
         return self._counters[counter]
+
+    @property
+    def note(self) -> str:
+        """What the process said last."""
+        data = self._memory[self._note_at : self._note_at + _SLOT_BYTES - _NOTE_AT]
+        return data.partition(b"\0")[0].decode("utf-8", "ignore")
 
     @property
     def role(self) -> Role:

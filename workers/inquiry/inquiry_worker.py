@@ -33,6 +33,8 @@ class InquiryWorker:
         self._slot = slot
         self._desks: dict[str, PacsDesk] = {}
         self._answers: collections.deque[tuple[int, SeriesCounted]] = collections.deque()
+        self._said: str | None = None
+        """None: what a process that died in this place said last may stand there."""
         settings = self._shared.settings
         self._reported = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         wake = partial(os.eventfd_write, self._reported, 1)
@@ -54,9 +56,17 @@ class InquiryWorker:
             self._take_questions()
             for desk in self._desks.values():
                 desk.work()
+            self._say_trouble()
             self._deliver()
         for desk in self._desks.values():
             desk.finish()
+
+    def _say_trouble(self) -> None:
+        """Show which PACS do not answer."""
+        trouble = "; ".join(f"PACS {title}: {desk.trouble}" for title, desk in self._desks.items() if desk.trouble)
+        if trouble != self._said:
+            self._said = trouble
+            self._slot.say(trouble)
 
     @property
     def _wait_seconds(self) -> float:

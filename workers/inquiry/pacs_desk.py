@@ -69,6 +69,8 @@ class PacsDesk:
         self._answer_seconds = 0.0
         """How long the PACS takes for an answer, on average over the last few."""
         self._doubts = Doubts(address.ae_title)
+        self.trouble = ""
+        """Why the last question had no answer; empty when it had one, be it none of use."""
 
     @property
     def is_busy(self) -> bool:
@@ -116,6 +118,7 @@ class PacsDesk:
             self._settle(question, outcome)
 
     def _settle(self, question: Question, outcome: int | PacsError) -> None:
+        self.trouble = ""
         seconds = time.monotonic() - (question.put_at or question.asked_at)
         self._answer_seconds += (seconds - self._answer_seconds) * _WEIGHT
         if isinstance(outcome, int):
@@ -147,6 +150,7 @@ class PacsDesk:
         question.trouble = str(error)
         self._pause_after(inquirer)
         if not self._others_are_at_work(inquirer):
+            self.trouble = str(error)
             for one in [question for question in self._open.values() if not question.in_hand]:
                 self._end(one, None, str(error))
 
@@ -157,7 +161,8 @@ class PacsDesk:
         now = time.monotonic()
         for question in list(itertools.takewhile(lambda question: question.deadline <= now, self._open.values())):
             if not question.in_hand or question.deadline + _GRACE_SECONDS < now:
-                self._end(question, None, self._reason(question))
+                self.trouble = self._reason(question)
+                self._end(question, None, self.trouble)
 
     def _reason(self, question: Question) -> str:
         within = f"within {self._timeout_seconds:g} s"

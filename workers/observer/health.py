@@ -13,25 +13,20 @@ import json
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 from loguru import logger
 
-from oxidicom.errors import DatasetError
+from oxidicom.judgement.condition import Condition
+from oxidicom.judgement.rules import judge
 from oxidicom.port_trouble import port_trouble
-from oxidicom.storage.reserve import Reserve
 from oxidicom.telemetry.prometheus import CONTENT_TYPE
 from workers.channels.bugs import place_of
+from workers.channels.condition import condition_of, silent_roles
 from workers.channels.ports import open_port
-from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Scoreboard
-from workers.channels.storage_condition import StorageCondition, sentence_of
 from workers.observer.needs import ObserverNeeds
-from workers.observer.readings import backlog
 
-_ANSWER_SECONDS = 15.0
-_SILENT_SECONDS = 60.0
 _REQUEST_SECONDS = 5.0
 MAX_REQUESTS = 16
 """Of the health page at once."""
@@ -39,53 +34,35 @@ MAX_REQUESTS = 16
 
 def health(shared: ObserverNeeds) -> tuple[bool, dict[str, Any]]:
     """Tell whether every process is alive, and which are not."""
-    now_ns = time.monotonic_ns()
-    silent = [
-        slot.role.name.lower()
-        for slot in shared.scoreboard.slots
-        if slot.pid  # else it waits for the storage to be there
-        and slot.state not in (ProcessState.SYNCING, ProcessState.ENDED)
-        and (now_ns - slot.heartbeat_ns) / 1e9 > _SILENT_SECONDS
-    ]
+    silent = silent_roles(shared.scoreboard)
     return not silent, {"status": "failing" if silent else "ok", "silent": silent}
 
 
 def readiness(shared: ObserverNeeds) -> tuple[bool, dict[str, Any]]:
-    """Tell whether instances are taken, and why not."""
-    board = shared.scoreboard
-    entries, age_seconds = backlog(board)
-    reasons = [reason for reason in (_phase_trouble(board), _storage_trouble(shared)) if reason]
-    is_up, is_down = (
-        any(slot[counter] for slot in board.of_role(Role.REGISTRATION))
-        for counter in (Counter.DATABASE_UP, Counter.DATABASE_DOWN)
-    )
-    degraded = ["the database cannot be used: rows wait in the spool"] if is_down else []
-    if tree := sentence_of(StorageCondition(board).tree_trouble):
-        degraded.append(f"{tree}: instances wait in the spool")
-    return not reasons, {
-        "status": "not ready" if reasons else "degraded" if degraded else "ready",
-        "reasons": reasons + degraded,
-        "database": "up" if is_up else "down" if is_down else "not used yet",
-        "backlog": {"entries": entries, "oldest_seconds": round(age_seconds, 1)},
+    """Tell whether instances are taken, and the judgement with its reasons, those that speak against it first."""
+    condition = condition_of(shared)
+    judgement = judge(condition)
+    reasons = [str(reason) for reason in judgement.reasons]
+    if why := _why_not_ready(condition):
+        reasons.insert(0, why)
+    database = condition.database
+    return not why, {
+        "status": "not ready" if why else "degraded" if reasons else "ready",
+        "judgement": judgement.level,
+        "reasons": reasons,
+        "database": "not asked yet" if not database.is_known else "down" if database.down_since else "up",
+        "backlog": {"entries": condition.waiting, "oldest_seconds": round(condition.oldest_seconds, 1)},
     }
 
 
-def _phase_trouble(board: Scoreboard) -> str:
-    return "" if board.phase is GatewayPhase.SERVING else f"the gateway is {board.phase.name.lower().replace('_', ' ')}"
-
-
-def _storage_trouble(shared: ObserverNeeds) -> str:
-    steward = shared.scoreboard.steward
-    if steward.state is ProcessState.SYNCING and time.monotonic_ns() - steward.heartbeat_ns > _ANSWER_SECONDS * 1e9:
-        return f"the storage has not answered for {_ANSWER_SECONDS:g} s"
-    if trouble := sentence_of(StorageCondition(shared.scoreboard).trouble):
-        return trouble
-    try:
-        Reserve(shared.directory.spool, shared.settings.storage_reserve_bytes).check()
-    except DatasetError as error:
-        return str(error)
-    except OSError as error:
-        return f"the storage cannot be read: {error.strerror}"
+def _why_not_ready(condition: Condition) -> str:
+    """Return why no instance is taken now; empty when they are."""
+    if condition.phase != "serving":
+        return f"the gateway is {condition.phase}"
+    if condition.storage:
+        return condition.storage.sentence
+    if condition.room and condition.room.is_full:
+        return "the free space of the storage is below its reserve"
     return ""
 
 

@@ -5,10 +5,11 @@ The names are those of docs/observability.md and of the dashboard; a test holds 
 
 import collections
 import os
-import time
 from collections.abc import Mapping, Sequence
 
+from oxidicom.judgement.rules import judge
 from oxidicom.telemetry.readings import AnyReading, HistogramReading, Instrument, Number, Reading
+from workers.channels.condition import backlog, condition_of
 from workers.channels.scoreboard import BOUNDS, Counter, Histogram, Role, Scoreboard
 from workers.observer.needs import ObserverNeeds
 
@@ -93,16 +94,8 @@ def take_readings(shared: ObserverNeeds, ae_totals: AeTotals) -> Sequence[AnyRea
         *_by_ae_title(ae_totals),
         *_waiting(shared),
         *_condition(shared),
+        *_judgement(shared),
     ]
-
-
-def backlog(board: Scoreboard) -> tuple[int, float]:
-    """Return how many things stand in the spool, and the age of the oldest association in seconds (0: none).
-
-    As the steward counted them last.
-    """
-    oldest = board.steward[Counter.SPOOL_OLDEST_SECONDS]
-    return board.steward[Counter.SPOOL_ENTRIES], max(0.0, time.time() - oldest) if oldest else 0.0
 
 
 def _total(board: Scoreboard, name: str, unit: str, description: str, counter: Counter) -> Reading:
@@ -207,7 +200,7 @@ def _waiting(shared: ObserverNeeds) -> list[Reading]:
             "oxidicom.spool.age",
             Instrument.GAUGE,
             "s",
-            "Age of the oldest association in the spool",
+            "Age of the oldest thing that waits in the spool",
             [Number(age_seconds)],
         ),
         _labelled("oxidicom.queue.size", Instrument.GAUGE, "By", "Bytes waiting in a queue", "queue", queues),
@@ -227,7 +220,7 @@ def _condition(shared: ObserverNeeds) -> list[Reading]:
             "oxidicom.database.up",
             Instrument.GAUGE,
             "1",
-            "1 if the last batch reached the database, 0 if not",
+            "1 if the database takes rows, 0 if not; it is asked while there are none",
             [Number(up)],
         ),
         _labelled(
@@ -237,6 +230,32 @@ def _condition(shared: ObserverNeeds) -> list[Reading]:
             "Processes spawned again after a death",
             "role",
             respawns,
+        ),
+    ]
+
+
+def _judgement(shared: ObserverNeeds) -> list[Reading]:
+    condition = condition_of(shared)
+    expires = condition.certificate_expires
+    left = [Number((expires - condition.at).total_seconds())] if expires else []
+    return [
+        Reading(
+            "oxidicom.judgement",
+            Instrument.GAUGE,
+            "1",
+            "How the gateway is: 0 OK, 1 warning, 2 critical",
+            [Number(judge(condition).level.exit_status)],
+        ),
+        Reading(
+            "oxidicom.set_aside.now",
+            Instrument.GAUGE,
+            "{thing}",
+            "Things that are set aside now",
+            [Number(condition.set_aside)],
+        ),
+        Reading("oxidicom.certificate.left", Instrument.GAUGE, "s", "Time until the certificate of TLS expires", left),
+        Reading(
+            "oxidicom.build", Instrument.GAUGE, "1", "1, with the version", [Number(1, {"version": condition.version})]
         ),
     ]
 

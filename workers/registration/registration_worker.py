@@ -37,6 +37,8 @@ from workers.registration.verdicts import Verdicts
 _WAIT_SECONDS = 1.0
 _GATHER_SECONDS = 0.02
 """Under load batches begin no more often than this: to be woken by each row costs more than to register it."""
+_ASK_SECONDS = 15.0
+"""So often the database is asked whether it would take rows, while there are none."""
 _TRANSACTION_SECONDS = 30.0
 """A transaction that takes longer hangs: the connection swallows packets. It is cut."""
 
@@ -45,13 +47,14 @@ class RegistrationWorker:
     """Registers everything that storage has stored."""
 
     def __init__(self, shared: RegistrationNeeds, slot: Slot) -> None:
-        """Make the thread that uses the database, and let it connect, for which nobody waits."""
+        """Make the thread that uses the database, which is asked at once whether it can be used."""
         self._shared = shared
         self._slot = slot
         self._queue = shared.registration_queue
         self._pending = Pending()
-        self._in_flight: concurrent.futures.Future[Isolated] | None = None
+        self._in_flight: concurrent.futures.Future[Isolated] | concurrent.futures.Future[None] | None = None
         self._batch = Batch()
+        self._ask_due = 0.0
         self._sent_at = 0.0
         self._backoff = Backoff(0.25, 5.0)
         self._degraded: str | None = None
@@ -68,7 +71,6 @@ class RegistrationWorker:
             describe=partial(describe_series, shared.settings.files_root),
         )
         self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="register")
-        self._thread.submit(self._database.open)
         self._batch_done = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def run(self) -> None:
@@ -143,16 +145,25 @@ class RegistrationWorker:
         batch = self._pending.next_batch()
         batch.values += self._completion.ready(self._pending.counts(), batch)
         if not batch:
+            self._ask_if_due()
             return
         self._batch = batch
         self._sent_at = time.monotonic()
         files = [instance.file for instance in batch.instances]
         values = [value.series_value for value in batch.values]
-        self._in_flight = self._thread.submit(register_isolating, self._database, files, values)
-        self._in_flight.add_done_callback(lambda _: os.eventfd_write(self._batch_done, 1))
+        self._await(self._thread.submit(register_isolating, self._database, files, values))
+
+    def _ask_if_due(self) -> None:
+        """See whether the database would take rows: else a dead one is noticed by the first image."""
+        if time.monotonic() >= self._ask_due and self._shared.scoreboard.phase < GatewayPhase.FLUSHING_REGISTRATION:
+            self._await(self._thread.submit(self._database.examine))
+
+    def _await(self, future: concurrent.futures.Future[Isolated] | concurrent.futures.Future[None]) -> None:
+        self._in_flight = future
+        future.add_done_callback(lambda _: os.eventfd_write(self._batch_done, 1))
 
     def _finish_batch(self) -> None:
-        """See how the batch in flight is doing: cut it when it hangs, clear its entries when it is committed."""
+        """See how the batch (or question) in flight is doing: cut it when it hangs, clear what it has committed."""
         if self._in_flight is None:
             return
         if not self._in_flight.done():
@@ -168,6 +179,8 @@ class RegistrationWorker:
             self._clearing.store_anew([one for one in self._batch.entries if one.file.fname in error.names])
             return
         self._available()
+        if outcome is None:
+            return
         if outcome.failed:
             self._backoff.failed()
         self._oddities.tell(outcome.odd_series)
@@ -191,8 +204,11 @@ class RegistrationWorker:
             self._backoff.succeeded()
         else:
             self._backoff.failed()
+        self._ask_due = 0.0
+        self._slot.say(reason)
         self._slot.set(Counter.DATABASE_UP, 0)
-        self._slot.set(Counter.DATABASE_DOWN, 1)
+        if not self._slot[Counter.DATABASE_DOWN]:
+            self._slot.set(Counter.DATABASE_DOWN, int(time.time()))
         if reason != self._degraded:
             self._degraded = reason
             logger.warning(
@@ -203,6 +219,7 @@ class RegistrationWorker:
 
     def _available(self) -> None:
         self._backoff.succeeded()
+        self._ask_due = time.monotonic() + _ASK_SECONDS
         self._slot.set(Counter.DATABASE_UP, 1)
         self._slot.set(Counter.DATABASE_DOWN, 0)
         if self._degraded is not None:

@@ -8,11 +8,13 @@ import time
 
 from loguru import logger
 
-from oxidicom.paths.private_root import is_ulid, moment_of
+from oxidicom.paths.private_root import is_ulid
 from oxidicom.spool.association_directory import associations
 from oxidicom.spool.entries import is_stranger
-from oxidicom.spool.gateway_directory import GatewayDirectory, is_probe
+from oxidicom.spool.gateway_directory import GatewayDirectory, aside_directories, is_probe
 from oxidicom.spool.ledger import LEDGER_NAME
+from oxidicom.spool.names import PART
+from oxidicom.spool.set_aside import count_set_aside
 from workers.channels.scoreboard import Counter, ProcessState, Slot
 
 _LEAST_SECONDS = 2.0
@@ -42,21 +44,24 @@ class Census:
             self._due = now + max(_LEAST_SECONDS, _SHARE * (now - began))
 
     def _take(self) -> None:
-        directories = associations(self._directory.spool)
         self._look_for_strangers()
-        entries = sum(map(self._count, directories))
-        began = moment_of(os.path.basename(directories[0])) if directories else None
-        self._slot.set(Counter.SPOOL_ENTRIES, entries)
-        self._slot.set(Counter.SPOOL_OLDEST_SECONDS, int(began.timestamp()) if began else 0)
+        counted = [self._count(directory) for directory in associations(self._directory.spool)]
+        self._slot.set(Counter.SPOOL_ENTRIES, sum(count for count, _ in counted))
+        self._slot.set(Counter.SPOOL_OLDEST_SECONDS, min((oldest for _, oldest in counted if oldest), default=0))
+        aside = sum(map(count_set_aside, aside_directories(self._directory.files_root)))
+        self._slot.set(Counter.SET_ASIDE_NOW, aside)
 
-    def _count(self, directory: str) -> int:
+    def _count(self, directory: str) -> tuple[int, int]:
+        """Return how many things wait there, and when the first of them was committed, in seconds since the epoch."""
         self._slot.beat(ProcessState.SYNCING)
         try:
             with os.scandir(directory) as scan:
-                count = sum(self._is_waiting(entry) for entry in scan)
+                waiting = [entry.name for entry in scan if self._is_waiting(entry)]
+            committed = [name for name in waiting if not name.endswith(f".{PART}")]
+            first = os.path.join(directory, min(committed)) if committed else None  # names begin with their number
+            return len(waiting), int(os.lstat(first).st_mtime) if first else 0
         except OSError:
-            return 0  # it is finished, or cannot be read: those who work on it say so
-        return count
+            return 0, 0  # it is finished, or cannot be read: those who work on it say so
 
     def _is_waiting(self, entry: "os.DirEntry[str]") -> bool:
         """Tell whether it is an instance or a value, or a part of one; what is not ours is told."""

@@ -14,9 +14,13 @@ from loguru import logger
 from oxidicom.cube.database import Database
 from oxidicom.cube.session import TimeLimits
 from oxidicom.errors import DatabaseUnavailableError
+from oxidicom.judgement.judgement import Level
+from oxidicom.judgement.published import publish
+from oxidicom.judgement.rules import judge
 from oxidicom.spool.adoption import adopt_orphans
 from oxidicom.spool.gateway_directory import Storage
 from oxidicom.storage.clock import StorageClock
+from oxidicom.storage.reserve import room_of
 from oxidicom.storage.root import (
     Root,
     has_files,
@@ -27,9 +31,11 @@ from oxidicom.storage.root import (
     place_of_tree,
     tree_is_writable,
 )
+from workers.channels.condition import condition_of
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.channels.storage_condition import StorageCondition, StorageTrouble, remedy_of, sentence_of, tell_of_tree
 from workers.steward.census import Census
+from workers.steward.lately import Lately
 from workers.steward.needs import StewardNeeds
 
 _LOOK_SECONDS = 1.0
@@ -42,6 +48,7 @@ _ASK_SECONDS = 5.0
 """The database that knows files is not asked more often whether it does."""
 _QUERY_LIMITS = TimeLimits(lock_seconds=3.0, statement_seconds=5.0, reading_seconds=5.0)
 """With the database: it is only asked whether there is a row."""
+_PUBLISH_SECONDS = 10.0
 _MAX_TOLD = 1000
 """So much that is not taken over is remembered as told."""
 
@@ -56,6 +63,9 @@ class Steward:
         self._directory = shared.directory
         self._clock = StorageClock(self._root, slot[Counter.CLOCK_OFFSET_NS])
         self._census = Census(shared.directory, slot)
+        self._lately = Lately(shared.scoreboard, slot)
+        self._published: list[tuple[Level, str]] | None = None
+        self._publish_due = 0.0
         self._made = 0
         self._has_files: bool | None = None
         """What the database said of PACS files; None: it cannot be asked."""
@@ -72,6 +82,7 @@ class Steward:
         while self._shared.scoreboard.phase < GatewayPhase.STOPPING:
             self._slot.beat(ProcessState.SYNCING)  # a storage that does not answer is no fault of this process
             trouble = self._look()
+            self._lately.tell()
             if trouble is StorageTrouble.NONE:
                 self._keep()
             self._slot.beat(ProcessState.WAITING)
@@ -197,7 +208,7 @@ class Steward:
     def _keep(self) -> None:
         """Look after a storage that is there."""
         self._tell_of_tree(self._judge_tree())
-        for duty in (self._keep_time, self._adopt_if_due, self._census.take_if_due):
+        for duty in (self._keep_time, self._measure, self._adopt_if_due, self._census.take_if_due, self._publish):
             try:
                 duty()
             except OSError as error:
@@ -207,6 +218,23 @@ class Steward:
         if time.monotonic() >= self._time_due:
             self._time_due = time.monotonic() + _TRY_SECONDS
             self._slot.set(Counter.CLOCK_OFFSET_NS, self._clock.synchronise())
+
+    def _measure(self) -> None:
+        """Show how much room there is."""
+        room = room_of(self._root, self._shared.settings.storage_reserve_bytes)
+        self._slot.set(Counter.STORAGE_FREE_BYTES, room.free_bytes)
+        self._slot.set(Counter.STORAGE_RESERVE_BYTES, room.reserve_bytes)
+        self._slot.set(Counter.STORAGE_IS_FULL, room.is_full)
+        self._slot.set(Counter.STORAGE_TOTAL_BYTES, room.total_bytes)  # last: before it nothing is known
+
+    def _publish(self) -> None:
+        """Tell how the gateway is to whoever looks at this storage: at once when that is new."""
+        condition = condition_of(self._shared)
+        reasons = judge(condition).reasons
+        news = [(reason.level, reason.subject) for reason in reasons]
+        if news != self._published or time.monotonic() >= self._publish_due:
+            publish(self._directory.path, condition)
+            self._published, self._publish_due = news, time.monotonic() + _PUBLISH_SECONDS
 
     def _adopt_if_due(self) -> None:
         if time.monotonic() >= self._adopt_due:

@@ -20,16 +20,18 @@ from loguru import logger
 from setproctitle import setproctitle
 
 from oxidicom.errors import BootError, CertificateError
+from oxidicom.judgement.judgement import Judgement, Level
+from oxidicom.judgement.rules import judge
 from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import Settings
 from oxidicom.spool.gateway_directory import GatewayDirectory
+from workers.channels.condition import condition_of
 from workers.channels.encryption import Encryption
 from workers.channels.log_facts import forward_logs
 from workers.channels.messages import PhaseChanged
 from workers.channels.ports import bind
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role
 from workers.channels.shared import Shared, share
-from workers.channels.storage_condition import StorageCondition, sentence_of
 from workers.supervisor.children import Children
 from workers.supervisor.directory_keeper import DirectoryKeeper
 
@@ -42,17 +44,23 @@ _FLUSH_SECONDS = 3.0
 _TELEMETRY_SECONDS = 1.5
 """What the observer may take to export the last of it."""
 _STATUS_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0
+"""So long a start waits for the first word of the database: whoever reads "ready" is to know how it is."""
 
 
 class Supervisor:
     """Runs the gateway from its first process to its last."""
 
     def __init__(
-        self, settings: Settings, db_connection: str, service_manager: ServiceManager, on_ready: Callable[[], None]
+        self,
+        settings: Settings,
+        db_connection: str,
+        service_manager: ServiceManager,
+        on_ready: Callable[[Judgement], None],
     ) -> None:
         """Read the certificate, bind the port and make the spool. Raise CertificateError or BootError.
 
-        `on_ready` is called when every process is ready.
+        `on_ready` is called when every process is ready, with how the gateway is then.
         """
         setproctitle("oxidicom: supervisor")
         encryption = Encryption(settings) if settings.tls_certificate else None
@@ -67,15 +75,15 @@ class Supervisor:
         slots[0].begin(Role.SUPERVISOR, os.getpid())
         self._children = Children(self._shared)
         self._keeper = DirectoryKeeper(self._shared, self._children)
-        self._condition = StorageCondition(self._shared.scoreboard)
         self._failure: str | None = None
+        self._answer_deadline = 0.0
         self._status_due = 0.0
 
     def run(self) -> int:
         """Run until SIGTERM, SIGINT or a failure to boot. Return the exit status."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         if self._shared.encryption:
-            self._shared.encryption.warn_of_expiry()
+            self._look_at_expiry(self._shared.encryption)
         gc.collect()
         gc.freeze()  # what exists now is never collected, so that children share its pages
         try:
@@ -121,11 +129,19 @@ class Supervisor:
         """The gateway is ready when all processes are at work, and fails when they are not in time."""
         late = self._children.late
         if self._keeper.is_made and not late:
-            self._shared.scoreboard.phase = GatewayPhase.SERVING
-            self._service_manager.ready(self._status())
-            self._on_ready()
+            if not self._waits_for_the_database():
+                self._shared.scoreboard.phase = GatewayPhase.SERVING
+                self._service_manager.ready(self._status())
+                self._on_ready(self._judgement())
         elif time.monotonic() > deadline:
             self._failure = f"not ready within {_BOOT_SECONDS:g} s: {', '.join(late)}"
+
+    def _waits_for_the_database(self) -> bool:
+        self._answer_deadline = self._answer_deadline or time.monotonic() + _ANSWER_SECONDS
+        return not condition_of(self._shared).database.is_known and time.monotonic() < self._answer_deadline
+
+    def _judgement(self) -> Judgement:
+        return judge(condition_of(self._shared))
 
     def _reload_certificate(self) -> None:
         encryption, scoreboard = self._shared.encryption, self._shared.scoreboard
@@ -140,13 +156,17 @@ class Supervisor:
             return
         scoreboard.slots[0].set(Counter.TLS_GENERATION, generation)
         logger.info("Certificate and key were reloaded", action="tls_reloaded")
+        self._look_at_expiry(encryption)
+
+    def _look_at_expiry(self, encryption: Encryption) -> None:
         encryption.warn_of_expiry()
+        self._shared.scoreboard.slots[0].set(Counter.CERTIFICATE_EXPIRES_SECONDS, encryption.expires_seconds())
 
     def _status(self) -> str:
         total = self._shared.scoreboard.total
-        trouble = sentence_of(self._condition.trouble)
+        judgement = self._judgement()
         return (
-            (f"DEGRADED, {trouble}; " if trouble else "")
+            ("" if judgement.level is Level.OK else f"{judgement}; ")
             + f"port {self._settings.port}: {total(Counter.INSTANCES_COMMITTED)} instances committed, "
             f"{total(Counter.ROWS_REGISTERED)} rows registered, {total(Counter.BACKLOG)} waiting"
         )

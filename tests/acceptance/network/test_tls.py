@@ -256,19 +256,19 @@ def test_a_certificate_that_expires_soon_is_warned_about_at_start_and_by_check(m
     gateway = make_tls_gateway(authority.issue("gateway", days=20))
     (line,) = gateway.lines("tls_expires")
     assert "expires in 20 days" in line["message"]
-    assert "expires in 20 days" in check(gateway, 0)
+    assert "expires in 20 days" in check(gateway, 1)
 
 
 def test_check_says_whether_certificate_and_key_fit(make_tls_gateway, authority):
     gateway = make_tls_gateway()
     key = authority.directory / "gateway.key"
     key.chmod(0o644)
-    assert "certificate and key fit" in check(gateway, 0)
-    assert "every user of this machine can read the key" in check(gateway, 0)
+    assert "certificate and key fit" in check(gateway, 1)
+    assert "every user of this machine can read the key" in check(gateway, 1)
     key.chmod(0o600)
     assert "can read the key" not in check(gateway, 0)
     authority.issue("gateway", days=-3)
-    assert "has expired" in check(gateway, 1)
+    assert "has expired" in check(gateway, 2)
     key.write_bytes(b"nonsense")
     assert "CHRIS_TLS_KEY" in check(gateway, 78)
 

@@ -1,0 +1,21 @@
+"""Times as people write and read them."""
+
+import re
+
+_SECONDS_OF = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its two largest units; less than nothing is nothing."""
+    whole = max(0, int(seconds))
+    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
+    first = next((at for at, (count, _) in enumerate(parts) if count), 3)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count or first == 3)
+
+
+def seconds_in(text: str) -> float:
+    """Return the seconds of a number with its unit: `90s`, `15min`, `1.5h`, `2d`. Raise ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d)", text.strip(), re.ASCII)
+    if match is None:
+        raise ValueError(f"{text!r} is no time: a number with its unit is wanted, such as 90s, 15min, 2h, 1d")
+    return float(match[1]) * _SECONDS_OF[match[2]]

@@ -1,0 +1,168 @@
+"""The rules: from the condition of a gateway to reasons. Each function is one rule, and looks at nothing else."""
+
+import datetime
+from collections.abc import Iterator
+
+from rich.filesize import decimal
+
+from oxidicom.durations import duration
+from oxidicom.judgement.condition import Condition, Room
+from oxidicom.judgement.judgement import Judgement, Level, Reason
+from oxidicom.tls import WARNING_DAYS
+
+MAX_AGE_SECONDS = 3600.0
+"""What waits for longer is critical, unless the operator says otherwise; a quarter of it is a warning."""
+_LITTLE_ROOM_BYTES = 1 << 30
+"""Above the reserve."""
+_WARNING_SHARE = 0.25
+
+
+def judge(condition: Condition, max_age_seconds: float = MAX_AGE_SECONDS) -> Judgement:
+    """Judge a running gateway by what it knows of itself."""
+    return Judgement.of(
+        [
+            *of_gateway(condition, max_age_seconds),
+            *of_room(condition.room),
+            *of_waiting(condition.waiting, condition.oldest_seconds, max_age_seconds),
+            *of_set_aside(condition.set_aside),
+        ]
+    )
+
+
+def of_gateway(condition: Condition, max_age_seconds: float) -> Iterator[Reason]:
+    """All rules but those about room and work, which an operator's command looks at by itself."""
+    yield from _of_phase(condition)
+    yield from _of_processes(condition)
+    yield from _of_storage(condition)
+    yield from _of_database(condition, max_age_seconds)
+    yield from _of_certificate(condition)
+    yield from _of_refusals(condition)
+    yield from _of_pacs(condition)
+    yield from _of_progress(condition)
+
+
+def of_room(room: Room | None) -> Iterator[Reason]:
+    """Is there room for more?"""
+    if room is None:
+        return
+    shown = f"{decimal(room.free_bytes)} are free of {decimal(room.total_bytes)}, the reserve is "
+    shown += decimal(room.reserve_bytes)
+    if room.is_full:
+        yield Reason(
+            Level.CRITICAL, "room", f"the storage is full: {shown}; every instance is refused (A700)", "make room on it"
+        )
+    elif room.free_bytes - room.reserve_bytes < _LITTLE_ROOM_BYTES:
+        yield Reason(Level.WARNING, "room", f"the storage is nearly full: {shown}", "make room on it")
+
+
+def of_waiting(count: int, oldest_seconds: float, max_age_seconds: float) -> Iterator[Reason]:
+    """Does work go on?"""
+    if not count or oldest_seconds < max_age_seconds * _WARNING_SHARE:
+        return
+    level = Level.CRITICAL if oldest_seconds >= max_age_seconds else Level.WARNING
+    yield Reason(
+        level,
+        "backlog",
+        f"{count} things wait to be stored or registered, the oldest for {duration(oldest_seconds)}",
+        "`oxidicom status` shows for what",
+    )
+
+
+def of_set_aside(count: int) -> Iterator[Reason]:
+    """Was something put away?"""
+    if count:
+        yield Reason(
+            Level.WARNING,
+            "set aside",
+            f"{count} things were set aside, since they could not be stored or registered",
+            "mend the cause that `oxidicom status` shows, then `oxidicom retry` puts them back",
+        )
+
+
+def _of_phase(condition: Condition) -> Iterator[Reason]:
+    if condition.phase != "serving":
+        yield Reason(Level.WARNING, "gateway", f"the gateway is {condition.phase}")
+
+
+def _of_processes(condition: Condition) -> Iterator[Reason]:
+    if condition.silent:
+        roles = ", ".join(sorted(set(condition.silent)))
+        yield Reason(
+            Level.CRITICAL,
+            "processes",
+            f"no sign of life of: {roles}",
+            "see the log; if it lasts, restart the gateway, which loses nothing",
+        )
+    if count := condition.lately.respawned:
+        yield Reason(
+            Level.WARNING,
+            "processes",
+            f"{count} processes died within {condition.lately.minutes} minutes, and were started again",
+            "see the log for why (action `process_died`)",
+        )
+
+
+def _of_storage(condition: Condition) -> Iterator[Reason]:
+    if trouble := condition.storage:
+        sentence = f"no instance is taken (A700): {trouble.sentence}"
+        yield Reason(Level.CRITICAL, "storage", sentence, trouble.remedy)
+    if trouble := condition.tree:
+        sentence = f"instances wait in the spool: {trouble.sentence}"
+        yield Reason(Level.CRITICAL, "tree", sentence, trouble.remedy)
+
+
+def _of_database(condition: Condition, max_age_seconds: float) -> Iterator[Reason]:
+    database = condition.database
+    if not database.is_known:
+        yield Reason(Level.WARNING, "database", "the database has not answered yet")
+    elif database.down_since:
+        seconds = (condition.at - database.down_since).total_seconds()
+        yield Reason(
+            Level.CRITICAL if seconds >= max_age_seconds else Level.WARNING,
+            "database",
+            f"the database cannot be used for {duration(seconds)}, and rows wait in the spool: {database.reason}",
+            "`oxidicom check` says what is missing",
+        )
+
+
+def _of_certificate(condition: Condition) -> Iterator[Reason]:
+    if condition.certificate_expires is None:
+        return
+    left = condition.certificate_expires - condition.at
+    remedy = "replace the file of CHRIS_TLS_CERTIFICATE and send SIGHUP to the gateway"
+    if left < datetime.timedelta():
+        yield Reason(Level.CRITICAL, "certificate", "the certificate has expired: peers that check it hang up", remedy)
+    elif left < datetime.timedelta(days=WARNING_DAYS):
+        yield Reason(Level.WARNING, "certificate", f"the certificate expires in {left.days} days", remedy)
+
+
+def _of_refusals(condition: Condition) -> Iterator[Reason]:
+    lately = condition.lately
+    if lately.refused:
+        level, none = (Level.WARNING, "") if lately.taken else (Level.CRITICAL, ", and none was taken")
+        yield Reason(
+            level,
+            "refusals",
+            f"{lately.refused} instances were refused within {lately.minutes} minutes{none}",
+            "the log says which and why",
+        )
+
+
+def _of_pacs(condition: Condition) -> Iterator[Reason]:
+    if condition.pacs_trouble:
+        yield Reason(
+            Level.WARNING,
+            "PACS",
+            f"the size of series is unknown: {condition.pacs_trouble}",
+            "`oxidicom check` tries every PACS",
+        )
+
+
+def _of_progress(condition: Condition) -> Iterator[Reason]:
+    if count := condition.lately.progress_lost:
+        yield Reason(
+            Level.WARNING,
+            "live progress",
+            f"{count} messages of live progress were lost within {condition.lately.minutes} minutes",
+            "see whether the NATS servers of CHRIS_NATS_ADDRESS can be reached",
+        )

@@ -1,0 +1,24 @@
+"""Times for people."""
+
+import pytest
+
+from oxidicom.durations import duration, seconds_in
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (-1, "0 s"), (59, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (3600, "1 h"), (90061, "1 d 1 h")],
+)
+def test_a_time_has_its_two_largest_units(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15min", 900), ("1.5 h", 5400), (" 2d ", 172_800)])
+def test_a_time_is_a_number_with_its_unit(text, seconds):
+    assert seconds_in(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "15", "min", "-1h", "1e3s", "5m", "١min", "1h30min"])
+def test_anything_else_is_not_guessed(text):
+    with pytest.raises(ValueError, match="a number with its unit"):
+        seconds_in(text)
