@@ -5,10 +5,14 @@ VENV := .venv
 FUZZ_SECONDS ?= 600
 TEST_PROCESSES ?= 4
 STAMP := $(VENV)/.installed
+DESTDIR ?=
+SERVICE_PYTHON ?= /opt/oxidicom/bin/python
+WRAPPER := $(DESTDIR)/usr/local/bin/oxidicom
+MANUAL := $(DESTDIR)/usr/local/share/man/man1/oxidicom.1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run check test corpus fuzz drills benchmark curves senders integration-test foreign-clients lint format pictures install-service clean
+.PHONY: help install run check test corpus fuzz drills benchmark curves senders integration-test foreign-clients lint format man pictures install-service service-files uninstall-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -82,10 +86,13 @@ integration-test: $(STAMP) ## the whole way with a real Orthanc as the PACS; ins
 foreign-clients: $(STAMP) ## send 30 kinds of files with C-STORE clients of others, fetched into .foreign (a first time: 20 minutes)
 	$(VENV)/bin/python -m tests.foreign $(FOREIGN_ARGS)
 
+man: $(STAMP) ## write the manual page oxidicom.1, of what the commands and settings say of themselves
+	$(VENV)/bin/python -m oxidicom.manual >oxidicom.1.new && mv oxidicom.1.new oxidicom.1
+
 pictures: ## draw docs/pictures anew from their text; needs Graphviz (apt-get install graphviz)
 	for text in docs/pictures/*.dot; do dot -Tsvg "$$text" -o "$${text%.dot}.svg"; done
 
-install-service: ## as root: install into /opt/oxidicom, with a user, a systemd unit and /etc/oxidicom/oxidicom.env
+install-service: ## as root: install into /opt/oxidicom, with user, systemd unit, /etc/oxidicom/oxidicom.env, command and manual page
 	@[ "$$(id -u)" = 0 ] || { echo "make: install-service changes the system: run it as root"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	    || { echo "make: Python 3.11 or later with venv is needed (apt-get install python3-venv)"; exit 1; }
@@ -95,11 +102,31 @@ install-service: ## as root: install into /opt/oxidicom, with a user, a systemd 
 	@cd / && setpriv --reuid=oxidicom --regid=oxidicom --clear-groups env /opt/oxidicom/bin/oxidicom --version \
 	    || { echo "make: the user oxidicom cannot run $(PYTHON), which stands in a private directory;"; \
 	         echo "make: name another one: rm -r /opt/oxidicom; make PYTHON=/usr/bin/python3 install-service"; exit 1; }
-	install -D -m 0644 deploy/systemd/oxidicom.service /etc/systemd/system/oxidicom.service
-	[ -e /etc/oxidicom/oxidicom.env ] || install -D -m 0600 deploy/systemd/oxidicom.env /etc/oxidicom/oxidicom.env
+	@$(MAKE) --no-print-directory service-files
 	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 	@echo "Installed. Next: edit /etc/oxidicom/oxidicom.env; name your storage with 'systemctl edit oxidicom'"
-	@echo "(ReadWritePaths= and RequiresMountsFor=); then 'systemctl enable --now oxidicom'."
+	@echo "(ReadWritePaths= and RequiresMountsFor=); then 'sudo oxidicom check' and 'systemctl enable --now oxidicom'."
+
+# What `install-service` puts beside the program. The environment file is only put there when there is none, and a
+# program of the same name that is not ours is left alone. DESTDIR is a directory to try it in.
+service-files:
+	install -D -m 0644 deploy/systemd/oxidicom.service $(DESTDIR)/etc/systemd/system/oxidicom.service
+	[ -e $(DESTDIR)/etc/oxidicom/oxidicom.env ] \
+	    || install -D -m 0600 deploy/systemd/oxidicom.env $(DESTDIR)/etc/oxidicom/oxidicom.env
+	@if [ -e $(WRAPPER) ] && ! grep -q '^program=/opt/oxidicom/' $(WRAPPER); then \
+	    echo "make: $(WRAPPER) is another program and stays; remove it, then repeat, for 'sudo oxidicom status'"; \
+	else install -D -m 0755 deploy/systemd/oxidicom $(WRAPPER); fi
+	install -d $(DESTDIR)/usr/local/share/man/man1
+	$(SERVICE_PYTHON) -P -m oxidicom.manual >$(MANUAL).new && mv $(MANUAL).new $(MANUAL)
+
+uninstall-service: ## as root: remove what install-service installed; settings, user and /var/lib/oxidicom stay
+	@[ "$$(id -u)" = 0 ] || { echo "make: uninstall-service changes the system: run it as root"; exit 1; }
+	if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl disable --now oxidicom || true; fi
+	rm -f $(DESTDIR)/etc/systemd/system/oxidicom.service $(MANUAL)
+	@if grep -qs '^program=/opt/oxidicom/' $(WRAPPER); then rm -f $(WRAPPER); fi
+	rm -rf $(DESTDIR)/opt/oxidicom
+	if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+	@echo "Removed. /etc/oxidicom, /var/lib/oxidicom and the user oxidicom stay."
 
 clean: ## remove what the tools left; .venv and ./data stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz dist build

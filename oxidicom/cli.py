@@ -5,13 +5,18 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+import typer.core
+import typer.main
 from loguru import logger
 from rich.console import Console
 
 from oxidicom import __version__
+from oxidicom.configuration.account import become
+from oxidicom.configuration.env_file import overruled, read_env_file
+from oxidicom.configuration.faults import examine
 from oxidicom.cube.conninfo import display
 from oxidicom.durations import seconds_in
 from oxidicom.embedded.server import EmbeddedPostgres
@@ -20,6 +25,7 @@ from oxidicom.errors import (
     CertificateError,
     ConfigurationError,
     DatabaseUnavailableError,
+    OperationError,
     OxidicomError,
 )
 from oxidicom.files.descriptors import raise_limit
@@ -27,17 +33,30 @@ from oxidicom.judgement.judgement import Judgement, Level
 from oxidicom.log_stream import never_wait_for_readers
 from oxidicom.logs import configure_logs, writes_text
 from oxidicom.service_manager import ServiceManager
-from oxidicom.settings import EMBEDDED, Settings, unknown_variables
+from oxidicom.settings import EMBEDDED, Fault, Settings, unknown_variables
 
 EX_CONFIG = 78
 """sysexits.h: something was found in an unconfigured or misconfigured state."""
 
+
+class _Group(typer.core.TyperGroup):
+    """The commands. --env-file may stand before a command or after it."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 (they are those of typer)
+        super().__init__(**attributes)
+        shared = [parameter for parameter in self.params if parameter.name == "env_file"]
+        for command in self.commands.values():
+            command.params += shared
+
+
 _app = typer.Typer(
-    add_completion=False,
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="A DICOM gateway for ChRIS: receives instances by C-STORE, stores them, and registers them in CUBE's "
-    "database. Without a command it serves. It is configured by environment variables alone; README.md lists them.",
+    "database. Without a command it serves. It is configured by environment variables alone, which may stand in a "
+    "file (--env-file); `oxidicom settings` shows them, and README.md and the manual page list them.",
 )
 
 
@@ -46,20 +65,57 @@ def main() -> None:
     _app()
 
 
+def command_tree() -> typer.core.TyperGroup:
+    """Return the commands with all that they say of themselves."""
+    root = typer.main.get_command(_app)
+    assert isinstance(root, typer.core.TyperGroup)
+    return root
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"oxidicom {__version__}")
         raise typer.Exit
 
 
+def _use_env_file(context: typer.Context, path: str | None) -> None:
+    if path is None or context.resilient_parsing:  # of a shell that completes a line
+        return
+    try:
+        file = read_env_file(path)
+    except ConfigurationError as error:
+        _refuse(error.faults)
+    for name in overruled(file.variables, os.environ):
+        del os.environ[name]
+    os.environ.update(file.variables)
+    context.find_root().obj = dict.fromkeys(file.variables, path)
+    if file.faults:
+        _refuse([*file.faults, *(fault.sentence for fault in _examine()[1])])
+
+
 @_app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
+    env_file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            callback=_use_env_file,
+            expose_value=False,
+            help="Read variables from a file, in the syntax of systemd's EnvironmentFile=; they win over the "
+            "environment.",
+        ),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With root: become this user, after the file was read.")
+    ] = None,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
+    if user is not None:
+        _become(user)
     if context.invoked_subcommand is None:
         raise typer.Exit(_serve())
 
@@ -84,6 +140,20 @@ def check() -> None:
 
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@_app.command("settings")
+def settings_(context: typer.Context, as_json: _Json = False) -> None:
+    """Show each setting: its value, where it comes from, and its default. Secrets are not shown.
+
+    Exit status 0: the gateway could start with them; 78: something is wrong with them, and is told.
+    """
+    from oxidicom.operations.show_settings import print_settings, show_settings  # noqa: PLC0415 (as above)
+
+    examined = _examine()
+    shown = show_settings(os.environ, context.find_root().obj or {}, examined, unknown_variables(os.environ))
+    print_settings(shown, as_json, Console())
+    raise typer.Exit(EX_CONFIG if examined[1] else 0)
 
 
 @_app.command()
@@ -174,11 +244,26 @@ def _operate(operation: Callable[[Settings], int]) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _settings() -> Settings:
+def _become(name: str) -> None:
     try:
-        return Settings.from_environment(os.environ)
-    except ConfigurationError as error:
-        _refuse(error.faults)
+        account = become(name)
+    except OperationError as error:
+        print(f"oxidicom: {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
+    os.environ.update(HOME=account.pw_dir, USER=account.pw_name, LOGNAME=account.pw_name)
+
+
+def _examine() -> tuple[Settings, list[Fault]]:
+    from workers.supervisor.descriptor_budget import descriptor_fault  # noqa: PLC0415 (see `_run`)
+
+    return examine(os.environ, lambda settings: descriptor_fault(settings, raise_limit()))
+
+
+def _settings() -> Settings:
+    settings, faults = _examine()
+    if faults:
+        _refuse([fault.sentence for fault in faults])
+    return settings
 
 
 def _refuse(faults: Sequence[str]) -> NoReturn:
@@ -190,21 +275,19 @@ def _refuse(faults: Sequence[str]) -> NoReturn:
 
 
 def _serve() -> int:
-    from workers.supervisor.descriptor_budget import descriptor_fault  # noqa: PLC0415 (see `_run`)
-
     settings = _settings()
-    fault = descriptor_fault(settings, raise_limit())
-    if fault:
-        _refuse([fault])
     never_wait_for_readers()
     configure_logs("supervisor", settings.log_format, settings.verbose)
     for warning in unknown_variables(os.environ):
         logger.warning(warning, action="unknown_variable")
     try:
         return _run(settings)
-    except (BootError, CertificateError) as error:
+    except BootError as error:
         logger.critical(str(error), action="cannot_start")
         return 1
+    except (ConfigurationError, CertificateError) as error:  # CertificateError: its files were good a moment ago
+        logger.critical(str(error), action="cannot_start")
+        return EX_CONFIG
     except KeyboardInterrupt:
         return 130
 

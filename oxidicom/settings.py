@@ -4,11 +4,10 @@ Every field's alias is the name of its variable. Faults are collected and raised
 mends a configuration in one go. Only the command line reads `os.environ`.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
@@ -21,13 +20,17 @@ from oxidicom.former_variables import FORMER_VARIABLES, INSTEAD_OF_A_DATABASE
 from oxidicom.lonk.address import parse_addresses, shown
 from oxidicom.pacs.address_book import PacsAddress, parse_address_book
 from oxidicom.paths.seahash import seahash
+from oxidicom.variables import canonical, is_meant_for_us, meant_by
 
 EMBEDDED = "embedded"
 """The value of CHRIS_DB_CONNECTION that asks for a private PostgreSQL."""
 
-_PREFIX = "CHRIS_"
-_ALIAS_PREFIX = "OXIDICOM_"
-_ALIASES = {"OXIDICOM_LISTENER_PORT": "PORT", "OXIDICOM_PORT": "PORT"}
+
+class Fault(NamedTuple):
+    """What is wrong with a configuration: a sentence, and the variable that is to blame, if it is one."""
+
+    variable: str
+    sentence: str
 
 
 def _ae_title(value: str) -> str:
@@ -41,6 +44,18 @@ def _umask(value: str) -> int:
     if not re.fullmatch("(0o)?[0-7]{1,4}", value) or int(value, 8) > 0o777:
         raise ValueError("an octal number from 000 to 777 is wanted, for example 022")
     return int(value, 8)
+
+
+def _size(value: str) -> str | int:
+    """Numbers stay as they are. What may stand beside one is held here: ByteSize takes 1 out of `1,5 GiB`."""
+    if not re.search("[A-Za-z]", value):
+        return value
+    if not re.fullmatch(r"\d+(\.\d+)? ?([kmgtpe]i?)?b", value.strip(), re.ASCII | re.IGNORECASE):
+        raise ValueError("a number of bytes is wanted, or a size with its unit: 500MB, 128 KiB, 1GiB")
+    return int(pydantic.TypeAdapter(pydantic.ByteSize).validate_python(value.strip()))
+
+
+_Bytes = Annotated[int, BeforeValidator(_size)]
 
 
 def _pdu_length(value: int) -> int:
@@ -62,7 +77,7 @@ def _readable(path: str) -> str:
 
 
 def _needs_nats(value: str, info: pydantic.ValidationInfo) -> str:
-    if value and not info.data.get("nats_addresses"):
+    if value and not info.data.get("nats_addresses", True):  # it is not there when it has a fault of its own
         raise ValueError("it has no meaning without CHRIS_NATS_ADDRESS")
     return value
 
@@ -168,7 +183,7 @@ class Settings(pydantic.BaseModel):
         alias="CHRIS_SCP_STRICT",
         description="a PDU longer than the announced maximum aborts the association",
     )
-    max_pdu_length_bytes: Annotated[int, AfterValidator(_pdu_length)] = Field(
+    max_pdu_length_bytes: Annotated[_Bytes, AfterValidator(_pdu_length)] = Field(
         131072,
         alias="CHRIS_SCP_MAX_PDU_LENGTH",
         ge=0,
@@ -216,7 +231,7 @@ class Settings(pydantic.BaseModel):
         le=64,
         description="number of storage workers; by default the number of CPUs, at most 4",
     )
-    storage_reserve_bytes: int | None = Field(
+    storage_reserve_bytes: _Bytes | None = Field(
         None,
         alias="CHRIS_STORAGE_RESERVE_BYTES",
         ge=0,
@@ -254,28 +269,28 @@ class Settings(pydantic.BaseModel):
         le=3600,
         description="how long running associations may go on after SIGTERM",
     )
-    max_request_bytes: int = Field(
+    max_request_bytes: _Bytes = Field(
         MAX_REQUEST_BYTES,
         alias="CHRIS_SCP_MAX_REQUEST_BYTES",
         ge=1024,
         le=MAX_REQUEST_BYTES,
         description="longest association request",
     )
-    max_pdu_bytes: int = Field(
+    max_pdu_bytes: _Bytes = Field(
         64 * 1024 * 1024,
         alias="CHRIS_SCP_MAX_PDU_BYTES",
         ge=4096,
         description="longest PDU with data that is taken although a shorter maximum was announced "
         "(not with CHRIS_SCP_STRICT)",
     )
-    max_command_bytes: int = Field(
+    max_command_bytes: _Bytes = Field(
         64 * 1024,
         alias="CHRIS_SCP_MAX_COMMAND_BYTES",
         ge=1024,
         le=1024 * 1024,
         description="longest command set",
     )
-    max_instance_bytes: int | None = Field(
+    max_instance_bytes: _Bytes | None = Field(
         None,
         alias="CHRIS_SCP_MAX_INSTANCE_BYTES",
         ge=1,
@@ -293,7 +308,7 @@ class Settings(pydantic.BaseModel):
     stall_seconds: float = Field(
         30.0, alias="CHRIS_SCP_STALL_SECONDS", gt=0, description="longest silence inside a message"
     )
-    min_bytes_per_second: int = Field(
+    min_bytes_per_second: _Bytes = Field(
         1000,
         alias="CHRIS_SCP_MIN_BYTES_PER_SECOND",
         ge=0,
@@ -374,14 +389,24 @@ class Settings(pydantic.BaseModel):
 
         An empty value is the same as an absent one.
         """
+        settings, faults = cls.examine(environment)
+        if faults:
+            raise ConfigurationError([fault.sentence for fault in faults])
+        return settings
+
+    @classmethod
+    def examine(cls, environment: Mapping[str, str]) -> "tuple[Settings, list[Fault]]":
+        """Return every fault, and what can be read: in the place of a faulty value stands the default.
+
+        Where there is none stand the embedded database and the root of the file system: nothing is to be done there.
+        """
         values, faults = _unalias(environment)
         try:
             settings = cls.model_validate(values)
         except pydantic.ValidationError as error:
-            faults += [_sentence(detail, environment) for detail in error.errors()]
-        if faults:
-            raise ConfigurationError(faults)
-        return settings
+            faults += [_fault(detail, environment) for detail in error.errors()]
+            settings = _usable(values)
+        return settings, faults
 
     @property
     def embedded_directory(self) -> str:
@@ -391,51 +416,76 @@ class Settings(pydantic.BaseModel):
         return os.path.join(self.state_directory or default, f"postgres-{seahash(root.encode()):016x}")
 
 
-def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return a warning for each variable that is meant for us and that no setting has.
+_STAND_INS = {"CHRIS_DB_CONNECTION": EMBEDDED, "CHRIS_FILES_ROOT": os.sep}
 
-    It says what became of it, if the former gateway had it; of any other with one of our prefixes, the closest name.
+
+def _usable(values: Mapping[str, str]) -> Settings:
+    """Read what can be read, and what is left of it: some values are faulty only for want of others."""
+    try:
+        return Settings.model_validate({**_STAND_INS, **values})
+    except pydantic.ValidationError as error:
+        faulty = {detail["loc"][0] for detail in error.errors()}
+        return _usable({name: value for name, value in values.items() if name not in faulty})
+
+
+def known_variables() -> list[str]:
+    """Return the name of each setting."""
+    return [str(field.alias) for field in Settings.model_fields.values()]
+
+
+def misspelt_variables(environment: Mapping[str, str]) -> list[Fault]:
+    """Return a fault for each variable that is meant for us, that no setting has, and that is close to one.
+
+    Else a door that somebody meant to close would stay open. An empty value is the same as an absent one.
     """
-    known = [str(field.alias) for field in Settings.model_fields.values()]
-    warnings = []
-    for name in sorted(environment):
-        if _canonical(name) in FORMER_VARIABLES:
-            warnings.append(f"{name} {FORMER_VARIABLES[_canonical(name)]}")
-        elif name.startswith((_PREFIX, _ALIAS_PREFIX)) and _canonical(name) not in known:
-            closest = difflib.get_close_matches(_canonical(name), known, n=1)
-            hint = f"; did you mean {closest[0]}?" if closest else ""
-            warnings.append(f"{name} is set but is no setting of oxidicom{hint}")
-    return warnings
+    names = ((name, meant_by(name, known_variables())) for name in _strangers(environment) if environment[name].strip())
+    return [Fault(name, f"{name} is no setting of oxidicom; did you mean {meant}?") for name, meant in names if meant]
 
 
-def _canonical(name: str) -> str:
-    """Later releases of the Rust gateway spell CHRIS_X as OXIDICOM_X."""
-    if name in _ALIASES:
-        return _ALIASES[name]
-    return _PREFIX + name.removeprefix(_ALIAS_PREFIX) if name.startswith(_ALIAS_PREFIX) else name
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return a warning for each variable that is meant for us, that no setting has, and that is close to none.
+
+    It says what became of it, if the former gateway had it.
+    """
+    former = [name for name in sorted(environment) if canonical(name) in FORMER_VARIABLES]
+    unknown = [name for name in _strangers(environment) if not meant_by(name, known_variables())]
+    return [f"{name} {FORMER_VARIABLES[canonical(name)]}" for name in former] + [
+        f"{name} is set but is no setting of oxidicom" for name in unknown
+    ]
 
 
-def _unalias(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def _strangers(environment: Mapping[str, str]) -> list[str]:
+    known = {*known_variables(), *FORMER_VARIABLES}
+    return [name for name in sorted(environment) if is_meant_for_us(name) and canonical(name) not in known]
+
+
+def _unalias(environment: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
     values: dict[str, str] = {}
     spelled: dict[str, str] = {}
     faults = []
     for name, value in environment.items():
-        canonical = _canonical(name)
+        setting = canonical(name)
         if not value.strip():
             continue
-        if canonical in values and values[canonical] != value:
-            faults.append(f"{name} and {spelled[canonical]} are the same setting but differ: set only one")
-        values[canonical], spelled[canonical] = value, name
+        if setting in values and values[setting] != value:
+            faults.append(
+                Fault(setting, f"{name} and {spelled[setting]} are the same setting but differ: set only one")
+            )
+        values[setting], spelled[setting] = value, name
     return values, faults
 
 
-_SECRET = ("CHRIS_DB_CONNECTION", "CHRIS_NATS_ADDRESS")
+SECRET = ("CHRIS_DB_CONNECTION", "CHRIS_NATS_ADDRESS")
 """These may hold a password, which is not to be shown."""
 _REMEDIES = {
     "CHRIS_DB_CONNECTION": "give CUBE's database, such as postgresql://user@host/chris, or the word "
     "`embedded` for a private PostgreSQL",
     "CHRIS_FILES_ROOT": "give the directory where CUBE's storage is mounted",
 }
+
+
+def _fault(detail: ErrorDetails, environment: Mapping[str, str]) -> Fault:
+    return Fault(str(detail["loc"][0]), _sentence(detail, environment))
 
 
 def _sentence(detail: ErrorDetails, environment: Mapping[str, str]) -> str:
@@ -446,13 +496,13 @@ def _sentence(detail: ErrorDetails, environment: Mapping[str, str]) -> str:
     cause: Any = detail.get("ctx", {}).get("error", detail["msg"])
     if detail["type"] == "bool_parsing":
         cause = "yes or no is wanted (also y/n, true/false, 1/0)"
-    value = "" if name in _SECRET else f"={detail['input']!r}"
+    value = "" if name in SECRET else f"={detail['input']!r}"
     return f"{name}{value} cannot be used: {cause}"
 
 
 def _instead(environment: Mapping[str, str]) -> str:
     """Tell whoever comes from a gateway without a connection to the database why this one needs it."""
-    given = [name for name in environment if _canonical(name) in INSTEAD_OF_A_DATABASE and environment[name].strip()]
+    given = [name for name in environment if canonical(name) in INSTEAD_OF_A_DATABASE and environment[name].strip()]
     if not given:
         return ""
     return (

@@ -7,12 +7,15 @@ first: a port speaks TLS or it does not.
 import datetime
 import os
 import ssl
+from collections.abc import Callable
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from oxidicom.errors import CertificateError
-from oxidicom.settings import Settings
+from oxidicom.settings import Fault, Settings
 
 WARNING_DAYS: Final = 30
 """A certificate that expires within so many days is worth a warning."""
@@ -24,6 +27,8 @@ TLS_1_2_CIPHER_SUITES: Final = (
     "ECDHE-RSA-AES128-GCM-SHA256",
 )
 """RFC 9325, 4.2.1; those of TLS 1.3 are all of that kind, and OpenSSL has them by default."""
+
+_ENCRYPTED: Final = "the key is encrypted; a service has nobody to ask, so give it one that is not"
 
 
 def build_context(settings: Settings) -> ssl.SSLContext:
@@ -43,6 +48,22 @@ def build_context(settings: Settings) -> ssl.SSLContext:
     if settings.tls_client_ca:
         _load_client_ca(context, settings.tls_client_ca)
     return context
+
+
+def certificate_faults(settings: Settings) -> list[Fault]:
+    """Return what is wrong with certificate, key and client CA, each looked at for itself, and whether the key fits."""
+    if not settings.tls_certificate:
+        return []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    faults = _faults("CHRIS_TLS_CERTIFICATE", lambda: expiry_of(settings.tls_certificate))
+    if settings.tls_key:
+        faults += _faults("CHRIS_TLS_KEY", lambda: _read_key(settings.tls_key))
+    if not faults:
+        name = "CHRIS_TLS_KEY" if settings.tls_key else "CHRIS_TLS_CERTIFICATE"
+        faults = _faults(name, lambda: _load_certificate(context, settings))
+    if settings.tls_client_ca:
+        faults += _faults("CHRIS_TLS_CLIENT_CA", lambda: _load_client_ca(context, settings.tls_client_ca))
+    return faults
 
 
 def expiry_of(path: str) -> datetime.datetime:
@@ -68,6 +89,26 @@ def expiry_warning(path: str) -> str | None:
     return f"the certificate of CHRIS_TLS_CERTIFICATE={path} {when}: replace it and send SIGHUP to the gateway"
 
 
+def _faults(variable: str, look_at: Callable[[], object]) -> list[Fault]:
+    try:
+        look_at()
+    except CertificateError as error:
+        return [Fault(variable, str(error))]
+    return []
+
+
+def _read_key(path: str) -> None:
+    """Look at a key for itself: OpenSSL looks at it only together with a certificate. Raise CertificateError."""
+    try:
+        with open(path, "rb") as file:
+            load_pem_private_key(file.read(), None)
+    except TypeError as error:  # so cryptography says it
+        raise CertificateError(f"CHRIS_TLS_KEY cannot be used: {path}: {_ENCRYPTED}") from error
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        cause = _cause_of(error) if isinstance(error, OSError) else "it has no key in PEM"
+        raise CertificateError(f"CHRIS_TLS_KEY cannot be used: {path}: {cause}") from error
+
+
 def _load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
     certificate, key = settings.tls_certificate, settings.tls_key or settings.tls_certificate
     expiry_of(certificate)  # OpenSSL does not say which of the two files it could not read
@@ -90,7 +131,7 @@ def _load_client_ca(context: ssl.SSLContext, path: str) -> None:
 
 def _refuse_password() -> str:
     """Else OpenSSL would ask for it at the terminal."""
-    raise ValueError("the key is encrypted; a service has nobody to ask, so give it one that is not")
+    raise ValueError(_ENCRYPTED)
 
 
 def _cause_of(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """`oxidicom check`: the configuration, and whether what it points at can be used. It changes nothing that lasts."""
 
 import datetime
+import errno
 import os
 import socket
 import tempfile
@@ -22,6 +23,7 @@ from oxidicom.operations.finding import Finding, Verdict
 from oxidicom.operations.storage_access import deletion_by_cube, readers_of
 from oxidicom.pacs.echo import echo
 from oxidicom.pacs.find import try_find
+from oxidicom.port_trouble import port_trouble
 from oxidicom.settings import Settings
 from oxidicom.storage.reserve import room_of
 from oxidicom.storage.root import Root, has_tree, look_at_root
@@ -72,10 +74,12 @@ def _port(settings: Settings) -> Iterator[Finding]:
         try:
             probe.bind((settings.bind_address, settings.port))
             yield Finding(subject, Verdict.GOOD, "free")
-        except PermissionError as error:
-            yield Finding(subject, Verdict.CRITICAL, f"may not be used by this user: {error.strerror}")
         except OSError as error:
-            yield Finding(subject, Verdict.NOTE, f"in use: {error.strerror}; fine if that is the gateway")
+            trouble = port_trouble("PORT", settings.port, "CHRIS_BIND_ADDRESS", settings.bind_address, error)
+            if error.errno == errno.EADDRINUSE:
+                yield Finding(subject, Verdict.NOTE, f"{trouble}; fine if that is the gateway")
+            else:
+                yield Finding(subject, Verdict.CRITICAL, trouble)
 
 
 def _tls(settings: Settings) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """How the gateway starts, refuses to start, degrades and ends."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -80,6 +81,78 @@ def test_a_bad_configuration_is_refused_with_all_its_faults_and_exit_78():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", ["serve", "check", "status", "retry", "reconcile"])
+def test_serving_and_every_command_tell_all_faults_of_values_names_and_files(command, tmp_path):
+    done = run(
+        command,
+        CHRIS_DB_CONNECTION="garbage",
+        CHRIS_FILES_ROOT=str(tmp_path),
+        CHRIS_TLS_CERTIFICATE=str(tmp_path / "missing.pem"),
+        CHRIS_ALLOWED_AETS="PACS",
+        PORT="abc",
+    )
+    assert done.returncode == 78
+    faults = [line for line in done.stderr.splitlines() if line.startswith("  - ")]
+    assert len(faults) == 4, done.stderr
+    names = ("CHRIS_DB_CONNECTION", "CHRIS_TLS_CERTIFICATE", "CHRIS_SCP_ALLOWED_AETS", "PORT")
+    assert all(name in done.stderr for name in names)
+    assert "garbage" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_file_of_variables_may_be_named_before_a_command_or_after_it_and_wins(before, tmp_path):
+    file = tmp_path / "oxidicom.env"
+    file.write_text(f"CHRIS_DB_CONNECTION=embedded\nCHRIS_FILES_ROOT='{tmp_path}/files'\n")
+    (tmp_path / "files").mkdir()
+    option = ("--env-file", str(file))
+    arguments = (*option, "status", "--json") if before else ("status", "--json", *option)
+    done = run(*arguments, CHRIS_DB_CONNECTION="host=other", OXIDICOM_FILES_ROOT="/other")
+    status = json.loads(done.stdout)
+    assert (status["database"]["name"], status["files_root"]) == ("the embedded PostgreSQL", f"{tmp_path}/files")
+
+
+def test_faults_of_a_file_and_of_what_can_be_read_of_it_are_told_together(tmp_path):
+    file = tmp_path / "oxidicom.env"
+    file.write_text("CHRIS_DB_CONNECTION=embedded\nexport CHRIS_FILES_ROOT=/\nPORT=abc\n")
+    done = run("--env-file", str(file))
+    assert done.returncode == 78
+    assert f"{file}, line 2: " in done.stderr
+    assert "PORT='abc'" in done.stderr
+    missing = run("status", "--env-file", "/missing.env")
+    assert missing.returncode == 78
+    assert [line for line in missing.stderr.splitlines() if line.startswith("  -")] == [
+        "  - /missing.env cannot be read: No such file or directory"
+    ]
+
+
+AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+def test_a_port_for_which_this_user_lacks_the_right_is_a_fault_with_remedies(public_directory):
+    """In a network of its own, where ports below 1024 are privileged whatever the host says."""
+    can_run = ["unshare", "--net", *AS_NOBODY, sys.executable, "-c", "import oxidicom"]
+    if os.geteuid() != 0 or subprocess.run(can_run, capture_output=True).returncode:
+        pytest.skip("needs root, and a Python that others can run")
+    os.chown(public_directory, 65534, 65534)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "COLUMNS": "2000",
+        "CHRIS_DB_CONNECTION": "host=x",
+        "CHRIS_FILES_ROOT": str(public_directory),
+        "PORT": "104",
+    }
+    for command, status in (("serve", 78), ("check", 2)):
+        done = subprocess.run(
+            [*can_run[:-2], "-m", "oxidicom", command], env=environment, capture_output=True, text=True, timeout=60
+        )
+        text = done.stdout + done.stderr
+        assert done.returncode == status, text
+        for remedy in ("CAP_NET_BIND_SERVICE", "setcap", "ip_unprivileged_port_start=104", "-p 104:11111"):
+            assert remedy in text
+        assert "Traceback" not in text
+
+
 def test_a_port_in_use_is_one_clear_line(tmp_path):
     with socket.create_server(("::", 0), family=socket.AF_INET6) as other:
         port = other.getsockname()[1]
@@ -87,6 +160,7 @@ def test_a_port_in_use_is_one_clear_line(tmp_path):
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
     assert f"port {port}" in line
+    assert "ss -ltnp" in line
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
@@ -113,6 +187,8 @@ def test_version_and_help():
 
     assert run("--version").stdout.strip() == f"oxidicom {__version__}"
     assert "check" in run("--help").stdout
+    assert run("-h").stdout == run("--help").stdout
+    assert run("reconcile", "-h").stdout == run("reconcile", "--help").stdout != ""
 
 
 # -- check ---------------------------------------------------------------------------------------------------------

@@ -69,15 +69,16 @@ def test_only_the_command_line_reads_the_environment():
 # -- rooms -------------------------------------------------------------------------------------------------------------
 
 FLOORS = [
-    {"errors", "former_variables", "records", "statuses", "stencil", "wanted_tags"},
+    {"errors", "former_variables", "port_trouble", "records", "statuses", "stencil", "variables", "wanted_tags"},
     {"files", "paths"},
     {"association", "dataset", "telemetry", "log_stream"},
     {"storage", "tree", "pacs", "logs", "lonk"},
     {"settings", "spool"},
     {"cube", "embedded", "tls", "service_manager"},
+    {"configuration"},
     {"operations"},
     {"cli"},
-    {"__main__"},
+    {"__main__", "manual"},
 ]
 """The rooms of the library, from the ground up: each imports only what is on a floor below, and itself."""
 ROLES = {"listener", "storage", "registration", "inquiry", "observer", "steward"}

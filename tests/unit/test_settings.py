@@ -4,7 +4,7 @@ import pytest
 
 from oxidicom.errors import ConfigurationError
 from oxidicom.former_variables import FORMER_VARIABLES, INSTEAD_OF_A_DATABASE
-from oxidicom.settings import Settings, unknown_variables
+from oxidicom.settings import Settings, misspelt_variables, unknown_variables
 
 # Every variable of the former gateway, in Rust, that has a meaning here: a value, the field, and what is read.
 MEANINGFUL = [
@@ -85,9 +85,40 @@ def test_two_spellings_that_differ_are_a_fault():
         settings(CHRIS_SCP_AET="ONE", OXIDICOM_SCP_AET="TWO")
 
 
-def test_a_misspelled_variable_gets_the_closest_name():
-    (warning,) = unknown_variables({"CHRIS_SCP_AETT": "x", "HOME": "/"})
-    assert "did you mean CHRIS_SCP_AET?" in warning
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("CHRIS_ALLOWED_AETS", "CHRIS_SCP_ALLOWED_AETS"),
+        ("OXIDICOM_ALLOWED_AETS", "CHRIS_SCP_ALLOWED_AETS"),
+        ("CHRIS_TLS_CERT", "CHRIS_TLS_CERTIFICATE"),
+        ("CHRIS_TLS_CA", "CHRIS_TLS_CLIENT_CA"),
+        ("CHRIS_CLIENT_CA", "CHRIS_TLS_CLIENT_CA"),
+        ("CHRIS_SCP_AETT", "CHRIS_SCP_AET"),
+        ("CHRIS_AET", "CHRIS_SCP_AET"),
+        ("CHRIS_MAX_ASSOCIATIONS", "CHRIS_SCP_MAX_ASSOCIATIONS_PER_AE"),
+        ("CHRIS_DB_CONECTION", "CHRIS_DB_CONNECTION"),
+        ("CHRIS_FILE_ROOT", "CHRIS_FILES_ROOT"),
+        ("CHRIS_PORT", "PORT"),
+        ("chris_scp_aet", "CHRIS_SCP_AET"),
+    ],
+)
+def test_a_name_close_to_a_setting_is_a_fault_that_names_it(given, meant):
+    (fault,) = misspelt_variables({given: "secret", "HOME": "/"})
+    assert fault == (given, f"{given} is no setting of oxidicom; did you mean {meant}?")
+    assert unknown_variables({given: "secret"}) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CHRIS_NETWORK", "CHRIS_USER", "CHRIS_FILES_VOLUME", "CHRIS_", "CHRIS_SERVICE_HOST", "OXIDICOM_PORT_11111_TCP"],
+)
+def test_any_other_name_with_our_prefix_is_a_warning(name):
+    assert misspelt_variables({name: "x"}) == []
+    assert unknown_variables({name: "x"}) == [f"{name} is set but is no setting of oxidicom"]
+
+
+def test_a_misspelt_name_without_a_value_does_no_harm():
+    assert misspelt_variables({"CHRIS_TLS_CERT": " "}) == []
 
 
 @pytest.mark.parametrize(("name", "value", "field", "wanted"), MEANINGFUL)
@@ -150,6 +181,49 @@ def test_a_short_pdu_length_is_refused_and_none_is_allowed():
     assert settings(CHRIS_SCP_MAX_PDU_LENGTH="0").max_pdu_length_bytes == 0
     with pytest.raises(ConfigurationError):
         settings(CHRIS_SCP_MAX_PDU_LENGTH="100")
+
+
+SIZES = [name for name, field in Settings.model_fields.items() if "bytes" in name]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("65536", 65536),
+        ("64KiB", 65536),
+        ("64 kib", 65536),
+        (" 0.0625 MiB ", 65536),
+        ("500kB", 500_000),
+        ("500000B", 500_000),
+        ("1MiB", 1 << 20),
+    ],
+)
+@pytest.mark.parametrize("field", SIZES)
+def test_every_size_takes_a_number_or_a_unit(field, text, wanted):
+    assert getattr(settings(**{str(Settings.model_fields[field].alias): text}), field) == wanted
+
+
+@pytest.mark.parametrize("text", ["1,5 GiB", "1GiB or so", "GiB", "1 parsec", "-1GiB", "1Gbit", "1G B"])
+def test_what_is_no_size_is_told_what_is_one(text):
+    with pytest.raises(ConfigurationError, match=r"a number of bytes is wanted, or a size with its unit: 500MB"):
+        settings(CHRIS_SCP_MAX_INSTANCE_BYTES=text)
+
+
+@pytest.mark.parametrize("text", ["0", "0 GiB", "1,5", "-1"])
+def test_limits_of_sizes_hold_with_and_without_a_unit(text):
+    with pytest.raises(ConfigurationError, match="CHRIS_SCP_MAX_INSTANCE_BYTES"):
+        settings(CHRIS_SCP_MAX_INSTANCE_BYTES=text)
+
+
+def test_what_can_be_read_is_read_beside_what_cannot():
+    found, faults = Settings.examine({"PORT": "abc", "CHRIS_NATS_ADDRESS": "x://", "CHRIS_NATS_CREDENTIALS": __file__})
+    assert [fault.variable for fault in faults] == [
+        "CHRIS_DB_CONNECTION",
+        "CHRIS_FILES_ROOT",
+        "PORT",
+        "CHRIS_NATS_ADDRESS",
+    ]
+    assert (found.port, found.nats_credentials) == (11111, "")
 
 
 def test_servers_for_live_progress_under_both_spellings(tmp_path):

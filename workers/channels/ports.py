@@ -7,7 +7,8 @@ that it answers with SYN cookies, a silent one is accepted after all.
 
 import socket
 
-from oxidicom.errors import BootError
+from oxidicom.errors import BootError, ConfigurationError
+from oxidicom.port_trouble import OF_CONFIGURATION, port_trouble
 from oxidicom.settings import Settings
 
 _BACKLOG = 1024
@@ -35,15 +36,18 @@ def open_port(address: str, port: int) -> socket.socket:
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Return the socket on which the gateway listens; to accept from it never waits. Raise BootError."""
+    """Return the socket on which the gateway listens; to accept from to accept from it never waits.
+
+    Raise ConfigurationError when this user may not have the port, BootError for any other trouble with it.
+    """
     address, port = settings.bind_address, settings.port
     try:
         listening_socket = open_port(address, port)
     except OSError as error:
-        raise BootError(
-            f"port {port} on {address} cannot be used: {error.strerror}; "
-            "stop the program that has it, or set PORT (and CHRIS_BIND_ADDRESS)"
-        ) from error
+        sentence = port_trouble("PORT", port, "CHRIS_BIND_ADDRESS", address, error)
+        if error.errno in OF_CONFIGURATION:
+            raise ConfigurationError([sentence]) from error
+        raise BootError(sentence) from error
     listening_socket.setblocking(False)
     seconds = _deferral_seconds(opening_seconds(settings))
     listening_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, seconds)

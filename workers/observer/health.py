@@ -20,6 +20,7 @@ from loguru import logger
 
 from oxidicom.judgement.condition import Condition
 from oxidicom.judgement.rules import judge
+from oxidicom.port_trouble import port_trouble
 from oxidicom.telemetry.prometheus import CONTENT_TYPE
 from workers.channels.bugs import place_of
 from workers.channels.condition import condition_of, silent_roles
@@ -76,10 +77,8 @@ class HealthServer:
             server = _Server(open_port(address, port), handler)
         except OSError as error:
             logger.error(
-                "No health page: {address}:{port} cannot be used: {reason}; set CHRIS_HTTP_PORT to a free port",
-                address=address,
-                port=port,
-                reason=error.strerror,
+                "No health page: {reason}",
+                reason=port_trouble("CHRIS_HTTP_PORT", port, "CHRIS_HTTP_ADDRESS", address, error),
                 action="health_port_failed",
             )
             return

@@ -28,6 +28,14 @@ def test_compose(name):
     passes(SCRIPTS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", name)
 
 
+def test_beside_cube_everything_in_the_environment_file_reaches_the_gateway():
+    import yaml
+
+    gateway = yaml.safe_load((ROOT / "deploy/compose.chris.yaml").read_text())["services"]["gateway"]
+    assert gateway["env_file"] == "${OXIDICOM_ENV_FILE:-oxidicom.env}"
+    assert gateway["environment"].keys() == {"CHRIS_FILES_ROOT", "PORT"}, "what wins over the file is of the container"
+
+
 def test_kubernetes():
     passes(SCRIPTS / "kubernetes-validate", "--strict", "deploy/kubernetes/oxidicom.yaml")
 

@@ -1,0 +1,103 @@
+"""The manual page oxidicom(1), made of what the command line and the settings say of themselves: `make man`.
+
+    python -m oxidicom.manual >oxidicom.1
+
+No kept library writes one for typer, whose copy of click is its own.
+"""
+
+import re
+from collections.abc import Iterator
+
+import typer.core
+
+from oxidicom import __version__
+from oxidicom.cli import command_tree
+from oxidicom.operations.show_settings import text_of
+from oxidicom.settings import Settings
+
+_EXIT_STATUS = {
+    "0": "All is well; for a command, what its description says.",
+    "1": "The gateway or the command could not do its work, or a command found something.",
+    "2": "A command or an option is not known.",
+    "78": "The configuration has faults. All of them are told at once.",
+}
+_FILES = {
+    "/etc/oxidicom/oxidicom.env": "The variables of the systemd service, as 'make install-service' installs it. There "
+    "'sudo oxidicom COMMAND' reads this file and works as the user of the service.",
+    "CHRIS_FILES_ROOT/SERVICES/PACS": "What was received.",
+    "CHRIS_FILES_ROOT/.oxidicom": "The spools, and what was set aside.",
+}
+
+
+def manual() -> str:
+    """Return the page, in the macros of man(7)."""
+    root = command_tree()
+    lines = [
+        f'.TH OXIDICOM 1 "" "oxidicom {__version__}" "User Commands"',
+        ".SH NAME",
+        r"oxidicom \- a DICOM gateway for ChRIS",
+        ".SH SYNOPSIS",
+        r".B oxidicom",
+        r"[\fIOPTIONS\fR] [\fICOMMAND\fR [\fIOPTIONS\fR]]",
+        ".SH DESCRIPTION",
+        *_paragraphs(root.help),
+        ".SH OPTIONS",
+        *_options(root),
+        ".SH COMMANDS",
+    ]
+    for name, command in root.commands.items():
+        lines += [f".SS {_escaped(name)}", *_paragraphs(command.help), *_options(command, besides=root)]
+    lines += [".SH ENVIRONMENT", *_settings(), ".SH FILES", *_items(_FILES), ".SH EXIT STATUS", *_items(_EXIT_STATUS)]
+    return "\n".join(lines) + "\n"
+
+
+def _options(command: object, besides: typer.core.TyperGroup | None = None) -> Iterator[str]:
+    shared = besides.params if besides else []
+    for parameter in getattr(command, "params", []):
+        if parameter in shared or not isinstance(parameter, typer.core.TyperOption):
+            continue
+        argument = "" if parameter.is_flag else f" {parameter.metavar or (parameter.name or '').upper()}"
+        yield from _item(", ".join(parameter.opts) + argument, parameter.help or "")
+
+
+def _settings() -> Iterator[str]:
+    yield from _paragraphs(
+        "Booleans are yes/no, y/n, true/false or 1/0. Whatever is in bytes takes a number, or a size with its unit: "
+        "500MB, 128 KiB, 1GiB. OXIDICOM_... is read as CHRIS_..., OXIDICOM_LISTENER_PORT as PORT. An empty value is "
+        "the same as none."
+    )
+    defaults = Settings.examine({})[0].model_dump(mode="json", by_alias=True)
+    for field in Settings.model_fields.values():
+        name = str(field.alias)
+        default = "Required." if field.is_required() else f"Default: {text_of(defaults[name])}."
+        is_told = field.default_factory and defaults[name]  # it depends on the machine, and the description tells it
+        description = (field.description or "").replace("`", "'")
+        yield from _item(name, f"{description[:1].upper()}{description[1:]}. {'' if is_told else default}".strip())
+
+
+def _items(items: dict[str, str]) -> Iterator[str]:
+    for term, text in items.items():
+        yield from _item(term, text)
+
+
+def _item(term: str, text: str) -> Iterator[str]:
+    yield ".TP"
+    yield rf"\fB{_escaped(term)}\fR"
+    yield _escaped(text)
+
+
+def _paragraphs(text: str | None) -> Iterator[str]:
+    for paragraph in re.split(r"\n\s*\n", (text or "").strip()):
+        yield ".PP"
+        yield _escaped(paragraph)
+
+
+def _escaped(text: str) -> str:
+    """Return text as one line of roff, of which nothing is taken for a request or an escape."""
+    line = " ".join(text.split()).replace("\\", r"\e").replace("-", r"\-")
+    line = "".join(one if one.isascii() else rf"\[u{ord(one):04X}]" for one in line)
+    return rf"\&{line}" if line.startswith((".", "'")) else line
+
+
+if __name__ == "__main__":
+    print(manual(), end="")

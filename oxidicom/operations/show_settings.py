@@ -1,0 +1,124 @@
+"""`oxidicom settings`: each setting with its value, where that comes from, its default, and what is wrong with it.
+
+No secret is shown, be its setting faulty or not.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from oxidicom.cube.conninfo import without_secrets
+from oxidicom.settings import SECRET, Fault, Settings, known_variables
+from oxidicom.variables import canonical
+
+_HIDDEN = "(not shown: it may hold a password)"
+
+
+class ShownSetting(msgspec.Struct):
+    """One setting."""
+
+    variable: str
+    value: Any
+    """As the gateway reads it; as it is given when it is faulty."""
+    default: Any
+    source: str
+    """`default`, `environment`, or the path of a file."""
+    spelled: str | None
+    """The name by which it is set."""
+    faults: list[str]
+
+    @property
+    def origin(self) -> str:
+        """The source, and the name where that is another spelling."""
+        return self.source if self.spelled in (None, self.variable) else f"{self.source}, as {self.spelled}"
+
+
+class ShownConfiguration(msgspec.Struct):
+    """Everything that the command shows."""
+
+    settings: list[ShownSetting]
+    faults: list[str]
+    """Those of no setting."""
+    warnings: list[str]
+
+
+def show_settings(
+    environment: Mapping[str, str],
+    file_of: Mapping[str, str],
+    examined: tuple[Settings, Sequence[Fault]],
+    warnings: Sequence[str],
+) -> ShownConfiguration:
+    """Say what each setting is. `file_of` has the path of the file from which a variable was read."""
+    settings, faults = examined
+    values, defaults = _values(settings), _values(Settings.examine({})[0])
+    spelled = {canonical(name): name for name, value in environment.items() if value.strip()}
+    shown = []
+    for field in Settings.model_fields.values():
+        variable = str(field.alias)
+        name = spelled.get(variable)
+        wrong = [fault.sentence for fault in faults if fault.variable == variable]
+        value = _given(variable, environment[name]) if name and wrong else values[variable]
+        shown.append(
+            ShownSetting(
+                variable,
+                None if field.is_required() and name is None else value,
+                None if field.is_required() else defaults[variable],
+                "default" if name is None else file_of.get(name, "environment"),
+                name,
+                wrong,
+            )
+        )
+    others = [fault.sentence for fault in faults if fault.variable not in known_variables()]
+    return ShownConfiguration(shown, others, list(warnings))
+
+
+def print_settings(configuration: ShownConfiguration, as_json: bool, console: Console) -> None:
+    """Print it, as a table or as JSON."""
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(configuration), indent=2).decode())
+        return
+    table = Table("variable", "value", "from", "default", title="oxidicom settings")
+    for one in configuration.settings:
+        style = "bold red" if one.faults else "bold" if one.spelled else "dim"
+        default = "required" if one.default is None and one.variable in _REQUIRED else text_of(one.default)
+        table.add_row(
+            one.variable,
+            escape("not set" if one.variable in _REQUIRED and one.value is None else text_of(one.value)),
+            escape(one.origin),
+            escape(default),
+            style=style,
+        )
+    console.print(table)
+    for sentence in (*(fault for one in configuration.settings for fault in one.faults), *configuration.faults):
+        console.print(f"[bold red]fault[/]    {escape(sentence)}", soft_wrap=True, highlight=False)
+    for warning in configuration.warnings:
+        console.print(f"[yellow]remark[/]   {escape(warning)}", soft_wrap=True, highlight=False)
+
+
+_REQUIRED = {str(field.alias) for field in Settings.model_fields.values() if field.is_required()}
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    """Return the value of each variable; that of CHRIS_NATS_ADDRESS is without what gives access by itself."""
+    values = settings.model_dump(mode="json", by_alias=True)
+    values["CHRIS_DB_CONNECTION"] = without_secrets(settings.db_connection)
+    values["OTEL_EXPORTER_OTLP_ENDPOINT"] = re.sub("//.*@", "//***@", settings.otlp_endpoint)
+    return values
+
+
+def _given(variable: str, text: str) -> str:
+    return _HIDDEN if variable in SECRET else text
+
+
+def text_of(value: object) -> str:
+    """Return a value as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "empty"
