@@ -15,10 +15,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from oxidicom.errors import CertificateError
+from oxidicom.judgement.rules import CERTIFICATE_WARNING_DAYS
 from oxidicom.settings import Fault, Settings
-
-WARNING_DAYS: Final = 30
-"""A certificate that expires within so many days is worth a warning."""
 
 TLS_1_2_CIPHER_SUITES: Final = (
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -83,7 +81,7 @@ def days_left(path: str) -> int:
 def expiry_warning(path: str) -> str | None:
     """Return a sentence when the certificate has expired or will do so soon. Raise CertificateError."""
     days = days_left(path)
-    if days >= WARNING_DAYS:
+    if days >= CERTIFICATE_WARNING_DAYS:
         return None
     when = "has expired" if days < 0 else f"expires in {days} days"
     return f"the certificate of CHRIS_TLS_CERTIFICATE={path} {when}: replace it and send SIGHUP to the gateway"

@@ -8,8 +8,9 @@ from rich.filesize import decimal
 from oxidicom.durations import duration
 from oxidicom.judgement.condition import Condition, Room
 from oxidicom.judgement.judgement import Judgement, Level, Reason
-from oxidicom.tls import WARNING_DAYS
 
+CERTIFICATE_WARNING_DAYS = 30
+"""One that expires within so many days is worth a warning."""
 MAX_AGE_SECONDS = 3600.0
 """What waits for longer is critical, unless the operator says otherwise; a quarter of it is a warning."""
 _LITTLE_ROOM_BYTES = 1 << 30
@@ -132,7 +133,7 @@ def _of_certificate(condition: Condition) -> Iterator[Reason]:
     remedy = "replace the file of CHRIS_TLS_CERTIFICATE and send SIGHUP to the gateway"
     if left < datetime.timedelta():
         yield Reason(Level.CRITICAL, "certificate", "the certificate has expired: peers that check it hang up", remedy)
-    elif left < datetime.timedelta(days=WARNING_DAYS):
+    elif left < datetime.timedelta(days=CERTIFICATE_WARNING_DAYS):
         yield Reason(Level.WARNING, "certificate", f"the certificate expires in {left.days} days", remedy)
 
 

@@ -48,7 +48,9 @@ def test_what_lonk_says_is_pure(module, name):
 
 
 @pytest.mark.parametrize("module", ["socket", "time", "threading", "logging", "loguru", "select"])
-@pytest.mark.parametrize("package", ["oxidicom/association/", "oxidicom/dataset/", "oxidicom/paths/"])
+@pytest.mark.parametrize(
+    "package", ["oxidicom/association/", "oxidicom/dataset/", "oxidicom/judgement/", "oxidicom/paths/"]
+)
 def test_pure_rooms_do_no_input_or_output(module, package):
     assert not [user for user in users_of(module) if user.startswith(package)]
 
@@ -69,8 +71,18 @@ def test_only_the_command_line_reads_the_environment():
 # -- rooms -------------------------------------------------------------------------------------------------------------
 
 FLOORS = [
-    {"errors", "former_variables", "port_trouble", "records", "statuses", "stencil", "variables", "wanted_tags"},
-    {"files", "paths"},
+    {
+        "durations",
+        "errors",
+        "former_variables",
+        "port_trouble",
+        "records",
+        "statuses",
+        "stencil",
+        "variables",
+        "wanted_tags",
+    },
+    {"files", "judgement", "paths"},
     {"association", "dataset", "telemetry", "log_stream"},
     {"storage", "tree", "pacs", "logs", "lonk"},
     {"settings", "spool"},
