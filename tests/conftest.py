@@ -30,6 +30,7 @@ _PROGRAMS = {
     "pgbouncer": ("pgbouncer", "pgbouncer"),
     "nats": ("nats-server", "nats-server"),
     "systemd": ("systemd-analyze", "systemd"),
+    "chromium": ("chromium", "chromium"),
 }
 
 

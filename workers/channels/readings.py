@@ -9,8 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 
 from oxidicom.telemetry.readings import AnyReading, HistogramReading, Instrument, Number, Reading
+from workers.channels.ending import EndKind
+from workers.channels.facts import AssociationFinished
+from workers.channels.needs import ReadingNeeds
 from workers.channels.scoreboard import BOUNDS, Counter, Histogram, Role, Scoreboard
-from workers.observer.needs import ObserverNeeds
 
 MAX_AE_TITLES = 100
 """So many calling AE titles have numbers of their own; the titles of all further ones count as `other`."""
@@ -37,7 +39,7 @@ _TOTALS = (
      Counter.PROGRESS_PUBLISHED),
     ("oxidicom.lonk.dropped", "{message}", "Messages of live progress that were lost: no NATS server took them in time",
      Counter.PROGRESS_DROPPED),
-    ("oxidicom.fact.dropped", "{fact}", "Facts that did not reach the observer", Counter.FACTS_DROPPED),
+    ("oxidicom.fact.dropped", "{fact}", "Facts that did not reach the observer, or the page", Counter.FACTS_DROPPED),
 )  # fmt: skip
 
 _HISTOGRAMS = (
@@ -73,8 +75,14 @@ class AeTotals:
         self.rejections: collections.Counter[str] = collections.Counter()
         """Rejected associations by reason."""
 
-    def add(self, ae_title: str, instances: int, size_bytes: int) -> None:
-        """Count an association that ended."""
+    def take(self, fact: AssociationFinished) -> None:
+        """Count an association that ended, or was rejected."""
+        if fact.ending.kind is EndKind.REJECTED:
+            self.rejections[fact.ending.detail] += 1
+        else:
+            self._add(fact.calling_ae_title, fact.committed, fact.bytes)
+
+    def _add(self, ae_title: str, instances: int, size_bytes: int) -> None:
         if ae_title not in self.associations and len(self.associations) >= MAX_AE_TITLES:
             ae_title = _OTHER
         self.associations[ae_title] += 1
@@ -82,8 +90,8 @@ class AeTotals:
         self.bytes[ae_title] += size_bytes
 
 
-def take_readings(shared: ObserverNeeds, ae_totals: AeTotals) -> Sequence[AnyReading]:
-    """Read everything."""
+def take_readings(shared: ReadingNeeds, ae_totals: AeTotals, free_bytes: int) -> Sequence[AnyReading]:
+    """Read everything. `free_bytes` are those of the storage, which may not answer: nothing else waits for it."""
     board = shared.scoreboard
     return [
         *(_total(board, *one) for one in _TOTALS),
@@ -92,7 +100,7 @@ def take_readings(shared: ObserverNeeds, ae_totals: AeTotals) -> Sequence[AnyRea
         *_instances(board),
         *_by_ae_title(ae_totals),
         *_waiting(shared),
-        *_condition(shared),
+        *_condition(shared.scoreboard, free_bytes),
     ]
 
 
@@ -193,7 +201,7 @@ def _by_ae_title(totals: AeTotals) -> list[Reading]:
     ]
 
 
-def _waiting(shared: ObserverNeeds) -> list[Reading]:
+def _waiting(shared: ReadingNeeds) -> list[Reading]:
     entries, age_seconds = backlog(shared.scoreboard)
     queues = {
         **{f"storage-{index}": queue.waiting_bytes for index, queue in enumerate(shared.storage_queues)},
@@ -201,6 +209,8 @@ def _waiting(shared: ObserverNeeds) -> list[Reading]:
         "inquiry": shared.inquiry_queue.waiting_bytes,
         "facts": shared.facts.queue.waiting_bytes,
     }
+    if shared.facts.page_queue:
+        queues["page"] = shared.facts.page_queue.waiting_bytes
     return [
         Reading("oxidicom.spool.entries", Instrument.GAUGE, "{entry}", "Things in the spool", [Number(entries)]),
         Reading(
@@ -214,9 +224,7 @@ def _waiting(shared: ObserverNeeds) -> list[Reading]:
     ]
 
 
-def _condition(shared: ObserverNeeds) -> list[Reading]:
-    board = shared.scoreboard
-    free_bytes = _free_bytes(shared.settings.files_root)
+def _condition(board: Scoreboard, free_bytes: int) -> list[Reading]:
     respawns: collections.Counter[str] = collections.Counter()
     for slot in board.slots[1:]:
         respawns[slot.role.name.lower()] += slot[Counter.RESPAWNS]
@@ -241,9 +249,10 @@ def _condition(shared: ObserverNeeds) -> list[Reading]:
     ]
 
 
-def _free_bytes(files_root: str) -> int:
+def free_bytes_of(files_root: str) -> int:
+    """Return the free bytes of the storage; 0 when it is away."""
     try:
         space = os.statvfs(files_root)
     except OSError:
-        return 0  # the storage is away
+        return 0
     return space.f_bavail * space.f_frsize
