@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.fixtures.collector",
     "tests.fixtures.pgbouncer",
     "tests.fixtures.nats",
+    "tests.fixtures.browser",
 ]
 
 _PROGRAMS = {
