@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import zipfile
+from email.message import Message
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -22,6 +24,12 @@ TINY = {"Rows": 4, "Columns": 4, "PixelData": bytes(32)}
 ROOT = Path(__file__).parents[2]
 
 
+class Answer(NamedTuple):
+    status: int
+    text: str
+    headers: Message
+
+
 class Site:
     """A gateway with a page, and one who asks for it."""
 
@@ -30,13 +38,11 @@ class Site:
         self.gateway = make_gateway(CHRIS_HTTP_PORT=str(self.port), **variables)
 
     def ask(self, path="/", method="GET", host="localhost"):
-        """Return the response, with its body as `text`."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(connection):
             connection.request(method, path, headers={"Host": host})
             response = connection.getresponse()
-            response.text = response.read().decode()
-            return response
+            return Answer(response.status, response.read().decode(), response.headers)
 
     def status(self):
         return json.loads(self.ask("/status.json").text)
@@ -136,13 +142,13 @@ def test_an_ae_title_is_text_and_nothing_else(title, site, tmp_path):
 @pytest.mark.parametrize("path", ["/", "/status.json", "/page.css", "/page.js", "/metrics", "/nothing"])
 def test_every_answer_keeps_the_browser_on_a_short_leash(path, site):
     answer = site.ask(path)
-    policy = dict(part.strip().split(" ", 1) for part in answer.getheader("content-security-policy").split(";"))
+    policy = dict(part.strip().split(" ", 1) for part in answer.headers.get("content-security-policy").split(";"))
     assert policy.pop("default-src") == "'none'"
     assert set(policy) >= {"script-src", "style-src", "connect-src", "img-src", "base-uri", "form-action"}
     assert set(policy.values()) <= {"'self'", "'none'"}
-    assert answer.getheader("x-content-type-options") == "nosniff"
-    assert answer.getheader("referrer-policy") == "no-referrer"
-    assert answer.getheader("server") is None
+    assert answer.headers.get("x-content-type-options") == "nosniff"
+    assert answer.headers.get("referrer-policy") == "no-referrer"
+    assert answer.headers.get("server") is None
     page = site.ask("/").text
     assert "style=" not in page, "the policy would not allow it"
     assert "//" not in page.replace("<!doctype html>", ""), "nothing comes from elsewhere"

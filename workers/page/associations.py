@@ -54,7 +54,7 @@ class AssociationUnderWay(msgspec.Struct):
     received_per_second: float
     registered: int
     series: list[SeriesUnderWay]
-    """The last ones; all others are in `more_series`."""
+    """The last ones, the newest first; all others are in `more_series`."""
     more_series: int
 
 
@@ -152,7 +152,7 @@ class _Followed:
         self._waiting = waiting
 
     def as_shown(self, *, is_open: bool) -> AssociationUnderWay:
-        last = list(self._uids)[-MAX_SERIES:]
+        last = list(self._uids)[: -MAX_SERIES - 1 : -1]
         return AssociationUnderWay(
             self._association,
             moment_of(self._association),

@@ -57,7 +57,9 @@
     const events = new EventSource("events");
     events.onopen = () => say("Live since");
     events.onmessage = (event) => {
-      for (const [name, html] of Object.entries(JSON.parse(event.data))) show(name, parse(html).body);
+      for (const [name, html] of Object.entries(JSON.parse(event.data))) {
+        show(name, parse(`<section>${html}</section>`).querySelector("section"));
+      }
       say("Live, last change");
     };
     events.onerror = () => {
