@@ -113,3 +113,12 @@ def test_who_does_not_take_his_answer_is_cut_off(serve, monkeypatch):
         poll.register(client, 0)
         assert poll.poll(60_000), "cut off"
         wait_until(lambda: not server.server_state.connections, "forgotten")
+
+
+def test_of_too_many_the_last_are_cut_off_however_long_a_request_may_take(serve, monkeypatch):
+    monkeypatch.setattr(web_server, "REQUEST_SECONDS", 3600)
+    server, port = serve("127.0.0.1")
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 60)) for _ in range(60)]
+        assert clients[-1].recv(1) == b""
+        wait_until(lambda: len(server.server_state.connections) == web_server.MAX_CONNECTIONS, "the others too")
