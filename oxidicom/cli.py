@@ -33,7 +33,7 @@ from oxidicom.judgement.judgement import Judgement, Level
 from oxidicom.log_stream import never_wait_for_readers
 from oxidicom.logs import configure_logs, writes_text
 from oxidicom.service_manager import ServiceManager
-from oxidicom.settings import EMBEDDED, Fault, Settings, unknown_variables
+from oxidicom.settings import EMBEDDED, Fault, Settings, page_address, unknown_variables
 
 EX_CONFIG = 78
 """sysexits.h: something was found in an unconfigured or misconfigured state."""
@@ -343,6 +343,8 @@ def _announce(settings: Settings, database: EmbeddedPostgres | None, judgement: 
         f"  files       {settings.files_root}/SERVICES/PACS",
         f"  database    {display(settings.db_connection)}",
     ]
+    if settings.http_port:
+        lines.append(f"  page        {page_address(settings)}")
     if database:
         lines += ["  look into it:", f"    {database.psql_command}"]
     lines += [

@@ -352,10 +352,13 @@ class Settings(pydantic.BaseModel):
         alias="CHRIS_HTTP_PORT",
         ge=0,
         le=65535,
-        description="port of the health page: /healthz, /readyz, /metrics; 0: none",
+        description="port of the page for people, and of /healthz, /readyz, /metrics, /status.json; 0: none",
     )
     http_address: str = Field(
-        "127.0.0.1", alias="CHRIS_HTTP_ADDRESS", min_length=1, description="address of the health page"
+        "127.0.0.1",
+        alias="CHRIS_HTTP_ADDRESS",
+        min_length=1,
+        description="address of the page; by default nobody but this host sees it",
     )
 
     nats_addresses: Annotated[
@@ -414,6 +417,12 @@ class Settings(pydantic.BaseModel):
         default = "/var/lib/oxidicom" if os.geteuid() == 0 else os.path.expanduser("~/.local/state/oxidicom")
         root = os.path.realpath(self.files_root)
         return os.path.join(self.state_directory or default, f"postgres-{seahash(root.encode()):016x}")
+
+
+def page_address(settings: Settings) -> str:
+    """Return where the page is, as one on this host may type it."""
+    address = {"::": "localhost", "0.0.0.0": "localhost"}.get(settings.http_address, settings.http_address)
+    return f"http://{f'[{address}]' if ':' in address else address}:{settings.http_port}/"
 
 
 _STAND_INS = {"CHRIS_DB_CONNECTION": EMBEDDED, "CHRIS_FILES_ROOT": os.sep}

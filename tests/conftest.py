@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.fixtures.collector",
     "tests.fixtures.pgbouncer",
     "tests.fixtures.nats",
+    "tests.fixtures.browser",
 ]
 
 _PROGRAMS = {
@@ -30,6 +31,7 @@ _PROGRAMS = {
     "pgbouncer": ("pgbouncer", "pgbouncer"),
     "nats": ("nats-server", "nats-server"),
     "systemd": ("systemd-analyze", "systemd"),
+    "chromium": ("chromium", "chromium"),
 }
 
 

@@ -22,6 +22,11 @@ class DatabaseCondition(msgspec.Struct, frozen=True):
     reason: str = ""
     """Why it cannot."""
 
+    @property
+    def word(self) -> str:
+        """`up`, `down`, or `not asked yet`."""
+        return ("down" if self.down_since else "up") if self.is_known else "not asked yet"
+
 
 class Room(msgspec.Struct, frozen=True):
     """The room on the storage, in bytes."""

@@ -18,13 +18,13 @@ from rich.table import Table
 from oxidicom.durations import duration
 from oxidicom.judgement.condition import Condition, Room
 from oxidicom.judgement.judgement import Judgement, Level, Reason
-from oxidicom.spool.published import MAX_SILENT_SECONDS, published
 from oxidicom.judgement.rules import MAX_AGE_SECONDS, of_gateway, of_room, of_set_aside, of_waiting
 from oxidicom.operations.database import DatabaseState, state_of_database
 from oxidicom.paths.private_root import PRIVATE_ROOT
 from oxidicom.settings import EMBEDDED, Settings
 from oxidicom.spool.backlog import Amount, AssociationBacklog, Backlog, GatewayBacklog, backlog_of
 from oxidicom.spool.gateway_directory import aside_directories
+from oxidicom.spool.published import MAX_SILENT_SECONDS, published
 from oxidicom.spool.set_aside import associations_set_aside, set_aside_of
 from oxidicom.storage.reserve import room_of
 

@@ -172,8 +172,9 @@ class Counts:
     calling_ae_title: str = ""
     committed: dict[str, int] = dataclasses.field(default_factory=dict)
     """Number of committed instances by series hash."""
-    opened: set[str] = dataclasses.field(default_factory=set)
-    """Hashes of the series that are known; of one that is not, because its line is lost, nothing can be said."""
+    opened: dict[str, str] = dataclasses.field(default_factory=dict)
+    """SeriesInstanceUID of the series that are known, by hash; of one that is not, because its line is lost, nothing
+    can be said."""
     ended: Ended | None = None
 
 
@@ -185,7 +186,7 @@ def read_counts(path: str) -> Counts:
             case Started():
                 counts.calling_ae_title = line.calling_ae_title
             case SeriesOpened():
-                counts.opened.add(line.series_hash)
+                counts.opened[line.series_hash] = line.series.series_instance_uid
             case Committed():
                 counts.committed[line.series_hash] = counts.committed.get(line.series_hash, 0) + 1
             case Ended():
@@ -244,6 +245,20 @@ def lines(path: str) -> Iterator[Line | None]:
         while data := file.readline(_MAX_LINE_BYTES):
             if data.endswith(b"\n"):
                 yield _decode(data)
+
+
+def lines_after(path: str, offset: int, max_bytes: int) -> tuple[list[Line | None], int]:
+    """Return the lines behind `offset`, of `max_bytes` at most, and where to go on; None for one that cannot be read.
+
+    For who follows a ledger that is being written: a line that is not whole comes the next time. Raise OSError.
+    """
+    with open(path, "rb", opener=open_regular) as file:
+        file.seek(offset)
+        whole, newline, rest = file.read(max_bytes).rpartition(b"\n")
+    if not newline:
+        is_too_long = len(rest) == max_bytes  # no line of ours: it is passed over
+        return [], offset + len(rest) if is_too_long else offset
+    return [_decode(line) for line in whole.split(b"\n")], offset + len(whole) + 1
 
 
 def _decode(data: bytes) -> Line | None:

@@ -134,12 +134,13 @@ def test_clients_that_hang_up_leave_no_word_in_the_log(page):
 
 def test_of_too_many_clients_the_last_is_cut_off_and_the_page_is_there_again(page):
     page = page()
-    observer = page.gateway.pids_of("observer")
-    held = descriptors(observer)
+    server = page.gateway.pids_of("page")
+    assert page.get("/healthz")[0] == 200, "it has begun"
+    held = descriptors(server)
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(("127.0.0.1", page.port))) for _ in range(40)]
         assert clients[-1].recv(1) == b""
-        wait_until(lambda: descriptors(observer) <= held + 20, "no more than 16 are served")
+        wait_until(lambda: descriptors(server) <= held + 20, "no more than 16 are served")
     wait_until(lambda: answers(page), "the page")
 
 

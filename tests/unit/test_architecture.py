@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,21 @@ def test_pure_rooms_do_no_input_or_output(module, package):
     assert not [user for user in users_of(module) if user.startswith(package)]
 
 
+def test_the_web_libraries_belong_to_the_page():
+    users = users_of("uvicorn", "starlette", "jinja2", "h11", "asyncio")
+    assert users
+    assert all(user.startswith(("workers/page/", "oxidicom/lonk/")) for user in users)
+
+
+def test_the_processes_are_forked_from_one_that_has_not_imported_the_web_libraries():
+    code = (
+        "import sys, workers.supervisor.supervisor; "
+        "print([name for name in ('uvicorn', 'starlette', 'jinja2', 'h11', 'http.server') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_nothing_depends_on_the_benchmarks():
     assert not users_of("benchmarks")
 
@@ -93,7 +110,7 @@ FLOORS = [
     {"__main__", "manual"},
 ]
 """The rooms of the library, from the ground up: each imports only what is on a floor below, and itself."""
-ROLES = {"listener", "storage", "registration", "inquiry", "observer", "steward"}
+ROLES = {"listener", "storage", "registration", "inquiry", "observer", "page", "steward"}
 
 
 def room_of(path):

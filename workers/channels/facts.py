@@ -1,12 +1,14 @@
-"""Facts: what the processes tell the observer. It may be dead or slow: then facts are dropped, and counted.
+"""Facts: what the processes tell the observer and the page. Either may be dead or slow: then facts are dropped, and
+counted.
 
 No fact holds patient data. Times are nanoseconds since the epoch.
 """
 
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
+from oxidicom.spool.metadata_rows import Verdict
 from workers.channels.ending import Ending
 from workers.channels.queues import Queue
 from workers.channels.scoreboard import Counter, Slot
@@ -113,30 +115,57 @@ class LineLogged(msgspec.Struct, frozen=True, array_like=True, tag=4):
     association: str
 
 
+class SeriesJudged(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """An association is wholly registered or set aside, and this is what became of one series of it."""
+
+    association: str
+    at_ns: int
+    calling_ae_title: str
+    series_instance_uid: str
+    """Empty when the ledger has lost it."""
+    received: int
+    set_aside: int
+    expected: int | None
+    """None: the PACS did not say how many it has."""
+    verdict: Verdict
+
+
 ProgressFact: TypeAlias = InstancesRegistered | SeriesRegistered | SeriesFailed
 """What live progress is made of."""
 Fact: TypeAlias = AssociationFinished | SeriesAsked | BatchRegistered | LineLogged | ProgressFact
+PageFact: TypeAlias = AssociationFinished | SeriesJudged
+"""What the page shows of what is over; what is under way it sees on the scoreboard and in the spool."""
+
+F = TypeVar("F")
 
 MAX_SERIES_SHARES = 100
 """So many fit one message: each has less than 600 bytes."""
 
 
 class FactChannel:
-    """The way to the observer. Made before the fork."""
+    """The way to the observer, and one to the page: neither waits for the other. Made before the fork."""
 
-    def __init__(self, *, is_wanted: bool, progress_is_wanted: bool = False) -> None:
+    def __init__(self, *, is_wanted: bool, progress_is_wanted: bool = False, page_is_wanted: bool = False) -> None:
         """When nobody wants facts (nothing is exported), none is sent; those of live progress are for LONK alone."""
         self.queue: Queue[Fact] = Queue(Fact)
+        self.page_queue: Queue[PageFact] | None = Queue(PageFact) if page_is_wanted else None
         self.is_wanted = is_wanted
         self.progress_is_wanted = progress_is_wanted
 
-    def tell(self, slot: Slot, fact: Fact) -> None:
-        """Tell the observer, without ever waiting. `slot` is that of the process that tells."""
-        if not (self.progress_is_wanted if isinstance(fact, ProgressFact) else self.is_wanted):
+    def tell(self, slot: Slot, fact: Fact | PageFact) -> None:
+        """Tell whoever wants to know, without ever waiting. `slot` is that of the process that tells."""
+        if self.page_queue and isinstance(fact, PageFact):
+            _put(self.page_queue, slot, fact)
+        if isinstance(fact, SeriesJudged):
             return
-        try:
-            told = self.queue.put(fact)
-        except ValueError:
-            told = False  # larger than a message may be
-        if not told:
-            slot.add(Counter.FACTS_DROPPED)
+        if self.progress_is_wanted if isinstance(fact, ProgressFact) else self.is_wanted:
+            _put(self.queue, slot, fact)
+
+
+def _put(queue: Queue[F], slot: Slot, fact: F) -> None:
+    try:
+        told = queue.put(fact)
+    except ValueError:
+        told = False  # larger than a message may be
+    if not told:
+        slot.add(Counter.FACTS_DROPPED)

@@ -30,6 +30,7 @@ class Role(enum.IntEnum):
     OBSERVER = 5
     DOORMAN = 6
     STEWARD = 7
+    PAGE = 8
 
 
 class ProcessState(enum.IntEnum):

@@ -14,6 +14,9 @@ from workers.channels.messages import ProcessDied, SeriesCounted, ToInquiry, ToR
 from workers.channels.once_a_minute import OnceAMinute
 from workers.channels.queues import Queue
 from workers.channels.scoreboard import Counter, Role, Scoreboard, Slot
+from workers.channels.snapshot import Snapshot
+
+PAGE_MEMORY_BYTES = 256 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Shared:
     encryption: Encryption | None
     """None: the port does not speak TLS. Each process has a copy of its own."""
     facts: FactChannel
-    """To the observer."""
+    """To the observer and the page."""
+    page_memory: Snapshot
+    """What the page remembers, for its successor."""
     unfinished: ConnectionQueue
     """Connections whose opening is not whole: from a listener to the doorman."""
     finished: ConnectionQueue
@@ -83,9 +88,11 @@ def share(
         registration_queue=Queue(ToRegistration),
         encryption=encryption,
         facts=FactChannel(
-            is_wanted=bool(settings.otlp_endpoint or settings.http_port),
+            is_wanted=bool(settings.otlp_endpoint),
             progress_is_wanted=bool(settings.nats_addresses),
+            page_is_wanted=bool(settings.http_port),
         ),
+        page_memory=Snapshot(PAGE_MEMORY_BYTES if settings.http_port else 0),
         unfinished=ConnectionQueue(),
         finished=ConnectionQueue(),
         once_a_minute=OnceAMinute(),
@@ -100,6 +107,7 @@ def roles_of(settings: Settings) -> list[tuple[Role, int]]:
         (Role.STEWARD, 0),
         (Role.INQUIRY, 0),
         (Role.OBSERVER, 0),
+        *([(Role.PAGE, 0)] if settings.http_port else []),
         (Role.DOORMAN, 0),
         *((Role.LISTENER, index) for index in range(settings.listeners)),
     ]

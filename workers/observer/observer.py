@@ -1,4 +1,4 @@
-"""The observer: says what the gateway does, over OpenTelemetry, Prometheus, NATS, and in the log once a minute.
+"""The observer: says what the gateway does, over OpenTelemetry, NATS, and in the log once a minute.
 
 Nobody waits for it. Totals come from the scoreboard, which is exact whatever happens; spans come from facts, which
 are dropped and counted when it is dead or slow. What it exports goes out in threads of the SDK, so that a collector
@@ -14,14 +14,12 @@ from loguru import logger
 from oxidicom.logs import report_dropped_lines
 from oxidicom.telemetry.identity import resource_of
 from oxidicom.telemetry.metrics import MetricsExporter
-from oxidicom.telemetry.prometheus import prometheus_page
 from oxidicom.telemetry.readings import AnyReading
 from workers.channels.facts import Fact
+from workers.channels.readings import AeTotals, take_readings
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
-from workers.observer.health import HealthServer
 from workers.observer.live_progress import LiveProgress
 from workers.observer.needs import ObserverNeeds
-from workers.observer.readings import AeTotals, take_readings
 from workers.observer.subscribers import Logs, Subscriber, Totals, Traces
 
 _WAIT_SECONDS = 0.5
@@ -31,10 +29,10 @@ _MAX_AT_ONCE = 1000
 
 
 class Observer:
-    """Takes facts, exports them, serves the health page, and reports totals once a minute if there is news."""
+    """Takes facts, exports them, and reports totals once a minute if there is news."""
 
     def __init__(self, shared: ObserverNeeds, slot: Slot) -> None:
-        """Make the exporters, if there is an endpoint, and the health page, if there is a port."""
+        """Make the exporters, if there is an endpoint."""
         self._shared = shared
         self._slot = slot
         self._ae_totals = AeTotals()
@@ -52,8 +50,6 @@ class Observer:
         if settings.nats_addresses:
             self._progress = LiveProgress(shared, slot)
             self._subscribers.append(self._progress)
-        if settings.http_port:
-            HealthServer(self._shared, lambda: prometheus_page(self._take_readings()))
 
     def run(self) -> None:
         """Observe until everybody else has ended."""

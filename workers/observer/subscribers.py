@@ -6,9 +6,8 @@ from opentelemetry.sdk.resources import Resource
 
 from oxidicom.telemetry.log_records import LogWriter
 from oxidicom.telemetry.spans import SpanWriter
-from workers.channels.ending import EndKind
 from workers.channels.facts import AssociationFinished, BatchRegistered, Fact, LineLogged, SeriesAsked
-from workers.observer.readings import AeTotals
+from workers.channels.readings import AeTotals
 from workers.observer.tracing import trace_association, trace_batch, trace_series_asked
 
 
@@ -37,10 +36,7 @@ class Totals:
     def take(self, fact: Fact) -> None:
         """Count an association."""
         assert isinstance(fact, AssociationFinished)
-        if fact.ending.kind is EndKind.REJECTED:
-            self._totals.rejections[fact.ending.detail] += 1
-        else:
-            self._totals.add(fact.calling_ae_title, fact.committed, fact.bytes)
+        self._totals.take(fact)
 
     def close(self) -> None:
         """Nothing is under way."""

@@ -15,10 +15,10 @@ from oxidicom.cube.database import Database
 from oxidicom.cube.session import TimeLimits
 from oxidicom.errors import DatabaseUnavailableError
 from oxidicom.judgement.judgement import Level
-from oxidicom.spool.published import publish
 from oxidicom.judgement.rules import judge
 from oxidicom.spool.adoption import adopt_orphans
 from oxidicom.spool.gateway_directory import Storage
+from oxidicom.spool.published import publish
 from oxidicom.storage.clock import StorageClock
 from oxidicom.storage.reserve import room_of
 from oxidicom.storage.root import (

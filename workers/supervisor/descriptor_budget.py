@@ -1,18 +1,18 @@
 """How many file descriptors the processes of a gateway need, as its settings are."""
 
 from oxidicom.settings import Settings
-from workers.observer.health import MAX_REQUESTS
+from workers.page.limits import MAX_CONNECTIONS
 
 _QUEUES_OF_STORAGE_WORKER = 2
-_OTHER_QUEUES = 5
-"""To inquiry, registration, observer and doorman, and from the doorman back."""
+_OTHER_QUEUES = 6
+"""To inquiry, registration, observer, page and doorman, and from the doorman back."""
 _INHERITED = 8
 """Standard input, output and error, the count of lost lines, two locks of the gateway, the listening socket, and one
 more of whoever starts the gateway."""
 _SPARE = 32
 """What a process has beside: epoll, the file and the ledger of an association, its connection, those of an exporter."""
-_PER_REQUEST = 3
-"""Of the health page: its connection, and some to spare."""
+_PER_CONNECTION = 3
+"""Of the page: the connection, and some to spare."""
 _PER_PACS = 8
 """Inquiry has two associations with each PACS at most, and some to spare."""
 
@@ -24,7 +24,7 @@ def needed_descriptors(settings: Settings) -> int:
     return max(
         2 * common,  # storage and doorman: two keepers each, which take a quarter of the limit each (`keepable`)
         4 * (common + settings.db_pool) // 3 + 1,  # registration: one, and the pool
-        common + _PER_REQUEST * MAX_REQUESTS,  # observer
+        common + _PER_CONNECTION * MAX_CONNECTIONS,  # page
         common + _PER_PACS * len(settings.pacs_addresses),  # inquiry
     )
 

@@ -10,6 +10,7 @@ from workers.inquiry.inquiry_worker import InquiryWorker
 from workers.listener.doorman import Doorman
 from workers.listener.listener import Listener
 from workers.observer.observer import Observer
+from workers.page.page import Page
 from workers.registration.registration_worker import RegistrationWorker
 from workers.steward.steward import Steward
 from workers.storage.storage_worker import StorageWorker
@@ -27,6 +28,7 @@ _WORKERS: dict[Role, Callable[[Shared, Slot], Worker]] = {
     Role.REGISTRATION: RegistrationWorker,
     Role.STEWARD: Steward,
     Role.OBSERVER: Observer,
+    Role.PAGE: Page,
 }
 
 

@@ -4,14 +4,15 @@ The names are those of docs/observability.md and of the dashboard; a test holds 
 """
 
 import collections
-import os
 from collections.abc import Mapping, Sequence
 
 from oxidicom.judgement.rules import judge
 from oxidicom.telemetry.readings import AnyReading, HistogramReading, Instrument, Number, Reading
 from workers.channels.condition import backlog, condition_of
+from workers.channels.ending import EndKind
+from workers.channels.facts import AssociationFinished
+from workers.channels.needs import ReadingNeeds
 from workers.channels.scoreboard import BOUNDS, Counter, Histogram, Role, Scoreboard
-from workers.observer.needs import ObserverNeeds
 
 MAX_AE_TITLES = 100
 """So many calling AE titles have numbers of their own; the titles of all further ones count as `other`."""
@@ -38,7 +39,7 @@ _TOTALS = (
      Counter.PROGRESS_PUBLISHED),
     ("oxidicom.lonk.dropped", "{message}", "Messages of live progress that were lost: no NATS server took them in time",
      Counter.PROGRESS_DROPPED),
-    ("oxidicom.fact.dropped", "{fact}", "Facts that did not reach the observer", Counter.FACTS_DROPPED),
+    ("oxidicom.fact.dropped", "{fact}", "Facts that did not reach the observer, or the page", Counter.FACTS_DROPPED),
 )  # fmt: skip
 
 _HISTOGRAMS = (
@@ -74,8 +75,14 @@ class AeTotals:
         self.rejections: collections.Counter[str] = collections.Counter()
         """Rejected associations by reason."""
 
-    def add(self, ae_title: str, instances: int, size_bytes: int) -> None:
-        """Count an association that ended."""
+    def take(self, fact: AssociationFinished) -> None:
+        """Count an association that ended, or was rejected."""
+        if fact.ending.kind is EndKind.REJECTED:
+            self.rejections[fact.ending.detail] += 1
+        else:
+            self._add(fact.calling_ae_title, fact.committed, fact.bytes)
+
+    def _add(self, ae_title: str, instances: int, size_bytes: int) -> None:
         if ae_title not in self.associations and len(self.associations) >= MAX_AE_TITLES:
             ae_title = _OTHER
         self.associations[ae_title] += 1
@@ -83,8 +90,8 @@ class AeTotals:
         self.bytes[ae_title] += size_bytes
 
 
-def take_readings(shared: ObserverNeeds, ae_totals: AeTotals) -> Sequence[AnyReading]:
-    """Read everything."""
+def take_readings(shared: ReadingNeeds, ae_totals: AeTotals) -> Sequence[AnyReading]:
+    """Read everything, from the scoreboard: nothing waits for a storage that may not answer."""
     board = shared.scoreboard
     return [
         *(_total(board, *one) for one in _TOTALS),
@@ -186,7 +193,7 @@ def _by_ae_title(totals: AeTotals) -> list[Reading]:
     ]
 
 
-def _waiting(shared: ObserverNeeds) -> list[Reading]:
+def _waiting(shared: ReadingNeeds) -> list[Reading]:
     entries, age_seconds = backlog(shared.scoreboard)
     queues = {
         **{f"storage-{index}": queue.waiting_bytes for index, queue in enumerate(shared.storage_queues)},
@@ -194,6 +201,8 @@ def _waiting(shared: ObserverNeeds) -> list[Reading]:
         "inquiry": shared.inquiry_queue.waiting_bytes,
         "facts": shared.facts.queue.waiting_bytes,
     }
+    if shared.facts.page_queue:
+        queues["page"] = shared.facts.page_queue.waiting_bytes
     return [
         Reading("oxidicom.spool.entries", Instrument.GAUGE, "{entry}", "Things in the spool", [Number(entries)]),
         Reading(
@@ -207,9 +216,9 @@ def _waiting(shared: ObserverNeeds) -> list[Reading]:
     ]
 
 
-def _condition(shared: ObserverNeeds) -> list[Reading]:
-    board = shared.scoreboard
-    free_bytes = _free_bytes(shared.settings.files_root)
+def _condition(shared: ReadingNeeds) -> list[Reading]:
+    board, condition = shared.scoreboard, condition_of(shared)
+    free_bytes = condition.room.free_bytes if condition.room and not condition.storage else 0  # else it is away
     respawns: collections.Counter[str] = collections.Counter()
     for slot in board.slots[1:]:
         respawns[slot.role.name.lower()] += slot[Counter.RESPAWNS]
@@ -234,7 +243,7 @@ def _condition(shared: ObserverNeeds) -> list[Reading]:
     ]
 
 
-def _judgement(shared: ObserverNeeds) -> list[Reading]:
+def _judgement(shared: ReadingNeeds) -> list[Reading]:
     condition = condition_of(shared)
     expires = condition.certificate_expires
     left = [Number((expires - condition.at).total_seconds())] if expires else []
@@ -258,11 +267,3 @@ def _judgement(shared: ObserverNeeds) -> list[Reading]:
             "oxidicom.build", Instrument.GAUGE, "1", "1, with the version", [Number(1, {"version": condition.version})]
         ),
     ]
-
-
-def _free_bytes(files_root: str) -> int:
-    try:
-        space = os.statvfs(files_root)
-    except OSError:
-        return 0  # the storage is away
-    return space.f_bavail * space.f_frsize
