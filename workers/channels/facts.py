@@ -3,10 +3,12 @@
 No fact holds patient data. Times are nanoseconds since the epoch.
 """
 
+from collections.abc import Collection
 from typing import TypeAlias
 
 import msgspec
 
+from oxidicom.history.records import Refusal, SeriesCount
 from workers.channels.ending import Ending
 from workers.channels.queues import Queue
 from workers.channels.scoreboard import Counter, Slot
@@ -43,6 +45,10 @@ class AssociationFinished(msgspec.Struct, frozen=True, array_like=True, tag=1):
     refused: dict[str, int] = {}
     """Number of refused instances by status, such as C000."""
     remarks: list[Remark] = []
+    warned: int = 0
+    """Instances that were stored with a warning."""
+    tls: str = ""
+    """The version of TLS; empty: there was none."""
 
 
 class SeriesAsked(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -103,6 +109,39 @@ class SeriesFailed(msgspec.Struct, frozen=True, array_like=True, tag=7):
     series_instance_uid: str
 
 
+class InstancesRefused(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """Why instances of an association were refused. Its AssociationFinished was told before."""
+
+    association: str
+    refusals: list[Refusal]
+
+
+class SeriesReceived(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """Series of which an association has brought instances. Its AssociationFinished was told before."""
+
+    association: str
+    series: list[SeriesCount]
+
+
+class AssociationRegistered(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """All that an association left in the spool is registered or set aside. What is known of it is from its ledger."""
+
+    association: str
+    calling_ae_title: str
+    called_ae_title: str
+    peer: str
+    """Address and port, as they are shown."""
+    how: str
+    ended_ns: int
+    refused: int | None
+    bytes: int
+    stored: int
+    series: list[SeriesCount]
+    """Some of its series."""
+    is_last: bool
+    """No others come."""
+
+
 class LineLogged(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """A process wrote a log line."""
 
@@ -115,24 +154,36 @@ class LineLogged(msgspec.Struct, frozen=True, array_like=True, tag=4):
 
 ProgressFact: TypeAlias = InstancesRegistered | SeriesRegistered | SeriesFailed
 """What live progress is made of."""
-Fact: TypeAlias = AssociationFinished | SeriesAsked | BatchRegistered | LineLogged | ProgressFact
+HistoryFact: TypeAlias = AssociationFinished | InstancesRefused | SeriesReceived | AssociationRegistered
+"""What the history is made of."""
+Fact: TypeAlias = SeriesAsked | BatchRegistered | LineLogged | ProgressFact | HistoryFact
 
 MAX_SERIES_SHARES = 100
 """So many fit one message: each has less than 600 bytes."""
+MAX_SERIES_COUNTS = 60
+"""The same: each has less than 1000 bytes."""
 
 
 class FactChannel:
     """The way to the observer. Made before the fork."""
 
-    def __init__(self, *, is_wanted: bool, progress_is_wanted: bool = False) -> None:
-        """When nobody wants facts (nothing is exported), none is sent; those of live progress are for LONK alone."""
+    def __init__(self, wanted: Collection[type[Fact]]) -> None:
+        """Only facts of the kinds that are `wanted` are sent."""
         self.queue: Queue[Fact] = Queue(Fact)
-        self.is_wanted = is_wanted
-        self.progress_is_wanted = progress_is_wanted
+        self._wanted = frozenset(wanted)
+
+    def wants(self, kind: type[Fact]) -> bool:
+        """Tell whether facts of a kind are sent: else they need not be made."""
+        return kind in self._wanted
+
+    @property
+    def progress_is_wanted(self) -> bool:
+        """Whether live progress is published."""
+        return SeriesRegistered in self._wanted
 
     def tell(self, slot: Slot, fact: Fact) -> None:
         """Tell the observer, without ever waiting. `slot` is that of the process that tells."""
-        if not (self.progress_is_wanted if isinstance(fact, ProgressFact) else self.is_wanted):
+        if type(fact) not in self._wanted:
             return
         try:
             told = self.queue.put(fact)
@@ -140,3 +191,5 @@ class FactChannel:
             told = False  # larger than a message may be
         if not told:
             slot.add(Counter.FACTS_DROPPED)
+            if isinstance(fact, HistoryFact):
+                slot.add(Counter.HISTORY_DROPPED)

@@ -108,6 +108,8 @@ class Counter(enum.IntEnum):
     INSTANCES_WITH_WARNING = 36
     PROGRESS_PUBLISHED = 37
     PROGRESS_DROPPED = 38
+    HISTORY_DROPPED = 39
+    """Of the dropped facts those that the history is made of."""
 
 
 class Histogram(enum.IntEnum):

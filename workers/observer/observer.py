@@ -1,4 +1,4 @@
-"""The observer: says what the gateway does, over OpenTelemetry, Prometheus, NATS, and in the log once a minute.
+"""The observer: says what the gateway does, over OpenTelemetry, Prometheus, NATS, in its history, and in the log.
 
 Nobody waits for it. Totals come from the scoreboard, which is exact whatever happens; spans come from facts, which
 are dropped and counted when it is dead or slow. What it exports goes out in threads of the SDK, so that a collector
@@ -19,6 +19,7 @@ from oxidicom.telemetry.readings import AnyReading
 from workers.channels.facts import Fact
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.observer.health import HealthServer
+from workers.observer.history import History, remove_history
 from workers.observer.live_progress import LiveProgress
 from workers.observer.needs import ObserverNeeds
 from workers.observer.readings import AeTotals, take_readings
@@ -52,6 +53,10 @@ class Observer:
         if settings.nats_addresses:
             self._progress = LiveProgress(shared, slot)
             self._subscribers.append(self._progress)
+        if settings.history_days:
+            self._subscribers.append(History(shared, slot))
+        else:
+            remove_history(settings.history_path)
         if settings.http_port:
             HealthServer(self._shared, lambda: prometheus_page(self._take_readings()))
 
