@@ -33,8 +33,8 @@ _COMMIT_SECONDS = 1.0
 """Between two transactions: the first fact after a pause is written at once."""
 _LOOK_SECONDS = 60.0
 _CLOSE_SECONDS = 1.0
-_MAX_WAITING = 10_000
-"""Facts that wait for a file that takes nothing; the oldest of more are lost."""
+_MAX_WAITING = 2_000
+"""Facts that wait for a file that takes nothing; of more the latest are lost."""
 _MAX_AT_ONCE = 1000
 
 
