@@ -66,6 +66,7 @@ class Gateway(Server):
             environment = {
                 "CHRIS_DB_CONNECTION": its.database.conninfo,
                 "CHRIS_FILES_ROOT": files,
+                "STATE_DIRECTORY": os.path.join(directory, "state"),
                 "CHRIS_LISTENER_THREADS": str(workload.listeners),
                 "CHRIS_LOG_FORMAT": "json",
                 "PORT": str(port),

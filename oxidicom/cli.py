@@ -227,6 +227,36 @@ def reconcile(
     _operate(lambda settings: run_reconcile(settings, wish, as_json, Console()))
 
 
+@_app.command()
+def log(  # noqa: PLR0913, PLR0917 (each is an option)
+    aet: Annotated[str, typer.Option(help="Only associations of this calling AE title.")] = "",
+    since: Annotated[
+        str, typer.Option(help="Only what was not over by then: 2026-01-31, '2026-01-31 14:05', or 90min, 2h, 3d ago.")
+    ] = "",
+    until: Annotated[str, typer.Option(help="Only what had begun by then; a date is taken to its end.")] = "",
+    study: Annotated[str, typer.Option(help="Only what brought something of this Study Instance UID.")] = "",
+    series: Annotated[str, typer.Option(help="The same of a Series Instance UID.")] = "",
+    refused: Annotated[
+        bool, typer.Option("--refused", help="Only associations that were rejected or had something refused, and why.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the last so many.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come; Ctrl-C ends it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """Show what associations brought, newest last: where from, what was refused, and whether series are complete.
+
+    It only reads; a gateway may run or not. Times are local. Exit status 0, or 1 when there is no history.
+    """
+    from oxidicom.history.reader import Wanted  # noqa: PLC0415 (serving does without it)
+    from oxidicom.operations.log import moment, run_log  # noqa: PLC0415
+
+    try:
+        wanted = Wanted(moment(since), moment(until, is_end=True), aet, study, series, refused)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    _operate(lambda settings: run_log(settings, wanted, limit=limit, follow=follow, as_json=as_json))
+
+
 def _operate(operation: Callable[[Settings], int]) -> NoReturn:
     """Run a command of the operator. What keeps it from its work is one line."""
     settings = _settings()

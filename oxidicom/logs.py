@@ -58,11 +58,11 @@ def _text_format(verbose: bool) -> Any:  # noqa: ANN401 (loguru's format functio
 
 def _join_fields(record: "Record") -> None:
     fields = {name: value for name, value in record["extra"].items() if name not in ("role", "fields")}
-    record["extra"]["fields"] = _printable(" ".join(f"{name}={value}" for name, value in fields.items()))
-    record["message"] = _printable(record["message"])
+    record["extra"]["fields"] = printable(" ".join(f"{name}={value}" for name, value in fields.items()))
+    record["message"] = printable(record["message"])
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """An AE title can be any 16 bytes: a line break would fake a line, an escape sequence talk to the terminal."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 

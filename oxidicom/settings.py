@@ -332,8 +332,15 @@ class Settings(pydantic.BaseModel):
     state_directory: str = Field(
         "",
         alias="STATE_DIRECTORY",
-        description="where the embedded database lives; by default /var/lib/oxidicom for root, "
+        description="where the history and the embedded database live; by default /var/lib/oxidicom for root, "
         "~/.local/state/oxidicom for others (systemd sets it)",
+    )
+    history_days: int = Field(
+        30,
+        alias="CHRIS_HISTORY_DAYS",
+        ge=0,
+        le=3650,
+        description="how many days the history of associations is kept, which `oxidicom log` shows; 0: none is kept",
     )
     otlp_endpoint: str = Field(
         "",
@@ -414,9 +421,17 @@ class Settings(pydantic.BaseModel):
     @property
     def embedded_directory(self) -> str:
         """Where the embedded database lives: one directory for each files root, since its rows speak of those files."""
+        return self._state_of_root("postgres")
+
+    @property
+    def history_path(self) -> str:
+        """The file of the history, of all gateways of this host that have the same files root."""
+        return self._state_of_root("history") + ".sqlite"
+
+    def _state_of_root(self, what: str) -> str:
         default = "/var/lib/oxidicom" if os.geteuid() == 0 else os.path.expanduser("~/.local/state/oxidicom")
         root = os.path.realpath(self.files_root)
-        return os.path.join(self.state_directory or default, f"postgres-{seahash(root.encode()):016x}")
+        return os.path.join(os.path.abspath(self.state_directory or default), f"{what}-{seahash(root.encode()):016x}")
 
 
 def page_address(settings: Settings) -> str:

@@ -169,13 +169,20 @@ def read_ledger(path: str, wanted: Callable[[str], bool] | None = None) -> Ledge
 class Counts:
     """What a ledger says in the end, without the series themselves."""
 
-    calling_ae_title: str = ""
+    started: Started | None = None
+    bytes: int = 0
+    """Of all committed instances."""
     committed: dict[str, int] = dataclasses.field(default_factory=dict)
     """Number of committed instances by series hash."""
     opened: dict[str, str] = dataclasses.field(default_factory=dict)
     """SeriesInstanceUID of the series that are known, by hash; of one that is not, because its line is lost, nothing
     can be said."""
     ended: Ended | None = None
+
+    @property
+    def calling_ae_title(self) -> str:
+        """Empty: nobody knows."""
+        return self.started.calling_ae_title if self.started else ""
 
 
 def read_counts(path: str) -> Counts:
@@ -184,10 +191,11 @@ def read_counts(path: str) -> Counts:
     for line in lines(path):
         match line:
             case Started():
-                counts.calling_ae_title = line.calling_ae_title
+                counts.started = line
             case SeriesOpened():
                 counts.opened[line.series_hash] = line.series.series_instance_uid
             case Committed():
+                counts.bytes += line.size_bytes
                 counts.committed[line.series_hash] = counts.committed.get(line.series_hash, 0) + 1
             case Ended():
                 counts.ended = line

@@ -103,6 +103,7 @@ FLOORS = [
     {"association", "dataset", "telemetry", "log_stream"},
     {"storage", "tree", "pacs", "logs", "lonk"},
     {"settings", "spool"},
+    {"history"},
     {"cube", "embedded", "tls", "service_manager"},
     {"configuration"},
     {"operations"},

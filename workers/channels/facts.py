@@ -4,10 +4,12 @@ counted.
 No fact holds patient data. Times are nanoseconds since the epoch.
 """
 
+from collections.abc import Collection
 from typing import TypeAlias, TypeVar
 
 import msgspec
 
+from oxidicom.history.records import Refusal, SeriesCount
 from oxidicom.spool.metadata_rows import Verdict
 from workers.channels.ending import Ending
 from workers.channels.queues import Queue
@@ -45,6 +47,10 @@ class AssociationFinished(msgspec.Struct, frozen=True, array_like=True, tag=1):
     refused: dict[str, int] = {}
     """Number of refused instances by status, such as C000."""
     remarks: list[Remark] = []
+    warned: int = 0
+    """Instances that were stored with a warning."""
+    tls: str = ""
+    """The version of TLS; empty: there was none."""
 
 
 class SeriesAsked(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -105,6 +111,39 @@ class SeriesFailed(msgspec.Struct, frozen=True, array_like=True, tag=7):
     series_instance_uid: str
 
 
+class InstancesRefused(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """Why instances of an association were refused. Its AssociationFinished was told before."""
+
+    association: str
+    refusals: list[Refusal]
+
+
+class SeriesReceived(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """Series of which an association has brought instances. Its AssociationFinished was told before."""
+
+    association: str
+    series: list[SeriesCount]
+
+
+class AssociationRegistered(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """All that an association left in the spool is registered or set aside. What is known of it is from its ledger."""
+
+    association: str
+    calling_ae_title: str
+    called_ae_title: str
+    peer: str
+    """Address and port, as they are shown."""
+    how: str
+    ended_ns: int
+    refused: int | None
+    bytes: int
+    stored: int
+    series: list[SeriesCount]
+    """Some of its series."""
+    is_last: bool
+    """No others come."""
+
+
 class LineLogged(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """A process wrote a log line."""
 
@@ -115,7 +154,7 @@ class LineLogged(msgspec.Struct, frozen=True, array_like=True, tag=4):
     association: str
 
 
-class SeriesJudged(msgspec.Struct, frozen=True, array_like=True, tag=9):
+class SeriesJudged(msgspec.Struct, frozen=True, array_like=True, tag=11):
     """An association is wholly registered or set aside, and this is what became of one series of it."""
 
     association: str
@@ -132,7 +171,9 @@ class SeriesJudged(msgspec.Struct, frozen=True, array_like=True, tag=9):
 
 ProgressFact: TypeAlias = InstancesRegistered | SeriesRegistered | SeriesFailed
 """What live progress is made of."""
-Fact: TypeAlias = AssociationFinished | SeriesAsked | BatchRegistered | LineLogged | ProgressFact
+HistoryFact: TypeAlias = AssociationFinished | InstancesRefused | SeriesReceived | AssociationRegistered
+"""What the history is made of."""
+Fact: TypeAlias = SeriesAsked | BatchRegistered | LineLogged | ProgressFact | HistoryFact
 PageFact: TypeAlias = AssociationFinished | SeriesJudged
 """What the page shows of what is over; what is under way it sees on the scoreboard and in the spool."""
 
@@ -140,32 +181,44 @@ F = TypeVar("F")
 
 MAX_SERIES_SHARES = 100
 """So many fit one message: each has less than 600 bytes."""
+MAX_SERIES_COUNTS = 60
+"""The same: each has less than 1000 bytes."""
 
 
 class FactChannel:
     """The way to the observer, and one to the page: neither waits for the other. Made before the fork."""
 
-    def __init__(self, *, is_wanted: bool, progress_is_wanted: bool = False, page_is_wanted: bool = False) -> None:
-        """When nobody wants facts (nothing is exported), none is sent; those of live progress are for LONK alone."""
+    def __init__(self, wanted: Collection[type[Fact]], *, page_is_wanted: bool = False) -> None:
+        """The observer is sent only facts of the kinds that are `wanted`, the page its own."""
         self.queue: Queue[Fact] = Queue(Fact)
         self.page_queue: Queue[PageFact] | None = Queue(PageFact) if page_is_wanted else None
-        self.is_wanted = is_wanted
-        self.progress_is_wanted = progress_is_wanted
+        self._wanted = frozenset(wanted)
+
+    def wants(self, kind: type[Fact]) -> bool:
+        """Tell whether facts of a kind are sent to the observer: else they need not be made."""
+        return kind in self._wanted
+
+    @property
+    def progress_is_wanted(self) -> bool:
+        """Whether live progress is published."""
+        return SeriesRegistered in self._wanted
 
     def tell(self, slot: Slot, fact: Fact | PageFact) -> None:
         """Tell whoever wants to know, without ever waiting. `slot` is that of the process that tells."""
         if self.page_queue and isinstance(fact, PageFact):
             _put(self.page_queue, slot, fact)
-        if isinstance(fact, SeriesJudged):
+        if isinstance(fact, SeriesJudged) or type(fact) not in self._wanted:
             return
-        if self.progress_is_wanted if isinstance(fact, ProgressFact) else self.is_wanted:
-            _put(self.queue, slot, fact)
+        if not _put(self.queue, slot, fact) and isinstance(fact, HistoryFact):
+            slot.add(Counter.HISTORY_DROPPED)
 
 
-def _put(queue: Queue[F], slot: Slot, fact: F) -> None:
+def _put(queue: Queue[F], slot: Slot, fact: F) -> bool:
+    """Return whether there was room for it; else it is counted as dropped."""
     try:
         told = queue.put(fact)
     except ValueError:
         told = False  # larger than a message may be
     if not told:
         slot.add(Counter.FACTS_DROPPED)
+    return told

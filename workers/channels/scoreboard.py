@@ -125,6 +125,8 @@ class Counter(enum.IntEnum):
     LATELY_RESPAWNED = 48
     LATELY_PROGRESS_LOST = 49
     """Of the steward: what happened within so many minutes."""
+    HISTORY_DROPPED = 50
+    """Of the dropped facts those that the history is made of."""
 
 
 class Histogram(enum.IntEnum):

@@ -117,7 +117,7 @@ class SettingAside:
             return
         try:
             directory = os.path.join(self._spool, association)
-            failed = _series_without_end(directory) if self._facts and self._facts.progress_is_wanted else {}
+            failed = _series_without_end(directory) if self._facts and self._facts.wants(SeriesFailed) else {}
             count = set_aside_all(directory, self._aside, _reason_of(error), _trace_of(error))
         except OSError as trouble:
             self._leave_alone(association, "", _LEFT_ALONE_SECONDS)

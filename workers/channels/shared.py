@@ -2,13 +2,23 @@
 
 import dataclasses
 import socket
+from typing import get_args
 
 from oxidicom.paths.final_path import storage_worker_of
 from oxidicom.settings import Settings
 from oxidicom.spool.gateway_directory import GatewayDirectory
 from oxidicom.storage.clock import boot_time_ns
 from workers.channels.encryption import Encryption
-from workers.channels.facts import FactChannel
+from workers.channels.facts import (
+    AssociationFinished,
+    BatchRegistered,
+    Fact,
+    FactChannel,
+    HistoryFact,
+    LineLogged,
+    ProgressFact,
+    SeriesAsked,
+)
 from workers.channels.handover import ConnectionQueue
 from workers.channels.messages import ProcessDied, SeriesCounted, ToInquiry, ToRegistration, ToStorage
 from workers.channels.once_a_minute import OnceAMinute
@@ -87,16 +97,24 @@ def share(
         inquiry_queue=Queue(ToInquiry),
         registration_queue=Queue(ToRegistration),
         encryption=encryption,
-        facts=FactChannel(
-            is_wanted=bool(settings.otlp_endpoint),
-            progress_is_wanted=bool(settings.nats_addresses),
-            page_is_wanted=bool(settings.http_port),
-        ),
+        facts=FactChannel(_wanted_facts(settings), page_is_wanted=bool(settings.http_port)),
         page_memory=Snapshot(PAGE_MEMORY_BYTES if settings.http_port else 0),
         unfinished=ConnectionQueue(),
         finished=ConnectionQueue(),
         once_a_minute=OnceAMinute(),
     )
+
+
+def _wanted_facts(settings: Settings) -> set[type[Fact]]:
+    """Return the kinds of facts that somebody in the observer takes."""
+    wanted: set[type[Fact]] = set()
+    if settings.otlp_endpoint:
+        wanted |= {AssociationFinished, SeriesAsked, BatchRegistered, LineLogged}
+    if settings.nats_addresses:
+        wanted |= set(get_args(ProgressFact))
+    if settings.history_days:
+        wanted |= set(get_args(HistoryFact))
+    return wanted
 
 
 def roles_of(settings: Settings) -> list[tuple[Role, int]]:

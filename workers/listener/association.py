@@ -239,7 +239,7 @@ class Association:
                 self._service.finish(event.request)
                 self._look_around()  # one receive may have brought many instances, and each may take its time
             case StoreRefused():
-                self._service.refuse(event.status, event.comment)
+                self._service.refuse(event.request, event.status, event.comment)
             case AssociationRequested():
                 self._requested(event.request)
             case AssociationAccepted():
@@ -313,5 +313,5 @@ class Association:
         if ending.kind is not EndKind.RELEASED and self._store_service:
             self._slot.add(Counter.ASSOCIATIONS_ABORTED)
         self._account.write_line(ending, stored)
-        if fact := self._account.fact(ending, stored):
+        for fact in self._account.facts(ending, stored):
             self._shared.facts.tell(self._slot, fact)

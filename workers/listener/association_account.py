@@ -2,13 +2,19 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from loguru import logger
 
 from oxidicom.association.associate import AnsweredContext, AssociationRequest
 from workers.channels.ending import Ending, EndKind
-from workers.channels.facts import AssociationFinished
+from workers.channels.facts import (
+    MAX_SERIES_COUNTS,
+    AssociationFinished,
+    HistoryFact,
+    InstancesRefused,
+    SeriesReceived,
+)
 from workers.listener.connections import Peer
 from workers.listener.store_account import StoreAccount
 
@@ -33,11 +39,20 @@ class AssociationAccount:
         """Note who asks. The request itself, which may have a megabyte of proposals, is not kept."""
         self.titles = request.calling_ae_title, request.called_ae_title
 
-    def fact(self, ending: Ending, stored: StoreAccount | None) -> AssociationFinished | None:
-        """Return the fact for the observer; None if there was no request. Without `stored` it was rejected."""
-        titles = self.titles
-        if titles is None:
-            return None
+    def facts(self, ending: Ending, stored: StoreAccount | None) -> Iterator[HistoryFact]:
+        """Yield what the observer is told; nothing if there was no request. Without `stored` it was rejected."""
+        if self.titles is None:
+            return
+        yield self._finished(ending, self.titles, stored)
+        if stored is None:
+            return
+        if refusals := stored.refusals.listed():
+            yield InstancesRefused(self.ulid, refusals)
+        counts = stored.counts.listed()
+        for start in range(0, len(counts), MAX_SERIES_COUNTS):
+            yield SeriesReceived(self.ulid, list(counts[start : start + MAX_SERIES_COUNTS]))
+
+    def _finished(self, ending: Ending, titles: tuple[str, str], stored: StoreAccount | None) -> AssociationFinished:
         accepted = sum(context.is_accepted for context in self.contexts)
         return AssociationFinished(
             association=self.ulid,
@@ -56,6 +71,8 @@ class AssociationAccount:
             refused=_by_code(stored) if stored else {},
             ending=ending,
             remarks=stored.remarks if stored else [],
+            warned=stored.warned if stored else 0,
+            tls=self.tls or "",
         )
 
     def write_line(self, ending: Ending, stored: StoreAccount | None) -> None:

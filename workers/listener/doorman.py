@@ -202,6 +202,7 @@ class Doorman:
             calling_ae_title=event.request.calling_ae_title,
             called_ae_title=event.request.called_ae_title,
             ending=rejected(event.reason),
+            tls=(caller.connection.version() or "") if isinstance(caller.connection, ssl.SSLSocket) else "",
         )
         self._shared.facts.tell(self._slot, fact)
 

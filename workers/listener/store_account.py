@@ -13,6 +13,7 @@ from oxidicom.spool.names import EntryName
 from oxidicom.statuses import Status
 from workers.channels.facts import Remark
 from workers.channels.scoreboard import Counter, Slot
+from workers.listener.store_counts import Refusals, SeriesCounts
 
 MAX_LOGGED = 10
 """Refusals of each association, and warnings of each kind; the line that accounts for it has the total of refusals."""
@@ -41,8 +42,12 @@ class StoreAccount:
         """Number of series that have a committed instance; known at the end."""
         self.refused: collections.Counter[int] = collections.Counter()
         """Number of refused instances by status."""
+        self.warned = 0
+        """Number of committed instances with a warning."""
         self.remarks: list[Remark] = []
         """Refused instances and warnings, for the trace."""
+        self.refusals = Refusals()
+        self.counts = SeriesCounts()
         self._warnings: collections.Counter[str] = collections.Counter()
         self._has_other_class = False
 
@@ -52,14 +57,17 @@ class StoreAccount:
         self.committed_bytes += name.size_bytes
         self._slot.add(Counter.INSTANCES_COMMITTED)
         self._slot.add(Counter.BYTES_COMMITTED, name.size_bytes)
+        self.counts.add(name.series_hash, description.series)
         if description.warnings:
+            self.warned += 1
             self._slot.add(Counter.INSTANCES_WITH_WARNING)
         for warning in description.warnings:
             self._warn(name.number, warning)
 
-    def add_refused(self, status: int, reason: str) -> None:
+    def add_refused(self, status: int, reason: str, sop_instance_uid: str) -> None:
         """Count an instance that is answered with a failure status."""
         self.refused[status] += 1
+        self.refusals.add(f"{status:04X}", reason, sop_instance_uid)
         self._slot.add(_REFUSED.get(status, Counter.REFUSED_OTHERWISE))
         self._remember("instance refused", status, reason)
         self._log.log(

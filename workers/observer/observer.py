@@ -1,4 +1,4 @@
-"""The observer: says what the gateway does, over OpenTelemetry, NATS, and in the log once a minute.
+"""The observer: says what the gateway does, over OpenTelemetry, NATS, in its history, and in the log once a minute.
 
 Nobody waits for it. Totals come from the scoreboard, which is exact whatever happens; spans come from facts, which
 are dropped and counted when it is dead or slow. What it exports goes out in threads of the SDK, so that a collector
@@ -18,6 +18,7 @@ from oxidicom.telemetry.readings import AnyReading
 from workers.channels.facts import Fact
 from workers.channels.readings import AeTotals, take_readings
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
+from workers.observer.history import History, remove_history
 from workers.observer.live_progress import LiveProgress
 from workers.observer.needs import ObserverNeeds
 from workers.observer.subscribers import Logs, Subscriber, Totals, Traces
@@ -50,6 +51,10 @@ class Observer:
         if settings.nats_addresses:
             self._progress = LiveProgress(shared, slot)
             self._subscribers.append(self._progress)
+        if settings.history_days:
+            self._subscribers.append(History(shared, slot))
+        else:
+            remove_history(settings.history_path)
 
     def run(self) -> None:
         """Observe until everybody else has ended."""

@@ -165,7 +165,7 @@ class BatchClearing:
         self._slot.observe(Histogram.BATCH_ROWS, len(batch.entries))
         for message in batch.instances:
             self._slot.observe(Histogram.LAG_SECONDS, max(0, storage_ns - message.committed_ns) / 1e9)
-        if not self._shared.facts.is_wanted:
+        if not self._shared.facts.wants(BatchRegistered):
             return
         new = set(outcome.new)
         rows = collections.Counter(message.association for message in batch.entries)

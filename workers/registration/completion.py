@@ -21,6 +21,7 @@ from oxidicom.spool.names import STORED, EntryName, MetadataValue
 from workers.channels.heartbeat import beating
 from workers.channels.messages import MetadataStored
 from workers.channels.scoreboard import Slot
+from workers.registration.account_telling import AccountTelling
 from workers.registration.batching import MAX_IN_BATCH, Batch, Pending
 from workers.registration.needs import RegistrationNeeds
 from workers.registration.progress_telling import ProgressTelling
@@ -44,6 +45,7 @@ class SeriesCompletion:
         self._aside = aside_directories(shared.settings.files_root)
         self.verdicts = verdicts
         self.progress = progress
+        self._accounts = AccountTelling(shared, slot)
         self._look_due: dict[str, float] = {}
         """When an association may be looked into again, after something was found that is not registered."""
         self.incomplete = ""
@@ -148,10 +150,12 @@ class SeriesCompletion:
             remove_finished(directory)  # a crash ended in the middle of that
             return
         if counts.ended and self._is_finished(directory, values, counts):
+            aside = self._set_aside_of(directory)
+            self._accounts.tell(directory, values, counts, aside)
             remove_finished(directory)  # but for what is not ours: that keeps it
             self._look_due.pop(association, None)
             self.progress.is_over(association)
-            self.verdicts.close(association, values, counts, self._set_aside_of(directory))
+            self.verdicts.close(association, values, counts, aside)
 
     def _is_finished(self, directory: str, values: dict[tuple[str, str], str], counts: Counts) -> bool:
         """Tell whether both values of each series are registered, or were refused and set aside."""

@@ -34,7 +34,7 @@ def slot():
 
 @pytest.fixture
 def facts():
-    channel = FactChannel(is_wanted=False, progress_is_wanted=True)
+    channel = FactChannel({SeriesFailed})
     yield channel
     channel.queue.close()
 

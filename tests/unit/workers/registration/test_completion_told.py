@@ -25,7 +25,7 @@ NATS = {"CHRIS_NATS_ADDRESS": "nats://127.0.0.1:1"}
 @pytest.fixture
 def make_completion(make_shared):
     def make(**variables):
-        shared = make_shared(**variables)
+        shared = make_shared(CHRIS_HISTORY_DAYS="0", **variables)
         (slot,) = shared.scoreboard.of_role(Role.REGISTRATION)
         completion = SeriesCompletion(
             shared, slot, Pending(), Verdicts(slot, shared.facts), ProgressTelling(shared, slot)

@@ -1,0 +1,204 @@
+"""The history of a real gateway: what it says of associations, whatever dies, and that nothing waits for it."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+from pynetdicom import AE
+
+from tests.dicom import contexts_of, make_instance, make_series, open_association, send
+from tests.waiting import wait_until
+
+
+def log(gateway, *arguments):
+    """Return the records as JSON."""
+    done = gateway.run("log", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def settled(gateway, count=1, *arguments):
+    """Return the records once there are `count`, all of them settled."""
+
+    def look():
+        if not list(gateway.files_root.parent.glob("state/history-*.sqlite")):
+            return None
+        records = log(gateway, *arguments)
+        return records if len(records) == count and all(one["settled"] for one in records) else None
+
+    return wait_until(look, f"{count} associations in the history", every=0.2)
+
+
+def test_what_came_and_what_was_refused(gateway, tmp_path):
+    paths = make_series(tmp_path / "in", 3, "1.2.3", StudyInstanceUID="1.2")
+    bad = make_instance(tmp_path / "bad.dcm", 6, StudyDate=None, PatientName="SECRET^NAME", PatientID="SECRETID")
+    send(gateway.port, [*paths, bad], "PACS")
+    (record,) = settled(gateway)
+    assert [record[name] for name in ("calling_ae_title", "called_ae_title", "how")] == ["PACS", "ChRIS", "released"]
+    assert [record[name] for name in ("received", "stored", "refused", "tls", "whole")] == [4, 3, {"C000": 1}, "", True]
+    assert record["peer"].startswith("127.0.0.1:")
+    assert record["bytes"] > 3 * 30_000
+    (refusal,) = record["refusals"]
+    assert (refusal["status"], refusal["count"], refusal["sop_instance_uids"]) == ("C000", 1, ["1.2.3.6"])
+    assert "StudyDate" in refusal["reason"]
+    assert record["series"] == [
+        {
+            "study_instance_uid": "1.2",
+            "series_instance_uid": "1.2.3",
+            "stored": 3,
+            "registered": 3,
+            "expected": None,
+            "verdict": "unknown",
+        }
+    ]
+    text = gateway.run("log", "--refused", "--study", "1.2").stdout
+    assert "3 instances stored" in text
+    assert "C000 StudyDate" in text
+    assert "series 1.2.3 of study 1.2: of unknown size; 3 stored, 3 registered" in text
+    (path,) = tmp_path.glob("state/history-*.sqlite")
+    assert all(
+        b"SECRET" not in part.read_bytes() and b"1CT1" not in part.read_bytes() for part in path.parent.iterdir()
+    )
+
+
+def test_rejected_and_aborted_associations_and_a_mere_connection(make_gateway, tmp_path):
+    gateway = make_gateway(CHRIS_SCP_ALLOWED_AETS="GOOD")
+    paths = make_series(tmp_path / "in", 2)
+    entity = AE("EVIL")
+    entity.requested_contexts = contexts_of(paths)
+    assert not entity.associate("127.0.0.1", gateway.port).is_established
+    association = open_association(gateway.port, contexts_of(paths), "GOOD")
+    association.send_c_store(str(paths[0]))
+    association.abort()
+    rejected, aborted = settled(gateway, 2)
+    assert rejected["rejected"]
+    assert "calling ae title not recognized" in rejected["how"]
+    assert aborted["how"].startswith("aborted by the peer")
+    assert aborted["stored"] == 1
+    assert [one["association"] for one in log(gateway, "--refused")] == [rejected["association"]]
+    assert [one["association"] for one in log(gateway, "--aet", "GOOD")] == [aborted["association"]]
+
+
+def test_a_series_completes_after_a_restart(make_gateway, database, tmp_path):
+    gateway = make_gateway(db="host=127.0.0.1 port=1 dbname=nowhere")
+    send(gateway.port, make_series(tmp_path / "in", 4))
+    (record,) = wait_until(lambda: log(gateway), "the association", every=0.2)
+    assert not record["settled"]
+    wait_until(lambda: log(gateway)[0]["series"], "its series", every=0.2)
+    assert "not registered yet" in gateway.run("log").stdout
+    gateway.kill_all()
+    assert "not registered yet" in gateway.run("log").stdout, "a history is read without a gateway"
+    gateway.environment["CHRIS_DB_CONNECTION"] = database
+    gateway.start()
+    (record,) = settled(gateway)
+    assert record["whole"]
+    assert [(one["stored"], one["registered"]) for one in record["series"]] == [(4, 4)]
+
+
+def test_an_association_that_nobody_told_of_is_known_by_its_ledger(make_gateway, database, tmp_path):
+    gateway = make_gateway()
+    paths = make_series(tmp_path / "in", 2)
+    association = open_association(gateway.port, contexts_of(paths))
+    association.send_c_store(str(paths[0]))
+    gateway.kill_all()
+    gateway.start()
+    (record,) = settled(gateway)
+    assert (record["how"], record["stored"], record["received"], record["whole"]) == ("gateway died", 1, None, False)
+    assert record["peer"].startswith("127.0.0.1:")
+    assert [one["registered"] for one in record["series"]] == [1]
+    assert "not all of it is known" in gateway.run("log").stdout
+
+
+def test_a_dead_observer_costs_at_most_what_it_had_not_written(gateway, tmp_path):
+    paths = make_series(tmp_path / "in", 2)
+    send(gateway.port, paths, "BEFORE")
+    settled(gateway)
+    (observer,) = gateway.pids_of("observer")
+    os.kill(observer, signal.SIGSTOP)
+    send(gateway.port, paths, "MEANWHILE")
+    os.kill(observer, signal.SIGKILL)
+    send(gateway.port, paths, "AFTER")
+    records = settled(gateway, 3)
+    assert [one["calling_ae_title"] for one in records] == ["BEFORE", "MEANWHILE", "AFTER"]
+    assert all(one["whole"] for one in records)
+    wait_until(lambda: "some reports did not reach" in gateway.run("log").stderr, "a gap is noted", every=0.2)
+
+
+def test_without_a_directory_for_it_there_is_no_history_and_nothing_else_is_missing(make_gateway, rows, tmp_path):
+    (tmp_path / "state").write_bytes(b"a file in the way")
+    gateway = make_gateway()
+    send(gateway.port, make_series(tmp_path / "in", 3))
+    wait_until(lambda: len(rows()) == 3 and not gateway.spooled(), "all is registered")
+    wait_until(lambda: gateway.lines("history_failed"), "it is said")
+    send(gateway.port, make_series(tmp_path / "more", 3))
+    wait_until(lambda: len(rows()) == 6 and not gateway.spooled(), "all is registered")
+    assert gateway.stop() == 0
+    assert len(gateway.lines("history_failed")) == 1
+    done = gateway.run("log")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_damaged_file_is_put_aside(gateway, tmp_path):
+    paths = make_series(tmp_path / "in", 1)
+    send(gateway.port, paths, "BEFORE")
+    settled(gateway)
+    gateway.stop()
+    (path,) = tmp_path.glob("state/history-*.sqlite")
+    path.write_bytes(b"no database at all, " * 1000)
+    assert "cannot be read" in gateway.run("log").stderr
+    gateway.start()
+    send(gateway.port, paths, "AFTER")
+    assert [one["calling_ae_title"] for one in settled(gateway)] == ["AFTER"]
+    assert len(gateway.lines("history_damaged")) == 1
+
+
+def test_no_history_is_kept_where_none_is_wanted(make_gateway, tmp_path):
+    gateway = make_gateway()
+    send(gateway.port, make_series(tmp_path / "in", 1))
+    settled(gateway)
+    gateway.stop()
+    gateway.environment["CHRIS_HISTORY_DAYS"] = "0"
+    gateway.start()
+    wait_until(lambda: not list(tmp_path.glob("state/history-*")), "what was kept is gone")
+    done = gateway.run("log")
+    assert (done.returncode, done.stderr) == (1, "oxidicom: there is no history: CHRIS_HISTORY_DAYS is 0\n")
+
+
+def test_before_the_first_start_there_is_none(make_gateway):
+    done = make_gateway(start=False).run("log")
+    assert done.returncode == 1
+    assert "there is no history yet" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--since", "tuesday"], ["--until", "3y"]])
+def test_a_moment_that_is_none(make_gateway, arguments):
+    done = make_gateway(start=False).run("log", *arguments)
+    assert done.returncode == 2
+    assert "is no moment" in done.stderr
+
+
+def test_one_can_follow_it(gateway, tmp_path):
+    paths = make_series(tmp_path / "in", 2)
+    send(gateway.port, paths, "FIRST")
+    settled(gateway)
+    output = tmp_path / "followed"
+    with output.open("wb") as file:
+        follower = subprocess.Popen(
+            [*gateway.command, "log", "--follow"], env=gateway.environment, stdout=file, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_until(lambda: "FIRST" in output.read_text(), "what was there")
+        send(gateway.port, paths, "SECOND")
+        wait_until(lambda: "SECOND" in output.read_text(), "what comes")
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(60) == 0
+    finally:
+        follower.kill()
+        follower.wait()
+    lines = output.read_text().splitlines()
+    assert len(lines) == 2
+    assert "2 instances stored" in lines[1]
+    assert "1 series of unknown size" in lines[1]
