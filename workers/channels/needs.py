@@ -4,6 +4,7 @@ from typing import Protocol
 
 from oxidicom.settings import Settings
 from oxidicom.spool.gateway_directory import GatewayDirectory
+from workers.channels.repetitions import Repetitions
 from workers.channels.scoreboard import Scoreboard
 
 
@@ -15,6 +16,9 @@ class BasicNeeds(Protocol):
 
     @property
     def scoreboard(self) -> Scoreboard: ...
+
+    @property
+    def repetitions(self) -> Repetitions: ...
 
 
 class StorageUserNeeds(BasicNeeds, Protocol):

@@ -11,8 +11,8 @@ from workers.channels.encryption import Encryption
 from workers.channels.facts import FactChannel
 from workers.channels.handover import ConnectionQueue
 from workers.channels.messages import ProcessDied, SeriesCounted, ToInquiry, ToRegistration, ToStorage
-from workers.channels.once_a_minute import OnceAMinute
 from workers.channels.queues import Queue
+from workers.channels.repetitions import Repetitions
 from workers.channels.scoreboard import Counter, Role, Scoreboard, Slot
 
 
@@ -40,7 +40,8 @@ class Shared:
     """Connections whose opening is not whole: from a listener to the doorman."""
     finished: ConnectionQueue
     """Those whose opening has become whole: from the doorman to any listener."""
-    once_a_minute: OnceAMinute
+    repetitions: Repetitions
+    """Lines of log that may come in masses."""
 
     def storage_time_ns(self) -> int:
         """Return the time by the clock of the storage, in ns since the epoch."""
@@ -88,7 +89,7 @@ def share(
         ),
         unfinished=ConnectionQueue(),
         finished=ConnectionQueue(),
-        once_a_minute=OnceAMinute(),
+        repetitions=Repetitions(1 + len(roles_of(settings))),
     )
 
 

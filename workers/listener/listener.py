@@ -56,10 +56,11 @@ class Listener:
             if arrived:
                 self._slot.beat(ProcessState.WORKING)
                 used = time.monotonic() if self._serve(*arrived) else used
-            elif used is not None and time.monotonic() - used > RENEW_SECONDS:
+            elif used is not None and time.monotonic() - used > RENEW_SECONDS and not self._shared.repetitions.has_rest:
                 return
             else:
                 self._poll.poll(HEARTBEAT_SECONDS)
+                self._shared.repetitions.tell_rest()
 
     def _is_told_to_stop(self) -> bool:
         return self._shared.scoreboard.phase >= GatewayPhase.ACCEPTING_NO_MORE

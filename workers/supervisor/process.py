@@ -48,6 +48,7 @@ def spawn(shared: Shared, slot: Slot, role: Role, index: int, make: Callable[[],
         _settle_in(shared, f"{role.name.lower()}-{index}", supervisor)
         forward_logs(shared, slot)
         status = _work(slot, make)
+        shared.repetitions.tell_rest(all_of_it=True)
     finally:  # no way leads back to the caller: a second supervisor would end the work of the first
         try:
             _flush_stderr()
