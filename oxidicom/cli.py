@@ -23,7 +23,7 @@ from oxidicom.errors import (
 )
 from oxidicom.files.descriptors import raise_limit
 from oxidicom.log_stream import never_wait_for_readers
-from oxidicom.logs import configure_logs, writes_text
+from oxidicom.logs import configure_logs, is_journal, writes_text
 from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import EMBEDDED, Settings, unknown_variables
 
@@ -178,7 +178,8 @@ def _serve() -> int:
     if fault:
         _refuse([fault])
     never_wait_for_readers()
-    configure_logs("supervisor", settings.log_format, settings.verbose)
+    to_journal = is_journal(os.environ.get("JOURNAL_STREAM", ""))
+    configure_logs("supervisor", settings.log_format, settings.verbose, to_journal=to_journal)
     for warning in unknown_variables(os.environ):
         logger.warning(warning, action="unknown_variable")
     try:

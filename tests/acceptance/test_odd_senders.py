@@ -89,7 +89,7 @@ def test_a_thousand_refused_instances_are_one_line_with_a_count_and_name_the_ins
     with RawSender(gateway.port, MR, EXPLICIT) as sender:
         for number in range(1000):
             uid = f"1.2.3.{number}"
-            encoded = encode(dataset(SOPInstanceUID=uid, StudyDate="no date"))
+            encoded = encode(dataset(SOPInstanceUID=uid, StudyDate=""))
             assert sender.store(encoded, MR, uid).Status == 0xC000
     assert gateway.stop() == 0
     lines = gateway.lines("instance_refused")
@@ -97,7 +97,7 @@ def test_a_thousand_refused_instances_are_one_line_with_a_count_and_name_the_ins
     assert lines[0]["series_instance_uid"] == dataset().SeriesInstanceUID
     assert lines[0]["sop_class"] == "MR Image Storage"
     assert {(line["calling_ae_title"], line["status"], line["reason"]) for line in lines} == {
-        ("TEST", "C000", "StudyDate is unusable")
+        ("TEST", "C000", "StudyDate is empty")
     }
     assert lines[0]["peer"].startswith("127.0.0.1:")
     assert sum(line.get("count", 1) for line in lines) == 1000
