@@ -172,8 +172,9 @@ class Counts:
     calling_ae_title: str = ""
     committed: dict[str, int] = dataclasses.field(default_factory=dict)
     """Number of committed instances by series hash."""
-    opened: set[str] = dataclasses.field(default_factory=set)
-    """Hashes of the series that are known; of one that is not, because its line is lost, nothing can be said."""
+    opened: dict[str, str] = dataclasses.field(default_factory=dict)
+    """SeriesInstanceUID by the hash of each series that is known; of one that is not, because its line is lost, nothing
+    can be said."""
     ended: Ended | None = None
 
 
@@ -185,7 +186,7 @@ def read_counts(path: str) -> Counts:
             case Started():
                 counts.calling_ae_title = line.calling_ae_title
             case SeriesOpened():
-                counts.opened.add(line.series_hash)
+                counts.opened.setdefault(line.series_hash, line.series.series_instance_uid)
             case Committed():
                 counts.committed[line.series_hash] = counts.committed.get(line.series_hash, 0) + 1
             case Ended():

@@ -99,8 +99,8 @@ class Association:
             ending = self._converse()
         except Exception as error:  # noqa: BLE001 (what a peer can make of a bug is not foreseeable)
             self._log.opt(exception=error).error(
-                "Unexpected {kind} in {place}; the association is aborted",
-                kind=type(error).__name__,
+                "Unexpected {error} in {place}; the association is aborted",
+                error=type(error).__name__,
                 place=place_of(error),
                 action="association_failed",
             )

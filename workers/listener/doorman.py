@@ -125,7 +125,7 @@ class Doorman:
 
     def _accept(self) -> tuple[socket.socket, Peer] | None:
         """Accept the connection that has waited longest."""
-        accepted = accept(self._shared.listening_socket, self._shared.settings)
+        accepted = accept(self._shared.listening_socket, self._shared.settings, self._shared.repetitions, self._slot)
         if accepted is not None:
             self._slot.add(Counter.CONNECTIONS_ACCEPTED)
         return accepted

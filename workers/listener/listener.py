@@ -76,7 +76,7 @@ class Listener:
 
     def _accept(self) -> tuple[socket.socket, Peer] | None:
         """Accept a connection. Return it if its opening is whole, else the doorman has it now."""
-        accepted = accept(self._shared.listening_socket, self._shared.settings)
+        accepted = accept(self._shared.listening_socket, self._shared.settings, self._shared.repetitions, self._slot)
         if accepted is None:
             return None
         self._slot.add(Counter.CONNECTIONS_ACCEPTED)  # first: see `accept_queue`

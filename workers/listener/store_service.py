@@ -187,8 +187,8 @@ class StoreService:
             case OSError():
                 self._give_up(_refusal_by_spool(error))
             case _:
-                kind = type(error).__name__
-                self._log.error("Unexpected {kind}; the instance is refused", kind=kind, action="instance_failed")
+                name = type(error).__name__
+                self._log.error("Unexpected {error}; the instance is refused", error=name, action="instance_failed")
                 self._give_up(None)
 
     def _give_up(self, refusal: DatasetError | None) -> None:

@@ -140,8 +140,8 @@ class _Server(http.server.ThreadingHTTPServer):
         if isinstance(error, ConnectionError | TimeoutError) or error is None:
             return
         logger.opt(exception=error).error(
-            "Unexpected {kind} in {place}; the health page gave no answer",
-            kind=type(error).__name__,
+            "Unexpected {error} in {place}; the health page gave no answer",
+            error=type(error).__name__,
             place=place_of(error),
             action="health_page_failed",
         )

@@ -86,8 +86,8 @@ def _work(slot: Slot, make: Callable[[], Worker]) -> int:
     except Exception as error:  # noqa: BLE001 (the last resort of a process)
         # A bug of ours. It costs this process, which is spawned again; its work is in the spool.
         logger.opt(exception=error).error(
-            "Unexpected {kind} in {place}; this process ends and another takes over",
-            kind=type(error).__name__,
+            "Unexpected {error} in {place}; this process ends and another takes over",
+            error=type(error).__name__,
             place=place_of(error),
             action="process_failed",
         )
