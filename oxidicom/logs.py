@@ -32,6 +32,7 @@ _TEXT = (
 )
 
 
+_NOTHING: tuple[object, ...] = ("", {}, None)
 _NOT_SHOWN = ("role", "fields", "action")
 """Fields that a person needs no copy of; `action` is for programs."""
 
@@ -83,7 +84,9 @@ def _join_fields(record: "Record") -> None:
     fields = {
         name: value
         for name, value in record["extra"].items()
-        if name not in _NOT_SHOWN and str(value) not in said  # what the sentence says already is not said again
+        if name not in _NOT_SHOWN
+        and value not in _NOTHING
+        and str(value) not in said  # what the sentence says already is not said again
     }
     record["extra"]["fields"] = _printable(" ".join(f"{name}={value}" for name, value in fields.items()))
     record["message"] = _printable(said)

@@ -58,7 +58,9 @@ class Outage:
         said = {"lasted": lasted, "seconds": round(now - self._began)} if lasted else {}
         if remedy:
             said["remedy"] = remedy.format(**fields)
-            message += ". To do: {remedy}"
+            message += (
+                " " if message.endswith("{reason}") and reason.endswith(("?", ".", "!")) else ". "
+            ) + "To do: {remedy}"
         logger.log(self._level, message, reason=reason, **said, **fields, action=f"{self._name}_unavailable")
 
     def is_over(self, what: str, **fields: Any) -> None:  # noqa: ANN401

@@ -35,6 +35,8 @@ class ContextReport(NamedTuple):
 
 def report_contexts(proposed: Sequence[ProposedContext], answered: Sequence[AnsweredContext]) -> ContextReport | None:
     """Return what to say of a proposal and its answer, in the same order; None when every SOP class is accepted."""
+    if answered and all(context.is_accepted for context in answered):
+        return None  # so it is for most
     accepted_uids = {context.abstract_syntax_uid for context in answered if context.is_accepted}
     refused: dict[str, tuple[ContextResult, dict[str, None]]] = {}
     for context, answer in zip(proposed, answered, strict=True):

@@ -199,7 +199,7 @@ class RegistrationWorker:
         self._outage.goes_on(
             "Degraded: rows wait in the spool, the database cannot be used",
             reason,
-            remedy="see that it runs and can be reached; oxidicom check tells more",
+            remedy="bring it back, nothing is lost meanwhile; oxidicom check tells more",
             waits=f"{waiting} wait in the spool",
             spool_entries=waiting,
         )
