@@ -17,28 +17,24 @@ class Rejection(NamedTuple):
 
 def explain(request: AssociationRequest, settings: Settings, address: str, reason: RejectReason) -> Rejection:
     """Return the reason in words and the remedy, for a peer at `address`."""
-    match reason:
-        case UserRejectReason.CALLED_AE_TITLE_NOT_RECOGNIZED:
-            return Rejection(
-                f"this gateway is called {settings.ae_title}",
-                f"have the sender call {settings.ae_title}, set CHRIS_SCP_AET to what it calls, or unset "
-                "CHRIS_SCP_CHECK_CALLED_AET",
-            )
-        case UserRejectReason.CALLING_AE_TITLE_NOT_RECOGNIZED:
-            return _explain_calling(request.calling_ae_title, settings, address)
-        case UserRejectReason.APPLICATION_CONTEXT_NAME_NOT_SUPPORTED:
-            return Rejection(
-                "its application context is not that of DICOM", "see what program this is: it speaks no DICOM"
-            )
-        case AcseRejectReason.PROTOCOL_VERSION_NOT_SUPPORTED:
-            return Rejection(
-                "it does not speak version 1 of the protocol", "see what program this is: there is no other"
-            )
-        case PresentationRejectReason.LOCAL_LIMIT_EXCEEDED:
-            return Rejection(
-                f"it has {settings.max_associations_per_ae} associations already",
-                "raise CHRIS_SCP_MAX_ASSOCIATIONS_PER_AE, or have the sender open fewer at a time",
-            )
+    # By identity: the codes of different sources are equal numbers.
+    if reason is UserRejectReason.CALLED_AE_TITLE_NOT_RECOGNIZED:
+        return Rejection(
+            f"this gateway is called {settings.ae_title}",
+            f"have the sender call {settings.ae_title}, set CHRIS_SCP_AET to what it calls, or unset "
+            "CHRIS_SCP_CHECK_CALLED_AET",
+        )
+    if reason is UserRejectReason.CALLING_AE_TITLE_NOT_RECOGNIZED:
+        return _explain_calling(request.calling_ae_title, settings, address)
+    if reason is UserRejectReason.APPLICATION_CONTEXT_NAME_NOT_SUPPORTED:
+        return Rejection("its application context is not that of DICOM", "see what program this is: it speaks no DICOM")
+    if reason is AcseRejectReason.PROTOCOL_VERSION_NOT_SUPPORTED:
+        return Rejection("it does not speak version 1 of the protocol", "see what program this is: there is no other")
+    if reason is PresentationRejectReason.LOCAL_LIMIT_EXCEEDED:
+        return Rejection(
+            f"it has {settings.max_associations_per_ae} associations already",
+            "raise CHRIS_SCP_MAX_ASSOCIATIONS_PER_AE, or have the sender open fewer at a time",
+        )
     return Rejection(reason.name.lower().replace("_", " "), "")
 
 
