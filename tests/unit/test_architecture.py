@@ -69,7 +69,7 @@ def test_only_the_command_line_reads_the_environment():
 # -- rooms -------------------------------------------------------------------------------------------------------------
 
 FLOORS = [
-    {"errors", "former_variables", "records", "statuses", "stencil", "wanted_tags"},
+    {"errors", "former_variables", "outage", "records", "statuses", "stencil", "wanted_tags"},
     {"files", "paths"},
     {"association", "dataset", "telemetry", "log_stream"},
     {"storage", "tree", "pacs", "logs", "lonk"},

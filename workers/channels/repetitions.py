@@ -14,7 +14,7 @@ from loguru import logger
 
 from workers.channels.scoreboard import Slot
 
-PLACES = 512
+PLACES = 4096
 _MINUTE_NS = 60 * 1_000_000_000
 
 
