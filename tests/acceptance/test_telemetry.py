@@ -74,7 +74,7 @@ def test_a_trace_leads_to_its_log_lines(make_observed, collector, tmp_path):
         lambda: [line for line in collector.logs if line.trace_id == span.trace_id], "its lines at the collector"
     )
     assert lines[0].span_id == span.span_id
-    assert any("ended (released)" in line.body.string_value for line in lines)
+    assert any("(released)" in line.body.string_value for line in lines)
     assert {line.severity_text for line in collector.logs} == {"INFO"}
 
 

@@ -92,6 +92,7 @@ FLOORS = [
         "durations",
         "errors",
         "former_variables",
+        "outage",
         "port_trouble",
         "records",
         "statuses",
