@@ -11,6 +11,8 @@ from typing import Any
 
 from loguru import logger
 
+from oxidicom.durations import duration
+
 _MINUTE_SECONDS = 60.0
 _HOUR_SECONDS = 3600.0
 _MAX_BEGINNINGS = 3
@@ -81,12 +83,3 @@ class Outage:
 
     def _may_begin(self, now: float) -> bool:
         return len(self._beginnings) < _MAX_BEGINNINGS or now - self._beginnings[0] >= _MINUTE_SECONDS
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time in words, in its two largest units."""
-    whole = round(seconds)
-    for unit, smaller, size, size_of_smaller in (("d", "h", 86400, 3600), ("h", "min", 3600, 60), ("min", "s", 60, 1)):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // size_of_smaller} {smaller}"
-    return f"{whole} s"

@@ -4,7 +4,7 @@ import pytest
 from loguru import logger
 
 from oxidicom import outage as module
-from oxidicom.outage import Outage, duration
+from oxidicom.outage import Outage
 
 
 class Clock:
@@ -50,7 +50,7 @@ def test_it_has_a_begin_and_an_end_however_often_it_is_met(lines, clock):
     assert begin["message"] == "Rows wait, because no route. To do: start it on db"
     assert (begin["level"].name, begin["extra"]["action"]) == ("WARNING", "database_unavailable")
     assert begin["extra"]["remedy"] == "start it on db"
-    assert end["message"] == "After 59 min 0 s: it is back; 7 wait"
+    assert end["message"] == "After 59 min: it is back; 7 wait"
     assert (end["level"].name, end["extra"]["action"], end["extra"]["seconds"]) == ("INFO", "database_available", 3540)
 
 
@@ -60,7 +60,7 @@ def test_while_it_lasts_there_is_a_line_an_hour_with_its_length_and_what_waits(l
         fail(outage, waits="12 wait in the spool")
         clock.now += 1
     assert len(lines) == 4
-    assert "because no route (for 3 h 0 min now; 12 wait in the spool)" in lines[-1]["message"]
+    assert "because no route (for 3 h now; 12 wait in the spool)" in lines[-1]["message"]
 
 
 def test_another_reason_is_told_at_most_once_a_minute(lines, clock):
@@ -81,10 +81,3 @@ def test_what_comes_and_goes_by_the_second_is_told_three_times_a_minute(lines, c
     clock.now += 60
     fail(outage)
     assert len(lines) == 7
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (7380, "2 h 3 min"), (200_000, "2 d 7 h")]
-)
-def test_a_duration_in_words(seconds, words):
-    assert duration(seconds) == words
