@@ -173,10 +173,7 @@ def status(
     """
     from oxidicom.operations.status import Expectations, run_status  # noqa: PLC0415 (serving does without it)
 
-    try:
-        expectations = Expectations(seconds_in(max_age), expect_running)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="'--max-age'") from error
+    expectations = Expectations(_seconds(max_age, "'--max-age'"), expect_running)
     _operate(lambda settings: run_status(settings, expectations, as_json, Console()))
 
 
@@ -186,14 +183,43 @@ def retry(
         str | None, typer.Option(help="Only what was set aside of this association (a ULID).")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be put back.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until it is registered or set aside again, and say so.")
+    ] = False,
+    at_most: Annotated[str, typer.Option(help="Wait for so long at most: 90s, 15min, 2h.")] = "5min",
+    as_json: _Json = False,
 ) -> None:
     """Put what was set aside back, to be stored and registered again. A gateway may run or not.
 
-    Exit status 0: nothing is left set aside; 1: something is, for the reason that is printed.
+    Exit status 0: nothing is left set aside, and with --wait all is registered; 1: something is left, was set aside
+    again, or is not finished yet, for the reason that is printed.
     """
-    from oxidicom.operations.retry import run_retry  # noqa: PLC0415 (serving does without it)
+    from oxidicom.operations.retry import Retry, run_retry  # noqa: PLC0415 (serving does without it)
 
-    _operate(lambda settings: run_retry(settings.files_root, association, dry_run, Console()))
+    wait_seconds = _seconds(at_most, "'--at-most'") if wait else 0.0
+    wanted = Retry(association, dry_run, wait_seconds, as_json)
+    _operate(lambda settings: run_retry(settings.files_root, wanted, Console()))
+
+
+@_app.command()
+def discard(
+    association: Annotated[str | None, typer.Option(help="What was set aside of this association (a ULID).")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that was set aside.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be thrown away.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Throw away what was set aside and cannot be mended. Its JSON files stay and tell what it was, why, and when.
+
+    Nothing but the directory of what was set aside is touched; a gateway may run or not. What is printed has no
+    patient data. Exit status 0: nothing of it is left set aside; 1: something is.
+    """
+    from oxidicom.operations.discard import Discard, run_discard  # noqa: PLC0415 (serving does without it)
+
+    if everything == (association is not None):
+        raise typer.BadParameter("either --association ULID or --all says what is meant")
+    wanted = Discard(association, yes, dry_run, as_json)
+    _operate(lambda settings: run_discard(settings.files_root, wanted, Console()))
 
 
 @_app.command()
@@ -255,6 +281,13 @@ def log(  # noqa: PLR0913, PLR0917 (each is an option)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     _operate(lambda settings: run_log(settings, wanted, limit=limit, follow=follow, as_json=as_json))
+
+
+def _seconds(text: str, option: str) -> float:
+    try:
+        return seconds_in(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def _operate(operation: Callable[[Settings], int]) -> NoReturn:
