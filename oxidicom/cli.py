@@ -142,6 +142,26 @@ def check() -> None:
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
+@_app.command("send-test")
+def send_test(
+    calling: Annotated[
+        str, typer.Option(metavar="AET", help="Calling AE title, where CHRIS_SCP_ALLOWED_AETS does not let all send.")
+    ] = "OXIDICOM-TEST",
+    host: Annotated[str, typer.Option(help="Host of the gateway, or of the balancer before it; else this one.")] = "",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port, if that is not PORT.")] = None,
+    at_most: Annotated[str, typer.Option(help="How long it may take: 90s, 2min.")] = "60s",
+) -> None:
+    """Send a made instance through the gateway's own port, and follow it to its file and to its row in CUBE.
+
+    The PACS of CHRIS_PACS_ADDRESS are asked by C-ECHO too. It says what it left behind.
+    Exit status 0: all went well; 1: warning, a PACS does not answer; 2: critical, the instance did not arrive.
+    """
+    from oxidicom.operations.send_test import Target, run_send_test  # noqa: PLC0415 (brings pynetdicom)
+
+    target = Target(calling, host, port, _seconds(at_most, "'--at-most'"))
+    _operate(lambda settings: run_send_test(settings, target, Console()))
+
+
 @_app.command("settings")
 def settings_(context: typer.Context, as_json: _Json = False) -> None:
     """Show each setting: its value, where it comes from, and its default. Secrets are not shown.
@@ -281,6 +301,27 @@ def log(  # noqa: PLR0913, PLR0917 (each is an option)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     _operate(lambda settings: run_log(settings, wanted, limit=limit, follow=follow, as_json=as_json))
+
+
+@_app.command()
+def top(
+    url: Annotated[
+        str, typer.Option(help="Address of the gateway's page; else that of CHRIS_HTTP_ADDRESS and CHRIS_HTTP_PORT.")
+    ] = "",
+    interval: Annotated[str, typer.Option(help="Time between two frames: 1s, 5s, 1min.")] = "1s",
+    once: Annotated[
+        bool, typer.Option("--once", help="Print one frame and end, as it does without a terminal.")
+    ] = False,
+) -> None:
+    """Watch a running gateway: what is wrong, what is under way, what waits, what came. q or Ctrl-C ends it.
+
+    It only reads, from /status.json at CHRIS_HTTP_PORT. Exit status 0; of one frame that of the judgement, as `status`
+    has it; 1 when the gateway does not answer.
+    """
+    from oxidicom.operations.top import run_top  # noqa: PLC0415 (serving does without it)
+
+    seconds = max(0.1, _seconds(interval, "'--interval'"))
+    _operate(lambda settings: run_top(settings, url, seconds, once, Console()))
 
 
 def _seconds(text: str, option: str) -> float:
