@@ -142,6 +142,26 @@ def check() -> None:
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
+@_app.command("send-test")
+def send_test(
+    calling: Annotated[
+        str, typer.Option(metavar="AET", help="Calling AE title, where CHRIS_SCP_ALLOWED_AETS does not let all send.")
+    ] = "OXIDICOM-TEST",
+    host: Annotated[str, typer.Option(help="Host of the gateway, or of the balancer before it; else this one.")] = "",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port, if that is not PORT.")] = None,
+    at_most: Annotated[str, typer.Option(help="How long it may take: 90s, 2min.")] = "60s",
+) -> None:
+    """Send a made instance through the gateway's own port, and follow it to its file and to its row in CUBE.
+
+    The PACS of CHRIS_PACS_ADDRESS are asked by C-ECHO too. It says what it left behind.
+    Exit status 0: all went well; 1: warning, a PACS does not answer; 2: critical, the instance did not arrive.
+    """
+    from oxidicom.operations.send_test import Target, run_send_test  # noqa: PLC0415 (brings pynetdicom)
+
+    target = Target(calling, host, port, _seconds(at_most, "'--at-most'"))
+    _operate(lambda settings: run_send_test(settings, target, Console()))
+
+
 @_app.command("settings")
 def settings_(context: typer.Context, as_json: _Json = False) -> None:
     """Show each setting: its value, where it comes from, and its default. Secrets are not shown.
@@ -173,10 +193,7 @@ def status(
     """
     from oxidicom.operations.status import Expectations, run_status  # noqa: PLC0415 (serving does without it)
 
-    try:
-        expectations = Expectations(seconds_in(max_age), expect_running)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="'--max-age'") from error
+    expectations = Expectations(_seconds(max_age, "'--max-age'"), expect_running)
     _operate(lambda settings: run_status(settings, expectations, as_json, Console()))
 
 
@@ -186,14 +203,43 @@ def retry(
         str | None, typer.Option(help="Only what was set aside of this association (a ULID).")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be put back.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until it is registered or set aside again, and say so.")
+    ] = False,
+    at_most: Annotated[str, typer.Option(help="Wait for so long at most: 90s, 15min, 2h.")] = "5min",
+    as_json: _Json = False,
 ) -> None:
     """Put what was set aside back, to be stored and registered again. A gateway may run or not.
 
-    Exit status 0: nothing is left set aside; 1: something is, for the reason that is printed.
+    Exit status 0: nothing is left set aside, and with --wait all is registered; 1: something is left, was set aside
+    again, or is not finished yet, for the reason that is printed.
     """
-    from oxidicom.operations.retry import run_retry  # noqa: PLC0415 (serving does without it)
+    from oxidicom.operations.retry import Retry, run_retry  # noqa: PLC0415 (serving does without it)
 
-    _operate(lambda settings: run_retry(settings.files_root, association, dry_run, Console()))
+    wait_seconds = _seconds(at_most, "'--at-most'") if wait else 0.0
+    wanted = Retry(association, dry_run, wait_seconds, as_json)
+    _operate(lambda settings: run_retry(settings.files_root, wanted, Console()))
+
+
+@_app.command()
+def discard(
+    association: Annotated[str | None, typer.Option(help="What was set aside of this association (a ULID).")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that was set aside.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be thrown away.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Throw away what was set aside and cannot be mended. Its JSON files stay and tell what it was, why, and when.
+
+    Nothing but the directory of what was set aside is touched; a gateway may run or not. What is printed has no
+    patient data. Exit status 0: nothing of it is left set aside; 1: something is.
+    """
+    from oxidicom.operations.discard import Discard, run_discard  # noqa: PLC0415 (serving does without it)
+
+    if everything == (association is not None):
+        raise typer.BadParameter("either --association ULID or --all says what is meant")
+    wanted = Discard(association, yes, dry_run, as_json)
+    _operate(lambda settings: run_discard(settings.files_root, wanted, Console()))
 
 
 @_app.command()
@@ -255,6 +301,34 @@ def log(  # noqa: PLR0913, PLR0917 (each is an option)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     _operate(lambda settings: run_log(settings, wanted, limit=limit, follow=follow, as_json=as_json))
+
+
+@_app.command()
+def top(
+    url: Annotated[
+        str, typer.Option(help="Address of the gateway's page; else that of CHRIS_HTTP_ADDRESS and CHRIS_HTTP_PORT.")
+    ] = "",
+    interval: Annotated[str, typer.Option(help="Time between two frames: 1s, 5s, 1min.")] = "1s",
+    once: Annotated[
+        bool, typer.Option("--once", help="Print one frame and end, as it does without a terminal.")
+    ] = False,
+) -> None:
+    """Watch a running gateway: what is wrong, what is under way, what waits, what came. q or Ctrl-C ends it.
+
+    It only reads, from /status.json at CHRIS_HTTP_PORT. Exit status 0; of one frame that of the judgement, as `status`
+    has it; 1 when the gateway does not answer.
+    """
+    from oxidicom.operations.top import run_top  # noqa: PLC0415 (serving does without it)
+
+    seconds = max(0.1, _seconds(interval, "'--interval'"))
+    _operate(lambda settings: run_top(settings, url, seconds, once, Console()))
+
+
+def _seconds(text: str, option: str) -> float:
+    try:
+        return seconds_in(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def _operate(operation: Callable[[Settings], int]) -> NoReturn:

@@ -48,6 +48,24 @@ def build_context(settings: Settings) -> ssl.SSLContext:
     return context
 
 
+def build_client_context(settings: Settings) -> ssl.SSLContext:
+    """Return the side of a client that takes the gateway's own certificate, and no other, and shows it as its own.
+
+    Raise CertificateError.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False  # the certificate itself is known, whatever the host is called
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    _load_certificate(context, settings)
+    try:
+        context.load_verify_locations(cafile=settings.tls_certificate)
+    except OSError as error:
+        cause = _cause_of(error)
+        raise CertificateError(f"CHRIS_TLS_CERTIFICATE={settings.tls_certificate} cannot be read: {cause}") from error
+    return context
+
+
 def certificate_faults(settings: Settings) -> list[Fault]:
     """Return what is wrong with certificate, key and client CA, each looked at for itself, and whether the key fits."""
     if not settings.tls_certificate:

@@ -76,7 +76,8 @@ def of_set_aside(count: int) -> Iterator[Reason]:
             Level.WARNING,
             "set aside",
             f"{count} things were set aside, since they could not be stored or registered",
-            "mend the cause that `oxidicom status` shows, then `oxidicom retry` puts them back",
+            "mend the cause that `oxidicom status` shows, then `oxidicom retry` puts them back; what is hopeless "
+            "`oxidicom discard` throws away",
         )
 
 

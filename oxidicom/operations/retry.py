@@ -4,32 +4,86 @@ import contextlib
 import os
 from collections.abc import Sequence
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from oxidicom.durations import duration
 from oxidicom.errors import OperationError
-from oxidicom.spool.gateway_directory import GatewayDirectory, aside_directories
+from oxidicom.operations.reconcile_report import counted
+from oxidicom.operations.retry_outcome import Outcome, outcome_of
+from oxidicom.spool.gateway_directory import GatewayDirectory, aside_directories, gateway_paths, is_running
 from oxidicom.spool.names import EntryName
-from oxidicom.spool.put_back import Plan, is_in_a_spool, plan_for, put_back, sole_use_of
+from oxidicom.spool.put_back import Plan, is_in_a_spool, plan_for, put_back, sole_use_of, tell_of_put_back
 from oxidicom.spool.set_aside import ThingSetAside, associations_set_aside, forget_reasons, set_aside_of
 
 _MAX_LINES = 20
 
 
-def run_retry(files_root: str, association: str | None, dry_run: bool, console: Console) -> int:
+class Retry(msgspec.Struct, frozen=True):
+    """What is wanted."""
+
+    association: str | None = None
+    """None: everything."""
+    dry_run: bool = False
+    wait_seconds: float = 0.0
+    """Wait so long for what was put back; 0: do not wait."""
+    as_json: bool = False
+
+
+class LeftThing(msgspec.Struct, frozen=True):
+    """What was not put back, or was set aside again."""
+
+    association: str
+    file_name: str
+    reason: str
+
+
+class AssociationPutBack(msgspec.Struct, frozen=True):
+    """What was put back of an association."""
+
+    association: str
+    instances: int
+    metadata: int
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The JSON form."""
+
+    dry_run: bool
+    put_back: list[AssociationPutBack]
+    left: list[LeftThing]
+    registered: int | None
+    """None: it was not waited for, as in the two that follow."""
+    set_aside_again: list[LeftThing] | None
+    unfinished: int | None
+
+
+def run_retry(files_root: str, wanted: Retry, console: Console) -> int:
     """Put back everything, or only that of one association; with `dry_run` only say what would be done.
 
-    Print what was put back, and what was not and why. Return the exit status: 1 when anything was left. Raise
-    OperationError, BootError or OSError.
+    Print what was put back, what was not and why, and, if it is waited for, what became of it. Return the exit status:
+    1 when anything was left, set aside again, or not finished. Raise OperationError, BootError or OSError.
     """
     plans: list[Plan] = []
     for aside in filter(os.path.isdir, aside_directories(files_root)):
-        with contextlib.nullcontext() if dry_run else sole_use_of(aside):
-            chosen = [one for one in associations_set_aside(aside) if association in (None, one)]
-            plans += (_look if dry_run else _put_back)(files_root, aside, chosen)
-    if association and not plans:
-        raise OperationError(f"nothing of an association {association} is set aside; `oxidicom status` lists what is")
-    return _report(plans, dry_run, console)
+        with contextlib.nullcontext() if wanted.dry_run else sole_use_of(aside):
+            chosen = [one for one in associations_set_aside(aside) if wanted.association in (None, one)]
+            plans += (_look if wanted.dry_run else _put_back)(files_root, aside, chosen)
+    plans = [plan for plan in plans if plan.files or plan.left]
+    if wanted.association and not plans:
+        raise OperationError(
+            f"nothing of an association {wanted.association} is set aside; `oxidicom status` lists what is"
+        )
+    if not wanted.as_json:
+        _print(plans, wanted, console)
+    outcome = _wait(files_root, plans, wanted, console)
+    if wanted.as_json:
+        print(msgspec.json.format(msgspec.json.encode(_report(plans, outcome, wanted)), indent=2).decode())
+    elif outcome:
+        _print_outcome(outcome, wanted, console)
+    is_good = outcome is None or not (outcome.set_aside_again or outcome.unfinished)
+    return 0 if is_good and not any(plan.left for plan in plans) else 1
 
 
 def _look(files_root: str, aside: str, associations: Sequence[str]) -> list[Plan]:
@@ -40,7 +94,7 @@ def _put_back(files_root: str, aside: str, associations: Sequence[str]) -> list[
     if not associations:
         return []
     plans = []
-    directory = GatewayDirectory(files_root).make()
+    directory = GatewayDirectory(files_root, put_back=True).make()
     try:
         for association in associations:
             if is_in_a_spool(files_root, association):
@@ -53,6 +107,7 @@ def _put_back(files_root: str, aside: str, associations: Sequence[str]) -> list[
             plans.append(plan)
     finally:
         directory.release()
+        tell_of_put_back(files_root)
     return plans
 
 
@@ -62,31 +117,77 @@ def _unfinished(aside: str, association: str) -> Plan:
     return Plan(association, left=[(one, reason) for one in set_aside_of(aside, association)])
 
 
-def _report(plans: Sequence[Plan], dry_run: bool, console: Console) -> int:
+def _wait(files_root: str, plans: Sequence[Plan], wanted: Retry, console: Console) -> Outcome | None:
+    """Wait for what was put back, if that is wanted. Raise OperationError when there is nobody to wait for."""
+    if wanted.dry_run or not wanted.wait_seconds or not any(plan.files for plan in plans):
+        return None
+    if not any(map(is_running, gateway_paths(files_root))):
+        raise OperationError(
+            "no gateway runs on this storage: what was put back is stored and registered after the next start"
+        )
+    shown = Console(quiet=True) if wanted.as_json else console
+    return outcome_of(files_root, plans, wanted.wait_seconds, shown)
+
+
+def _report(plans: Sequence[Plan], outcome: Outcome | None, wanted: Retry) -> Report:
+    return Report(
+        wanted.dry_run,
+        [AssociationPutBack(plan.association, _instances_of(plan), _values_of(plan)) for plan in plans if plan.files],
+        [LeftThing(one.association, _shown(one.file_name), reason) for plan in plans for one, reason in plan.left],
+        outcome.registered if outcome else None,
+        [LeftThing(one.association, _shown(one.file_name), one.reason) for one in outcome.set_aside_again]
+        if outcome
+        else None,
+        outcome.unfinished if outcome else None,
+    )
+
+
+def _instances_of(plan: Plan) -> int:
+    return sum(isinstance(one.name, EntryName) for one in plan.files)
+
+
+def _values_of(plan: Plan) -> int:
+    return len(plan.files) - _instances_of(plan)
+
+
+def _print(plans: Sequence[Plan], wanted: Retry, console: Console) -> None:
     if not plans:
         console.print("Nothing is set aside.")
-        return 0
+        return
     table = Table("association", "instances", "metadata", "left", title="oxidicom retry")
     for plan in plans:
-        instances = sum(isinstance(one.name, EntryName) for one in plan.files)
-        table.add_row(plan.association, str(instances), str(len(plan.files) - instances), str(len(plan.left)))
+        table.add_row(plan.association, str(_instances_of(plan)), str(_values_of(plan)), str(len(plan.left)))
     console.print(table)
-    put, left = sum(len(plan.files) for plan in plans), [pair for plan in plans for pair in plan.left]
-    _explain(left, console)
-    if put:
+    put = sum(len(plan.files) for plan in plans)
+    _explain("left", [pair for plan in plans for pair in plan.left], console)
+    if put and wanted.dry_run:
+        console.print(f"{put} would be put back.")
+    elif put:
         console.print(
-            f"{put} would be put back."
-            if dry_run
-            else f"{put} put back: a running gateway takes them up within a minute, a stopped one at its start. "
+            f"{put} put back: a running gateway takes them up in a moment, a stopped one at its start. "
             "What is refused again is set aside again."
         )
-    return 1 if left else 0
 
 
-def _explain(left: Sequence[tuple[ThingSetAside, str]], console: Console) -> None:
-    for one, reason in left[:_MAX_LINES]:
+def _print_outcome(outcome: Outcome, wanted: Retry, console: Console) -> None:
+    _explain("set aside again", [(one, one.reason) for one in outcome.set_aside_again], console)
+    console.print(f"{outcome.registered} registered, {len(outcome.set_aside_again)} set aside again", highlight=False)
+    if outcome.unfinished:
         console.print(
-            f"left: {one.association}/{one.file_name}: {reason}", soft_wrap=True, highlight=False, markup=False
+            f"{counted(outcome.unfinished, 'thing')} not finished within {duration(wanted.wait_seconds)}: the gateway "
+            "goes on with it; `oxidicom status` shows what it waits for",
+            highlight=False,
+            soft_wrap=True,
         )
-    if len(left) > _MAX_LINES:
-        console.print(f"left: … and {len(left) - _MAX_LINES} more")
+
+
+def _explain(what: str, pairs: Sequence[tuple[ThingSetAside, str]], console: Console) -> None:
+    for one, reason in pairs[:_MAX_LINES]:
+        line = f"{what}: {one.association}/{_shown(one.file_name)}: {reason}"
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    if len(pairs) > _MAX_LINES:
+        console.print(f"{what}: … and {len(pairs) - _MAX_LINES} more")
+
+
+def _shown(file_name: str) -> str:
+    return os.fsencode(file_name).decode("utf-8", "backslashreplace")

@@ -244,9 +244,14 @@ def _print_gateways(gateways: Sequence[GatewayBacklog], now: datetime.datetime, 
         return
     table = _table("gateways", "gateway", "state", "since", "what waits")
     for gateway in gateways:
-        state = "running" if gateway.running else "gone: the next to start or to look around takes over"
-        table.add_row(gateway.gateway, state, _moment(gateway.since), _what_waits(gateway.waiting, now))
+        table.add_row(gateway.gateway, _state_of(gateway), _moment(gateway.since), _what_waits(gateway.waiting, now))
     console.print(table)
+
+
+def _state_of(gateway: GatewayBacklog) -> str:
+    if gateway.put_back:
+        return "put back by `oxidicom retry`: a running gateway takes it up in a moment, a stopped one at its start"
+    return "running" if gateway.running else "gone: the next to start or to look around takes over"
 
 
 def _print_associations(unfinished: list[AssociationBacklog], now: datetime.datetime, console: Console) -> None:
@@ -271,7 +276,10 @@ def _print_set_aside(aside: Sequence[FileSetAside], now: datetime.datetime, cons
         amount = _sum(Amount(1, one.size_bytes, one.since) for one in group)
         table.add_row(association, f"{kind}: {_shown(amount, now)}", _moment(amount.oldest), escape(reason))
     console.print(table)
-    console.print("`oxidicom retry` puts them back once the cause is fixed.", highlight=False)
+    console.print(
+        "`oxidicom retry` puts them back once the cause is fixed; `oxidicom discard` throws away what is hopeless.",
+        highlight=False,
+    )
 
 
 def _group_of(one: FileSetAside) -> tuple[str, str, str]:

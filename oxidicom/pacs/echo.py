@@ -1,5 +1,6 @@
 """C-ECHO: does a PACS answer us?"""
 
+import ssl
 import time
 
 from pynetdicom.dimse_primitives import C_ECHO
@@ -14,10 +15,10 @@ from oxidicom.pacs.requestor import request_association
 _TIMEOUT_SECONDS = 10.0
 
 
-def echo(address: PacsAddress, our_ae_title: str) -> None:
+def echo(address: PacsAddress, our_ae_title: str, tls: ssl.SSLContext | None = None) -> None:
     """Return when the PACS answered C-ECHO with Success (PS3.4, annex A). Raise PacsError; that takes 10 s at most."""
     deadline = time.monotonic() + _TIMEOUT_SECONDS
-    association = request_association(address, our_ae_title, VERIFICATION, deadline)
+    association = request_association(address, our_ae_title, VERIFICATION, deadline, tls)
     try:
         request = C_ECHO()
         request.MessageID = association.next_message_id()

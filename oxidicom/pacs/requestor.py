@@ -12,12 +12,13 @@ socket is closed.
 import contextlib
 import select
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pynetdicom.dimse_messages import C_ECHO_RQ, C_FIND_RQ
-from pynetdicom.dimse_primitives import C_ECHO, C_FIND
+from pynetdicom.dimse_messages import C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ
+from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_STORE
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_RELEASE_RQ, P_DATA_TF
 from pynetdicom.pdu_primitives import A_RELEASE
 
@@ -58,6 +59,8 @@ _ESTABLISHED = {
     PduType.A_RELEASE_RP: _MAX_SHORT_PDU_BYTES,
     PduType.A_ABORT: _MAX_SHORT_PDU_BYTES,
 }
+
+_MESSAGES = {C_ECHO: C_ECHO_RQ, C_FIND: C_FIND_RQ, C_STORE: C_STORE_RQ}
 
 
 class Message(NamedTuple):
@@ -122,9 +125,9 @@ class RequestedAssociation:
         self._message_id += 1
         return self._message_id
 
-    def send(self, request: C_ECHO | C_FIND, deadline: float) -> None:
+    def send(self, request: C_ECHO | C_FIND | C_STORE, deadline: float) -> None:
         """Send a request (PS3.7, 9.3). Raise PacsUnavailableError."""
-        message = C_FIND_RQ() if isinstance(request, C_FIND) else C_ECHO_RQ()
+        message = _MESSAGES[type(request)]()
         message.primitive_to_message(request)
         longest = max(self._max_pdu_length, _LEAST_PDU_LENGTH) if self._max_pdu_length else 0
         pdus = b"".join(P_DATA_TF(part).encode() for part in message.encode_msg(CONTEXT_ID, longest))
@@ -229,10 +232,17 @@ class RequestedAssociation:
 
 
 def request_association(
-    address: PacsAddress, our_ae_title: str, abstract_syntax_uid: str, deadline: float
+    address: PacsAddress,
+    our_ae_title: str,
+    abstract_syntax_uid: str,
+    deadline: float,
+    tls: ssl.SSLContext | None = None,
 ) -> RequestedAssociation:
     """Connect to a PACS and have it accept an association. Raise PacsRefusesError or PacsUnavailableError."""
-    association = RequestedAssociation(_connect(address, deadline), address.ae_title)
+    connection = _connect(address, deadline)
+    if tls:
+        connection = _encrypt(connection, tls, address, deadline)
+    association = RequestedAssociation(connection, address.ae_title)
     try:
         association.negotiate(our_ae_title, abstract_syntax_uid, deadline)
     except BaseException:
@@ -260,6 +270,16 @@ def _connect(address: PacsAddress, deadline: float) -> socket.socket:
         except OSError as error:
             trouble = error.strerror or str(error)
     raise PacsUnavailableError(f"there is no connection to {address.host} port {address.port}: {trouble}")
+
+
+def _encrypt(connection: socket.socket, tls: ssl.SSLContext, address: PacsAddress, deadline: float) -> socket.socket:
+    try:
+        connection.settimeout(_seconds_until(deadline))
+        return tls.wrap_socket(connection, server_hostname=address.host)
+    except (OSError, ValueError) as error:
+        connection.close()
+        trouble = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error)
+        raise PacsUnavailableError(f"TLS does not come about: {trouble}") from None
 
 
 def _seconds_until(deadline: float) -> float:

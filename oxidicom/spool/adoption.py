@@ -9,6 +9,7 @@ is left.
 import contextlib
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 from oxidicom.files.regular_file import NotRegularFileError
 from oxidicom.paths.private_root import is_ulid
@@ -28,31 +29,47 @@ OnTrouble = Callable[[str, str], None]
 """Is told a path that cannot be taken over and is left, and the reason."""
 
 
-def adopt_orphans(directory: GatewayDirectory, on_trouble: OnTrouble, beat: Callable[[], None] = lambda: None) -> int:
-    """Take over the associations of all gateways that are gone. Return how many were taken.
+class Adopted(NamedTuple):
+    """How many associations were taken over."""
+
+    left_behind: int = 0
+    """By gateways that are gone."""
+    put_back: int = 0
+    """By an operator, after they had been set aside."""
+
+
+def adopt_orphans(
+    directory: GatewayDirectory, on_trouble: OnTrouble, beat: Callable[[], None] = lambda: None
+) -> Adopted:
+    """Take over the associations of all gateways that are gone, and those that were put back.
 
     Nothing where locks do not hold: then a living gateway looks like one that is gone. Raise OSError.
     """
     if not directory.locks_hold:
-        return 0
+        return Adopted()
     orphans = [path for path in gateway_paths(directory.files_root) if path != directory.path]
-    return sum(_adopt_gateway(orphan, directory, on_trouble, beat) for orphan in orphans)
+    adopted = [_adopt_gateway(orphan, directory, on_trouble, beat) for orphan in orphans]
+    return Adopted(sum(one.left_behind for one in adopted), sum(one.put_back for one in adopted))
 
 
-def _adopt_gateway(orphan: str, directory: GatewayDirectory, on_trouble: OnTrouble, beat: Callable[[], None]) -> int:
+def _adopt_gateway(
+    orphan: str, directory: GatewayDirectory, on_trouble: OnTrouble, beat: Callable[[], None]
+) -> Adopted:
     locks: list[int] = []
     try:
         locks = lock_gateway(orphan)
         written = format_of(orphan)
-        if written is None or written > FORMAT:
-            on_trouble(orphan, f"its spool has format {written or 'unknown'}, this version knows {FORMAT}")
-            return 0
-        return _adopt_spool(orphan, directory.spool, on_trouble, beat)
+        if written is None or written.format > FORMAT:
+            number = written.format if written else "unknown"
+            on_trouble(orphan, f"its spool has format {number}, this version knows {FORMAT}")
+            return Adopted()
+        taken = _adopt_spool(orphan, directory.spool, on_trouble, beat)
+        return Adopted(put_back=taken) if written.put_back else Adopted(left_behind=taken)
     except (BlockingIOError, FileNotFoundError):
-        return 0  # it lives, or another gateway took it over between our look and our lock
+        return Adopted()  # it lives, or another gateway took it over between our look and our lock
     except OSError as error:  # it belongs to another user, or is no longer what it was
         on_trouble(orphan, error.strerror or str(error))
-        return 0
+        return Adopted()
     finally:
         for lock in locks:
             os.close(lock)

@@ -16,7 +16,7 @@ from oxidicom.files.regular_file import NotRegularFileError
 from oxidicom.paths.private_root import moment_of
 from oxidicom.spool.association_directory import associations, ledger_of
 from oxidicom.spool.entries import contents, describe_entry
-from oxidicom.spool.gateway_directory import gateway_paths, is_running, spool_of
+from oxidicom.spool.gateway_directory import format_of, gateway_paths, is_running, spool_of
 from oxidicom.spool.journal import Owner, is_open, owner_of
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, committed_lines, read_started
 from oxidicom.spool.metadata_rows import metadata_row
@@ -69,6 +69,8 @@ class GatewayBacklog(msgspec.Struct):
 
     gateway: str
     running: bool
+    put_back: bool
+    """It is no gateway, but what an operator put back and no gateway took up yet."""
     since: datetime.datetime | None
     waiting: Backlog
     associations: list[AssociationBacklog]
@@ -115,7 +117,9 @@ def _paths_in(directory: str) -> Iterator[str]:
 
 def _gateway(path: str) -> GatewayBacklog:
     ulid = os.path.basename(path)
-    backlog = GatewayBacklog(ulid, is_running(path), moment_of(ulid), Backlog(), [])
+    written = format_of(path)
+    put_back = written is not None and written.put_back
+    backlog = GatewayBacklog(ulid, not put_back and is_running(path), put_back, moment_of(ulid), Backlog(), [])
     for directory in associations(spool_of(path)):
         with contextlib.suppress(FileNotFoundError):  # finished while we looked
             one = _association(directory)

@@ -57,13 +57,16 @@ class Format(msgspec.Struct):
 
     format: int
     version: str = __version__
+    put_back: bool = False
+    """It was made to put back what was set aside: no gateway ever ran there."""
 
 
 class GatewayDirectory:
     """The directory of one gateway: its names from the start, and the directory itself once it is made."""
 
-    def __init__(self, files_root: str) -> None:
-        """Choose the names. Nothing is touched before `make`."""
+    def __init__(self, files_root: str, *, put_back: bool = False) -> None:
+        """Choose the names. Nothing is touched before `make`. `put_back`: it is no gateway that makes it."""
+        self._put_back = put_back
         self.files_root = files_root
         self.private_root = os.path.join(files_root, PRIVATE_ROOT)
         self.ulid = str(ULID())
@@ -90,7 +93,7 @@ class GatewayDirectory:
                     os.mkdir(directory, 0o700)
             if not self._locks:
                 self._lock()  # before it has a spool: without one nobody adopts it
-            _write_format(self.path)
+            _write_format(self.path, Format(FORMAT, put_back=self._put_back))
             for directory in (self.spool, self.tmp):
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(directory, 0o700)
@@ -163,19 +166,19 @@ class GatewayDirectory:
         self._unlock()
 
 
-def _write_format(path: str) -> None:
-    data = msgspec.json.encode(Format(FORMAT)) + b"\n"
+def _write_format(path: str, written: Format) -> None:
+    data = msgspec.json.encode(written) + b"\n"
     with open(os.path.join(path, _FORMAT), "wb", opener=open_regular) as file:
         file.write(data)
 
 
-def format_of(gateway_path: str) -> int | None:
-    """Return the format of the spool of a gateway, or None when it cannot be read. Raise OSError."""
+def format_of(gateway_path: str) -> Format | None:
+    """Return what is said of the spool of a gateway, or None when it cannot be read. Raise OSError."""
     try:
         with open(os.path.join(gateway_path, _FORMAT), "rb", opener=open_regular) as file:
-            return msgspec.json.decode(file.read(4096), type=Format).format
+            return msgspec.json.decode(file.read(4096), type=Format)
     except FileNotFoundError:
-        return FORMAT
+        return Format(FORMAT)
     except (msgspec.DecodeError, ValueError):
         return None
 

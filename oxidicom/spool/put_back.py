@@ -1,7 +1,7 @@
 """Putting back what was set aside: from `set-aside/{association}` to a spool, where a gateway takes it up.
 
 The association gets a directory again, under its own ULID, in the spool of a gateway directory that is released
-afterwards: so a running gateway adopts it within a minute, and a stopped one at its start. From there on everything
+afterwards: so a running gateway adopts it within seconds, and a stopped one at its start. From there on everything
 goes the way that it goes after a crash; there is no second one.
 
 What is set up before the first file moves makes sure that nothing is decided twice:
@@ -24,7 +24,7 @@ from oxidicom.errors import DatasetError, OperationError
 from oxidicom.files.directories import sync_directory
 from oxidicom.files.locks import take_lock
 from oxidicom.files.regular_file import NotRegularFileError
-from oxidicom.paths.private_root import moment_of
+from oxidicom.paths.private_root import PRIVATE_ROOT, moment_of
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.spool.entries import describe_entry
 from oxidicom.spool.gateway_directory import gateway_paths, spool_of
@@ -35,6 +35,7 @@ from oxidicom.spool.names import REGISTERED, EntryName, MetadataValue
 from oxidicom.spool.set_aside import ThingSetAside, set_aside_of
 from oxidicom.tree.group_sync import sync_file
 
+_LOCK = "retry"
 ENDED = "put back by retry"
 """How the ledger of an association says that it ended, the second time."""
 
@@ -64,9 +65,11 @@ def sole_use_of(aside: str) -> Iterator[None]:
             "run this as that user"
         )
     try:
-        lock = take_lock(os.path.join(os.path.dirname(aside), "retry"))
+        lock = take_lock(os.path.join(os.path.dirname(aside), _LOCK))
     except BlockingIOError:
-        raise OperationError("another `oxidicom retry` is at work: try again when it has ended") from None
+        raise OperationError(
+            "another `oxidicom retry` or `oxidicom discard` is at work: try again when it has ended"
+        ) from None
     try:
         yield
     finally:
@@ -80,9 +83,29 @@ def _name_of(uid: int) -> str:
         return f"the user with the id {uid}"
 
 
+def tell_of_put_back(files_root: str) -> None:
+    """Have running gateways look around now, for what was put back and released. Raise OSError."""
+    os.utime(os.path.join(files_root, PRIVATE_ROOT, _LOCK))
+
+
+def last_put_back_ns(files_root: str) -> int | None:
+    """Return when something was put back last, or None when that never was. Raise OSError."""
+    try:
+        return os.stat(os.path.join(files_root, PRIVATE_ROOT, _LOCK)).st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
 def is_in_a_spool(files_root: str, association: str) -> bool:
-    """Tell whether an association is not finished in some gateway. Ask before `plan_for`, not after. Raise OSError."""
-    return any(os.path.exists(os.path.join(spool_of(path), association)) for path in gateway_paths(files_root))
+    """Tell whether an association is not finished in some gateway. Ask before `plan_for`, not after. Raise OSError.
+
+    Looked at twice: while it is adopted it moves from one spool to another, where the first look may miss it.
+    """
+    return any(
+        os.path.exists(os.path.join(spool_of(path), association))
+        for _ in range(2)
+        for path in gateway_paths(files_root)
+    )
 
 
 def plan_for(aside: str, association: str) -> Plan:
@@ -95,6 +118,9 @@ def plan_for(aside: str, association: str) -> Plan:
         return plan
     values: list[ThingSetAside] = []
     for one in sorted(set_aside_of(aside, association), key=lambda one: one.file_name):
+        if one.is_discarded:
+            plan.left.append((one, "it was being thrown away: `oxidicom discard` again ends that"))
+            continue
         match one.name:
             case EntryName():
                 _plan_instance(plan, one, one.name, os.path.join(aside, association, one.file_name))

@@ -6,7 +6,8 @@
     ….json                                         reason, moment, and what it takes to put the file back
 
 The names are those that the files had in the spool (see `names`). Nothing here is ever removed by the gateway: it is
-put back by an operator (`put_back`). The directories have mode 0700, for the JSON files may hold patient data.
+put back by an operator (`put_back`), or thrown away (`discard`): then the JSON file alone is left, and says when. The
+directories have mode 0700, for the JSON files may hold patient data.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from oxidicom.spool.entries import contents
 from oxidicom.spool.journal import is_open
 from oxidicom.spool.ledger import LEDGER_NAME
 from oxidicom.spool.names import EntryName, MetadataValue, parse_name
+from oxidicom.tree.group_sync import sync_file
 
 _JSON = ".json"
 _MAX_REASON_BYTES = 1 << 20
@@ -42,6 +44,10 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a metadata value, whose file is empty. An instance says itself which series it belongs to."""
     traceback: str = ""
     """Where a bug of ours was met."""
+    discarded: datetime.datetime | None = None
+    """When an operator threw the file away."""
+    size_bytes: int | None = None
+    """Of the file that was thrown away."""
 
 
 class ThingSetAside(NamedTuple):
@@ -55,6 +61,8 @@ class ThingSetAside(NamedTuple):
     since: datetime.datetime
     reason: str
     series: Series | None
+    is_discarded: bool = False
+    """An operator had begun to throw it away when he was interrupted."""
 
     @property
     def kind(self) -> str:
@@ -128,6 +136,15 @@ def associations_set_aside(aside: str) -> list[str]:
         return []
 
 
+def holds_anything(aside: str, association: str) -> bool:
+    """Tell whether anything is set aside of an association: not so when all was thrown away. Raise OSError."""
+    try:
+        with os.scandir(os.path.join(aside, association)) as scan:
+            return any(not entry.name.endswith(_JSON) for entry in scan)
+    except FileNotFoundError:
+        return False
+
+
 def count_set_aside(aside: str) -> int:
     """Return how many things are set aside. Raise OSError."""
     count = 0
@@ -163,6 +180,7 @@ def _aside(association: str, directory: str, entry: "os.DirEntry[str]") -> Thing
         reason.at if reason else datetime.datetime.fromtimestamp(status.st_ctime, datetime.UTC),
         reason.reason if reason else _NO_REASON,
         reason.series if reason else None,
+        reason is not None and reason.discarded is not None,
     )
 
 
@@ -175,15 +193,38 @@ def read_reason(path: str) -> Reason | None:
         return None
 
 
+def note_discarded(directory: str, file_name: str, size_bytes: int) -> None:
+    """Write into the JSON file of a file that it is thrown away now. Raise OSError."""
+    path = os.path.join(directory, file_name + _JSON)
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    reason = read_reason(path) or Reason(_NO_REASON, now)
+    unfinished = os.path.join(directory, f".{file_name}{_JSON}")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(unfinished)
+    with open(unfinished, "xb", opener=open_regular) as file:
+        file.write(msgspec.json.encode(msgspec.structs.replace(reason, discarded=now, size_bytes=size_bytes)))
+    sync_file(unfinished)
+    os.rename(unfinished, path)
+
+
 def forget_reasons(aside: str, association: str) -> None:
-    """Remove the JSON files of files that are gone from there, and the directory when nothing is left in it.
+    """Remove the JSON files of files that are gone from there, unless they were thrown away, and the directory when
+    nothing is left in it.
 
     Only for an association that stands in no spool: else its files may be on their way here. Raise OSError.
     """
     directory = os.path.join(aside, association)
     names = set(os.listdir(directory))
     for name in names:
-        if name.endswith(_JSON) and name.removesuffix(_JSON) not in names:
-            os.unlink(os.path.join(directory, name))
+        path = os.path.join(directory, name)
+        if name.endswith(_JSON) and name.removesuffix(_JSON) not in names and not _tells_of_discarded(path):
+            os.unlink(path)
     with contextlib.suppress(OSError):  # not empty
         os.rmdir(directory)
+
+
+def _tells_of_discarded(path: str) -> bool:
+    if os.path.basename(path).startswith("."):
+        return False  # a crash ended while it was written
+    reason = read_reason(path)
+    return reason is not None and reason.discarded is not None

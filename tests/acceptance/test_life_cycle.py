@@ -81,7 +81,7 @@ def test_a_bad_configuration_is_refused_with_all_its_faults_and_exit_78():
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "status", "retry", "reconcile"])
+@pytest.mark.parametrize("command", ["serve", "check", "status", "retry", "reconcile", "send-test", "top"])
 def test_serving_and_every_command_tell_all_faults_of_values_names_and_files(command, tmp_path):
     done = run(
         command,

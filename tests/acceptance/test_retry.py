@@ -156,3 +156,49 @@ def test_retry_says_what_it_leaves_and_why(make_gateway, database, tmp_path):
     assert set_aside(gateway)
     assert gateway.run("retry", "--association", "x").returncode == 1
     assert json.loads(gateway.run("status", "--json").stdout)["set_aside"][0]["size_bytes"] == 3
+
+
+def test_retry_waits_until_everything_is_registered_and_nothing_looks_like_a_gateway_that_died(
+    make_gateway, database, rows, tmp_path
+):
+    gateway = make_gateway()
+    with refusing(database, REFUSED[3]):
+        sent = send_series(gateway, tmp_path)
+        wait_until(lambda: len(set_aside(gateway)) == 2 * 5 and not gateway.spooled(), "everything is set aside")
+    done = gateway.run("retry", "--wait", "--at-most", "55s")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "5 registered, 0 set aside again" in done.stdout
+    assert len(rows()) == 3
+    everything_is_right(gateway, rows, sent)
+    assert [line["level"] for line in gateway.lines("put_back_adopted")] == ["INFO"]
+    assert not gateway.lines("spool_adopted")
+
+
+def test_retry_waits_and_says_what_was_set_aside_again_and_why(make_gateway, database, tmp_path):
+    gateway = make_gateway()
+    with refusing(database, REFUSED[0]):
+        send_series(gateway, tmp_path)
+        wait_until(lambda: set_aside(gateway) and not gateway.spooled(), "one is set aside")
+        before = set_aside(gateway)
+        done = gateway.run("retry", "--wait", "--at-most", "55s", "--json")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert [one["instances"] for one in told["put_back"]] == [1]
+    assert (told["registered"], told["unfinished"], told["left"]) == (0, 0, [])
+    (again,) = told["set_aside_again"]
+    assert "23514" in again["reason"]
+    assert set_aside(gateway) == before
+
+
+def test_nobody_waits_for_a_gateway_that_does_not_run(make_gateway, database, tmp_path):
+    gateway = make_gateway()
+    with refusing(database, REFUSED[0]):
+        send_series(gateway, tmp_path)
+        wait_until(lambda: set_aside(gateway) and not gateway.spooled(), "one is set aside")
+        gateway.stop()
+    done = gateway.run("retry", "--wait")
+    assert done.returncode == 1
+    assert "no gateway runs" in done.stderr
+    (shown,) = json.loads(gateway.run("status", "--json").stdout)["gateways"]
+    assert (shown["running"], shown["put_back"]) == (False, True)
+    assert "put back by `oxidicom retry`" in gateway.run("status").stdout

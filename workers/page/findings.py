@@ -11,7 +11,7 @@ import msgspec
 from oxidicom.errors import CertificateError
 from oxidicom.paths.private_root import is_ulid
 from oxidicom.spool.gateway_directory import aside_directories
-from oxidicom.spool.set_aside import associations_set_aside, set_aside_of
+from oxidicom.spool.set_aside import associations_set_aside, holds_anything, set_aside_of
 from oxidicom.storage.reserve import Reserve
 from oxidicom.tls import expiry_of
 from workers.page.associations import AssociationLook, AssociationsUnderWay
@@ -76,7 +76,7 @@ def _look_for_set_aside(files_root: str) -> SetAside:
             for name in associations_set_aside(directory)
             if is_ulid(name)
         }
-        newest = sorted(names, reverse=True)
+        newest = [name for name in sorted(names, reverse=True) if holds_anything(names[name], name)]
         found = [one for name in newest[:_MAX_ASIDE] for one in _aside_of(names[name], name)]
     except OSError:
         return SetAside([], 0)  # the storage is away, which the judgement says

@@ -20,6 +20,7 @@ from oxidicom.outage import Outage
 from oxidicom.spool.adoption import adopt_orphans
 from oxidicom.spool.gateway_directory import Storage
 from oxidicom.spool.published import publish
+from oxidicom.spool.put_back import last_put_back_ns
 from oxidicom.storage.clock import StorageClock
 from oxidicom.storage.reserve import room_of
 from oxidicom.storage.root import (
@@ -74,6 +75,7 @@ class Steward:
         self._try_due = 0.0
         self._time_due = 0.0
         self._adopt_due = 0.0
+        self._last_put_back: int | None = None
         self._told: set[tuple[str, str]] = set()
         self._outage = Outage("storage", "ERROR")
         self._tree_outage = Outage("tree", "ERROR")
@@ -245,7 +247,9 @@ class Steward:
             self._published, self._publish_due = news, time.monotonic() + _PUBLISH_SECONDS
 
     def _adopt_if_due(self) -> None:
-        if time.monotonic() >= self._adopt_due:
+        last_put_back = last_put_back_ns(self._root)
+        if time.monotonic() >= self._adopt_due or last_put_back != self._last_put_back:
+            self._last_put_back = last_put_back  # before the look: what is put back meanwhile is seen by the next one
             self._adopt()
 
     def _adopt(self) -> None:
@@ -260,14 +264,20 @@ class Steward:
             )
             return
         adopted = adopt_orphans(self._directory, self._warn_once, lambda: self._slot.beat(ProcessState.SYNCING))
-        if not adopted:
+        if not any(adopted):
             return
-        if first:
-            logger.info("Resuming {count} unfinished associations", count=adopted, action="spool_adopted")
-        else:
+        if adopted.put_back:
+            logger.info(
+                "Took up {count} associations that were put back by `oxidicom retry`",
+                count=adopted.put_back,
+                action="put_back_adopted",
+            )
+        if adopted.left_behind and first:
+            logger.info("Resuming {count} unfinished associations", count=adopted.left_behind, action="spool_adopted")
+        elif adopted.left_behind:
             logger.warning(
                 "Took over {count} associations from a gateway that is no longer running",
-                count=adopted,
+                count=adopted.left_behind,
                 action="spool_adopted",
             )
         self._shared.hint_rescan(self._slot)

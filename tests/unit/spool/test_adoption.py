@@ -49,7 +49,7 @@ def test_a_living_gateway_is_left_although_the_lock_on_its_directory_is_granted(
     spool_writer._ledger.close()
     before = everything(gateway_directory.path)
     monkeypatch.setattr(module, "_lock_directory", lambda path, how=0: os.open(path, os.O_RDONLY))
-    assert adopt() == (0, [])
+    assert adopt() == ((0, 0), [])
     assert everything(gateway_directory.path) == before
 
 
@@ -58,7 +58,7 @@ def test_where_locks_do_not_hold_nothing_of_others_is_adopted(gateway_directory,
     gateway_directory._unlock()
     spool_writer._ledger.close()
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
-    assert adopt() == (0, [])
+    assert adopt() == ((0, 0), [])
     assert everything(gateway_directory.path) == before
 
 
@@ -76,10 +76,10 @@ def test_locks_are_proved_when_they_are_taken(gateway_directory, tmp_path, monke
 def test_an_association_whose_listener_lives_stays_where_it_is(gateway_directory, spool_writer, adopt):
     """Its gateway is dead, and it is dying."""
     gateway_directory._unlock()
-    assert adopt() == (0, [])
+    assert adopt() == ((0, 0), [])
     assert associations(gateway_directory.spool) == [spool_writer.directory]
     spool_writer._ledger.close()
-    assert adopt() == (1, [])
+    assert adopt() == ((1, 0), [])
     assert not os.path.exists(gateway_directory.path)
 
 
@@ -111,10 +111,10 @@ def test_a_gateway_of_an_older_version_is_adopted_when_it_is_gone_and_not_before
     gateway_directory, of_version_4_0_0, adopt
 ):
     assert module.is_running(gateway_directory.path)
-    assert adopt() == (0, [])
+    assert adopt() == ((0, 0), [])
     of_version_4_0_0()
     assert not module.is_running(gateway_directory.path)
-    assert adopt() == (1, [])
+    assert adopt() == ((1, 0), [])
     assert not os.path.exists(gateway_directory.path)
 
 
@@ -131,7 +131,7 @@ def test_an_association_without_its_ledger_is_adopted_with_its_entries(gateway_d
     os.unlink(os.path.join(spool_writer.directory, "ledger.jsonl"))
     gateway_directory._unlock()
     successor = make_gateway_directory(tmp_path / "files")
-    assert adopt_orphans(successor, no_trouble) == 1
+    assert adopt_orphans(successor, no_trouble) == (1, 0)
     (directory,) = associations(successor.spool)
     assert os.listdir(directory)
 
@@ -141,7 +141,7 @@ def test_what_is_strange_in_a_spool_is_left_and_keeps_its_place(gateway_director
     spool_writer._ledger.close()
     gateway_directory._unlock()
     os.mkfifo(os.path.join(gateway_directory.spool, planted))
-    assert adopt() == (1, [])
+    assert adopt() == ((1, 0), [])
     assert os.listdir(gateway_directory.spool) == [planted]
 
 
@@ -155,7 +155,7 @@ def test_something_strange_in_place_of_a_file_of_a_gateway_makes_nobody_wait(gat
         path.unlink()
     os.mkfifo(path)
     taken, _ = adopt()
-    assert taken == 0
+    assert taken == (0, 0)
     assert path.is_fifo()
 
 

@@ -30,7 +30,7 @@ def die(gateway_directory):
 
 def test_a_living_gateway_is_not_adopted(gateway_directory, tmp_path):
     receive(gateway_directory)
-    assert adopt_orphans(make_gateway_directory(tmp_path / "files"), no_trouble) == 0
+    assert adopt_orphans(make_gateway_directory(tmp_path / "files"), no_trouble) == (0, 0)
     assert len(associations(gateway_directory.spool)) == 1
 
 
@@ -38,11 +38,11 @@ def test_the_associations_of_a_dead_gateway_move_to_the_one_that_adopts_it(gatew
     receive(gateway_directory)
     die(gateway_directory)
     successor = make_gateway_directory(tmp_path / "files")
-    assert adopt_orphans(successor, no_trouble) == 1
+    assert adopt_orphans(successor, no_trouble) == (1, 0)
     (directory,) = associations(successor.spool)
     assert ledger_of(directory).committed
     assert not os.path.exists(gateway_directory.path)
-    assert adopt_orphans(successor, no_trouble) == 0
+    assert adopt_orphans(successor, no_trouble) == (0, 0)
 
 
 def test_an_empty_directory_is_removed_at_the_end(gateway_directory):
@@ -71,7 +71,7 @@ def test_what_a_death_left_hidden_is_removed_with_the_orphan(gateway_directory, 
     with open(os.path.join(gateway_directory.spool, ".probe-1"), "wb"):
         pass
     die(gateway_directory)
-    assert adopt_orphans(make_gateway_directory(tmp_path / "files"), no_trouble) == 0
+    assert adopt_orphans(make_gateway_directory(tmp_path / "files"), no_trouble) == (0, 0)
     assert not os.path.exists(gateway_directory.path)
 
 
@@ -80,7 +80,7 @@ def test_whether_a_gateway_runs_is_told_without_disturbing_anybody(gateway_direc
     assert is_running(gateway_directory.path)
     die(gateway_directory)
     assert not is_running(gateway_directory.path)
-    assert adopt_orphans(make_gateway_directory(tmp_path / "files"), no_trouble) == 1
+    assert adopt_orphans(make_gateway_directory(tmp_path / "files"), no_trouble) == (1, 0)
 
 
 def test_a_gateway_that_is_about_to_start_is_not_seen_before_it_has_its_lock(gateway_directory, tmp_path):
@@ -92,7 +92,7 @@ def test_a_gateway_that_is_about_to_start_is_not_seen_before_it_has_its_lock(gat
 def test_what_is_released_is_for_others(gateway_directory, tmp_path):
     receive(gateway_directory)
     gateway_directory.release()
-    assert adopt_orphans(make_gateway_directory(tmp_path / "files"), no_trouble) == 1
+    assert adopt_orphans(make_gateway_directory(tmp_path / "files"), no_trouble) == (1, 0)
 
 
 def test_what_cannot_be_taken_over_is_told_and_left(gateway_directory, tmp_path, monkeypatch):
@@ -106,9 +106,9 @@ def test_what_cannot_be_taken_over_is_told_and_left(gateway_directory, tmp_path,
 
     with monkeypatch.context() as broken:
         broken.setattr(os, "rename", refuse)
-        assert adopt_orphans(successor, lambda path, reason: told.append((path, reason))) == 0
+        assert adopt_orphans(successor, lambda path, reason: told.append((path, reason))) == (0, 0)
     assert told == [(os.path.join(gateway_directory.spool, STARTED.association), "No space left on device")]
-    assert adopt_orphans(successor, no_trouble) == 1
+    assert adopt_orphans(successor, no_trouble) == (1, 0)
 
 
 def test_another_may_take_it_over_between_look_and_lock(gateway_directory, tmp_path, monkeypatch):
@@ -118,9 +118,9 @@ def test_another_may_take_it_over_between_look_and_lock(gateway_directory, tmp_p
 
     def overtaken(path):
         monkeypatch.setattr(adoption, "lock_gateway", lock_gateway)
-        assert adopt_orphans(first, no_trouble) == 1
+        assert adopt_orphans(first, no_trouble) == (1, 0)
         return lock_gateway(path)
 
     monkeypatch.setattr(adoption, "lock_gateway", overtaken)
-    assert adopt_orphans(second, no_trouble) == 0
+    assert adopt_orphans(second, no_trouble) == (0, 0)
     assert len(associations(first.spool)) == 1

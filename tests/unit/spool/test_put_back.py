@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from oxidicom.errors import OperationError
-from oxidicom.operations.retry import run_retry
+from oxidicom.operations.retry import Retry, run_retry
 from oxidicom.paths.final_path import series_hash
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.adoption import adopt_orphans
@@ -76,7 +76,7 @@ class Storage:
         return self._set_aside(association, make, STORED, series=series)
 
     def retry(self, association=None, dry_run=False):
-        return run_retry(str(self.root), association, dry_run, self.console)
+        return run_retry(str(self.root), Retry(association, dry_run), self.console)
 
     def spooled(self, association=ASSOCIATION):
         """Return the directories of an association in all spools."""
@@ -221,10 +221,10 @@ def test_an_adopter_leaves_an_association_whose_namesake_is_not_finished(storage
     gateway = GatewayDirectory(str(storage.root)).make()
     namesake = os.path.join(gateway.spool, ASSOCIATION)
     os.mkdir(namesake)
-    assert adopt_orphans(gateway, no_trouble) == 0
+    assert adopt_orphans(gateway, no_trouble) == (0, 0)
     assert len(storage.spooled()) == 2
     os.rmdir(namesake)
-    assert adopt_orphans(gateway, no_trouble) == 1
+    assert adopt_orphans(gateway, no_trouble) == (0, 1)
     assert storage.spooled() == [namesake]
 
 

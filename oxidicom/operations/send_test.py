@@ -1,0 +1,241 @@
+"""`oxidicom send-test`: sends a made instance through the gateway, and follows it to its file and its row.
+
+Each step is a line: what it was, its verdict, how long it took, and what was found. What it sends is nobody's, so its
+path may be shown.
+"""
+
+import contextlib
+import datetime
+import io
+import os
+import ssl
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
+from rich.console import Console
+
+from oxidicom.association.commands import Element
+from oxidicom.dataset.description import describe
+from oxidicom.dataset.header import read_header_of_file
+from oxidicom.errors import CertificateError, DatabaseUnavailableError, OxidicomError
+from oxidicom.logs import printable
+from oxidicom.operations.database import database_of
+from oxidicom.operations.finding import Verdict
+from oxidicom.operations.made_instance import make_instance
+from oxidicom.pacs.address_book import PacsAddress
+from oxidicom.pacs.echo import echo
+from oxidicom.pacs.errors import PacsError
+from oxidicom.pacs.proposal import IMPLICIT_VR
+from oxidicom.pacs.requestor import request_association
+from oxidicom.paths.final_path import METADATA_ROOT
+from oxidicom.records import Description
+from oxidicom.settings import Settings
+from oxidicom.tls import build_client_context
+
+_STORE_SECONDS = 15.0
+_PACS_SECONDS = 10.0
+"""`echo` takes so long at most."""
+_LOOK_SECONDS = 0.1
+_STYLES = {Verdict.GOOD: "green", Verdict.NOTE: "cyan", Verdict.WARNING: "yellow", Verdict.CRITICAL: "bold red"}
+_SUCCESS = 0x0000
+_IS_WARNING = 0xB000
+"""The first digit of the statuses that are warnings (PS3.7, annex C)."""
+
+
+class Target(NamedTuple):
+    """Where to send to, and as whom."""
+
+    calling_ae_title: str
+    host: str = ""
+    """Empty: this host."""
+    port: int | None = None
+    """None: that of the gateway."""
+    at_most_seconds: float = 60.0
+    """For all steps together."""
+
+
+class _StepError(OxidicomError):
+    """A step went wrong. The message says how, and what to do."""
+
+
+def run_send_test(settings: Settings, target: Target, console: Console) -> int:
+    """Send an instance and print what became of it. Return the exit status: 0 good, 1 warning, 2 critical.
+
+    Raise OSError when no temporary file can be made.
+    """
+    return _SendTest(settings, target, console).run()
+
+
+class _SendTest:
+    """One run: its steps follow each other, the first that fails ends it; the PACS are asked in any case."""
+
+    def __init__(self, settings: Settings, target: Target, console: Console) -> None:
+        self._settings = settings
+        self._calling = target.calling_ae_title
+        self._address = PacsAddress(
+            settings.ae_title, target.host or _own_host(settings.bind_address), target.port or settings.port
+        )
+        self._console = console
+        self._deadline = time.monotonic() + target.at_most_seconds
+        self._tls: ssl.SSLContext | None = None
+        self._dataset = make_instance(datetime.datetime.now().astimezone())
+        self._description = _describe(self._dataset, self._calling)
+        self._worst = Verdict.GOOD
+        self._is_sent = False
+
+    def run(self) -> int:
+        steps: list[tuple[str, Callable[[], str]]] = [
+            ("association", self._associate),
+            ("store", self._store),
+            ("file", self._await_file),
+            ("row", self._await_row),
+        ]
+        all(self._step(name, work, Verdict.CRITICAL) for name, work in steps)
+        for address in self._settings.pacs_addresses.values():
+            self._step(f"PACS {printable(address.ae_title)}", partial(self._ask, address), Verdict.WARNING)
+        if self._is_sent:
+            self._say_what_is_left()
+        return self._worst.level.exit_status
+
+    def _step(self, name: str, work: Callable[[], str], failure: Verdict) -> bool:
+        """Do one step and print its line. Return whether it went well."""
+        began = time.monotonic()
+        try:
+            verdict, detail = Verdict.GOOD, work()
+        except (_StepError, PacsError, CertificateError) as error:
+            verdict, detail = failure, str(error)
+        self._worst = max(self._worst, verdict, key=lambda one: one.level.exit_status)
+        self._console.print(f"[{_STYLES[verdict]}]{verdict:<9}[/]", end="")
+        line = f"{name:<12} {time.monotonic() - began:6.2f} s  {printable(detail)}"
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        return verdict is not failure
+
+    # -- the steps -----------------------------------------------------------------------------------------------
+
+    def _associate(self) -> str:
+        if self._settings.tls_certificate:
+            self._tls = build_client_context(self._settings)
+        try:
+            echo(self._address, self._calling, self._tls)
+        except PacsError as error:
+            raise _StepError(f"{_of_gateway(error)}{self._hint()}") from None
+        return f"{self._address} answers C-ECHO{' over TLS' if self._tls else ''}, called by {self._calling}"
+
+    def _hint(self) -> str:
+        """Name the setting that may be the reason."""
+        settings = self._settings
+        if settings.allowed_peers:
+            allowed = ", ".join(map(str, settings.allowed_peers))
+            return f". CHRIS_SCP_ALLOWED_AETS lets only these send: {allowed}; choose one by --calling AET"
+        if settings.proxy_protocol:
+            return ". CHRIS_PROXY_PROTOCOL is on: send through the balancer, by --host and --port"
+        if settings.tls_client_ca:
+            return ". CHRIS_TLS_CLIENT_CA is set, and this command has only the gateway's own certificate to show"
+        return f". Does the gateway run, with PORT={settings.port}? `oxidicom status` says how it is"
+
+    def _store(self) -> str:
+        deadline = min(self._deadline, time.monotonic() + _STORE_SECONDS)
+        with contextlib.closing(
+            request_association(self._address, self._calling, SecondaryCaptureImageStorage, deadline, self._tls)
+        ) as association:
+            request = C_STORE()
+            request.MessageID = association.next_message_id()
+            request.AffectedSOPClassUID = self._dataset.SOPClassUID
+            request.AffectedSOPInstanceUID = self._dataset.SOPInstanceUID
+            request.Priority = 0
+            encoded = encode(self._dataset, association.transfer_syntax_uid == IMPLICIT_VR, True)
+            request.DataSet = io.BytesIO(encoded or b"")
+            association.send(request, deadline)
+            command = association.receive(deadline).command
+            association.release(deadline)
+        status = command.unsigned_short(Element.STATUS)
+        if status != _SUCCESS and status & 0xF000 != _IS_WARNING:
+            raise _StepError(f"C-STORE is refused with status {status:04X}: the log of the gateway says why")
+        self._is_sent = True
+        return f"C-STORE is answered with status {status:04X}"
+
+    def _await_file(self) -> str:
+        path = os.path.join(self._settings.files_root, self._description.file.fname)
+        if not self._wait_for(lambda: os.path.isfile(path)):
+            raise _StepError(
+                f"the instance is safe in the spool, but does not stand below {self._settings.files_root}: is that the "
+                "CHRIS_FILES_ROOT of the gateway? `oxidicom status` says what it waits for"
+            )
+        return self._description.file.fname
+
+    def _await_row(self) -> str:
+        name, trouble = self._description.file.fname, ""
+
+        def is_known() -> bool:
+            nonlocal trouble
+            try:
+                with database_of(self._settings) as database:
+                    trouble = ""
+                    return name in database.known([name])
+            except DatabaseUnavailableError as error:
+                trouble = str(error)
+                return False
+
+        if self._wait_for(is_known):
+            return "it is registered in CUBE's database"
+        why = f"the database cannot be used: {trouble}" if trouble else "the database has no row of it"
+        raise _StepError(f"{why}. The row waits in the spool; `oxidicom status` and `oxidicom check` say for what")
+
+    def _ask(self, address: PacsAddress) -> str:
+        if time.monotonic() + _PACS_SECONDS > self._deadline:
+            raise _StepError("not asked, since the time is over: `oxidicom check` asks every PACS")
+        echo(address, self._settings.ae_title)
+        return f"{address} answers C-ECHO"
+
+    def _wait_for(self, condition: Callable[[], bool]) -> bool:
+        """Wait until it is so, but leave time to ask a PACS."""
+        deadline = self._deadline - (_PACS_SECONDS if self._settings.pacs_addresses else 0.0)
+        while not condition():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_LOOK_SECONDS)
+        return True
+
+    def _say_what_is_left(self) -> None:
+        series = self._description.series
+        metadata = os.path.join(self._settings.files_root, METADATA_ROOT)
+        lines = [
+            "left behind, clearly a test (patient OXIDICOM^TEST):",
+            f"  file  {os.path.join(self._settings.files_root, self._description.file.fname)}",
+            f"  row   {self._description.file.fname}",
+            f"  in CUBE up to 5.2 also two rows of metadata below {METADATA_ROOT}, of the same series",
+            "This command cannot delete rows of CUBE. To remove it: in CUBE 6 and 7 delete the series "
+            f"{series.series_instance_uid} in CUBE; up to 5.2 its administrator deletes the PACS files with that "
+            "Series Instance UID. Then, if they are still there:",
+            f"  rm -r '{os.path.join(self._settings.files_root, series.directory)}'",
+            f"  and what is of this series below {metadata}",
+        ]
+        for line in lines:
+            self._console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+
+
+def _own_host(bind_address: str) -> str:
+    """Return where this host reaches the port."""
+    return {"::": "127.0.0.1", "0.0.0.0": "127.0.0.1"}.get(bind_address, bind_address)
+
+
+def _of_gateway(error: PacsError) -> str:
+    return f"the gateway does not take us: {error}"
+
+
+def _describe(dataset: Dataset, calling_ae_title: str) -> Description:
+    """Return where the gateway stores it, by the gateway's own rules. Raise OSError."""
+    with tempfile.TemporaryDirectory(prefix="oxidicom-send-test-") as directory:
+        path = os.path.join(directory, "instance.dcm")
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.save_as(path, enforce_file_format=True)
+        _, header = read_header_of_file(path)
+    return describe(header, calling_ae_title)

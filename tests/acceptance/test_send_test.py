@@ -1,0 +1,86 @@
+"""`oxidicom send-test` follows a made instance to its row, and where it does not arrive says at which step and why."""
+
+import pytest
+
+from tests.acceptance.drills.account import settled
+from tests.acceptance.test_retry import refusing
+
+
+def verdicts(done):
+    """Return the verdict of each step."""
+    steps = [line.split()[:2] for line in done.stdout.splitlines() if line.startswith(("good", "WARNING", "CRITICAL"))]
+    return {name: verdict for verdict, name in steps}
+
+
+def test_it_arrives_and_what_is_left_behind_is_told(gateway, rows):
+    done = gateway.run("send-test")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert verdicts(done) == {"association": "good", "store": "good", "file": "good", "row": "good"}
+    (row,) = rows()
+    assert (row["PatientID"], row["PatientName"]) == ("OXIDICOM-TEST", "OXIDICOM^TEST")
+    assert f"row   {row['fname']}" in done.stdout
+    assert f"file  {gateway.files_root / row['fname']}" in done.stdout
+    assert "cannot delete rows of CUBE" in done.stdout
+    settled(gateway)
+
+
+def test_it_speaks_tls_where_the_port_does(make_tls_gateway, authority, rows):
+    gateway = make_tls_gateway(CHRIS_TLS_CLIENT_CA=str(authority.path))
+    done = gateway.run("send-test")
+    assert done.returncode == 0, done.stdout
+    assert "over TLS" in done.stdout
+    assert len(rows()) == 1
+
+
+def test_a_rejection_names_the_setting(make_gateway, rows):
+    gateway = make_gateway(CHRIS_SCP_ALLOWED_AETS="ARCHIVE")
+    done = gateway.run("send-test")
+    assert done.returncode == 2
+    assert verdicts(done) == {"association": "CRITICAL"}
+    assert "CHRIS_SCP_ALLOWED_AETS" in done.stdout
+    assert "--calling" in done.stdout
+    assert "left behind" not in done.stdout
+    assert gateway.run("send-test", "--calling", "ARCHIVE").returncode == 0
+    assert len(rows()) == 1
+
+
+def test_without_a_gateway_it_says_so(make_gateway):
+    done = make_gateway(start=False).run("send-test")
+    assert done.returncode == 2
+    assert verdicts(done) == {"association": "CRITICAL"}
+    assert "Does the gateway run" in done.stdout
+
+
+def test_another_files_root_is_noticed(gateway, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    elsewhere = {"CHRIS_FILES_ROOT": str(tmp_path / "elsewhere"), "CHRIS_PACS_ADDRESS": "X=127.0.0.1:1"}
+    done = gateway.run("send-test", "--at-most", "20s", **elsewhere)
+    assert done.returncode == 2
+    assert verdicts(done) == {"association": "good", "store": "good", "file": "CRITICAL", "PACS": "WARNING"}
+    assert "is that the CHRIS_FILES_ROOT of the gateway?" in done.stdout
+
+
+def test_a_row_that_is_refused_is_a_failure(gateway, database):
+    with refusing(database, """"PatientID" <> 'OXIDICOM-TEST'"""):
+        done = gateway.run("send-test", "--at-most", "40s", CHRIS_PACS_ADDRESS="X=127.0.0.1:1")
+    assert done.returncode == 2
+    assert verdicts(done) == {
+        "association": "good",
+        "store": "good",
+        "file": "good",
+        "row": "CRITICAL",
+        "PACS": "WARNING",
+    }
+    assert "the database has no row" in done.stdout
+
+
+@pytest.mark.parametrize(("is_there", "status"), [(True, 0), (False, 1)])
+def test_every_pacs_is_asked(is_there, status, make_gateway, pacs, rows):
+    port = 1
+    if is_there:
+        port = pacs(lambda _: [])["port"]
+    gateway = make_gateway(CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{port}")
+    done = gateway.run("send-test")
+    assert done.returncode == status, done.stdout
+    assert verdicts(done)["PACS"] == ("good" if is_there else "WARNING")
+    assert len(rows()) == 1
