@@ -18,7 +18,6 @@ from oxidicom.configuration.account import become
 from oxidicom.configuration.env_file import overruled, read_env_file
 from oxidicom.configuration.faults import examine
 from oxidicom.cube.conninfo import display
-from oxidicom.durations import seconds_in
 from oxidicom.embedded.server import EmbeddedPostgres
 from oxidicom.errors import (
     BootError,
@@ -34,6 +33,7 @@ from oxidicom.log_stream import never_wait_for_readers
 from oxidicom.logs import configure_logs, is_journal, writes_text
 from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import EMBEDDED, Fault, Settings, page_address, unknown_variables
+from oxidicom.wording import seconds_in
 
 EX_CONFIG = 78
 """sysexits.h: something was found in an unconfigured or misconfigured state."""

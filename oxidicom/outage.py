@@ -11,7 +11,7 @@ from typing import Any
 
 from loguru import logger
 
-from oxidicom.durations import duration
+from oxidicom.wording import duration
 
 _MINUTE_SECONDS = 60.0
 _HOUR_SECONDS = 3600.0

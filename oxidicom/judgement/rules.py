@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from rich.filesize import decimal
 
-from oxidicom.durations import duration
 from oxidicom.judgement.condition import Condition, Room
 from oxidicom.judgement.judgement import Judgement, Level, Reason
+from oxidicom.wording import counted, duration
 
 CERTIFICATE_WARNING_DAYS = 30
 """One that expires within so many days is worth a warning."""
@@ -64,7 +64,7 @@ def of_waiting(count: int, oldest_seconds: float, max_age_seconds: float) -> Ite
     yield Reason(
         level,
         "backlog",
-        f"{count} things wait to be stored or registered, the oldest for {duration(oldest_seconds)}",
+        f"{counted(count, 'thing')} to be stored or registered, the oldest waits for {duration(oldest_seconds)}",
         "`oxidicom status` shows for what",
     )
 
@@ -75,7 +75,7 @@ def of_set_aside(count: int) -> Iterator[Reason]:
         yield Reason(
             Level.WARNING,
             "set aside",
-            f"{count} things were set aside, since they could not be stored or registered",
+            f"{counted(count, 'thing')} set aside, not to be stored or registered",
             "mend the cause that `oxidicom status` shows, then `oxidicom retry` puts them back; what is hopeless "
             "`oxidicom discard` throws away",
         )
@@ -99,7 +99,7 @@ def _of_processes(condition: Condition) -> Iterator[Reason]:
         yield Reason(
             Level.WARNING,
             "processes",
-            f"{count} processes died within {condition.lately.minutes} minutes, and were started again",
+            f"{counted(count, 'process')} died within {condition.lately.minutes} minutes, and came back",
             "see the log for why (action `process_died`)",
         )
 
@@ -145,7 +145,7 @@ def _of_refusals(condition: Condition) -> Iterator[Reason]:
         yield Reason(
             level,
             "refusals",
-            f"{lately.refused} instances were refused within {lately.minutes} minutes{none}",
+            f"{counted(lately.refused, 'instance')} refused within {lately.minutes} minutes{none}",
             "the log says which and why",
         )
 
@@ -165,6 +165,6 @@ def _of_progress(condition: Condition) -> Iterator[Reason]:
         yield Reason(
             Level.WARNING,
             "live progress",
-            f"{count} messages of live progress were lost within {condition.lately.minutes} minutes",
+            f"{counted(count, 'message')} of live progress lost within {condition.lately.minutes} minutes",
             "see whether the NATS servers of CHRIS_NATS_ADDRESS can be reached",
         )

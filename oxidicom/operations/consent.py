@@ -7,7 +7,7 @@ import sys
 from typing import NamedTuple
 
 from oxidicom.errors import OperationError
-from oxidicom.operations.reconcile_report import counted
+from oxidicom.wording import counted
 
 _EVERYTHING = -math.inf
 _FIRST_YEAR = 1970

@@ -16,12 +16,12 @@ from rich.table import Table
 
 from oxidicom.errors import OperationError
 from oxidicom.logs import printable
-from oxidicom.operations.reconcile_report import counted
 from oxidicom.spool.discard import Waste, discard, waste_of
 from oxidicom.spool.gateway_directory import aside_directories
 from oxidicom.spool.names import STORED, EntryName
 from oxidicom.spool.put_back import sole_use_of
 from oxidicom.spool.set_aside import ThingSetAside
+from oxidicom.wording import counted
 
 _MAX_LINES = 20
 

@@ -15,9 +15,9 @@ from oxidicom.history.reader import Gap, HistoryReader, Wanted
 from oxidicom.history.records import AssociationRecord, SeriesRecord
 from oxidicom.history.schema import DamagedHistoryError, NewerHistoryError
 from oxidicom.logs import printable
-from oxidicom.operations.reconcile_report import counted
 from oxidicom.settings import Settings
 from oxidicom.spool.metadata_rows import Verdict
+from oxidicom.wording import counted
 
 _FOLLOW_SECONDS = 0.5
 _SETTLE_SECONDS = 5.0

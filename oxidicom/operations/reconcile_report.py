@@ -7,6 +7,7 @@ import msgspec
 from rich.console import Console
 
 from oxidicom.operations.differences import DifferenceKind
+from oxidicom.wording import counted
 
 _MAX_LINES = 20
 """Of each kind; the JSON form has all."""
@@ -55,11 +56,6 @@ class Totals(msgspec.Struct):
         """How many differences there are at the end."""
         files, series = self.files_without_rows - self.registered, self.series_without_rows - self.series_registered
         return files + series + self.rows_without_files
-
-
-def counted(number: int, noun: str) -> str:
-    """Return how many there are of something whose plural has an s."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def compared(totals: Totals) -> str:

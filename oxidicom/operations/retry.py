@@ -8,14 +8,13 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from oxidicom.durations import duration
 from oxidicom.errors import OperationError
-from oxidicom.operations.reconcile_report import counted
 from oxidicom.operations.retry_outcome import Outcome, outcome_of
 from oxidicom.spool.gateway_directory import GatewayDirectory, aside_directories, gateway_paths, is_running
 from oxidicom.spool.names import EntryName
 from oxidicom.spool.put_back import Plan, is_in_a_spool, plan_for, put_back, sole_use_of, tell_of_put_back
 from oxidicom.spool.set_aside import ThingSetAside, associations_set_aside, forget_reasons, set_aside_of
+from oxidicom.wording import counted, duration
 
 _MAX_LINES = 20
 

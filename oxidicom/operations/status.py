@@ -15,7 +15,6 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from oxidicom.durations import duration
 from oxidicom.judgement.condition import Condition, Room
 from oxidicom.judgement.judgement import Judgement, Level, Reason
 from oxidicom.judgement.rules import MAX_AGE_SECONDS, of_gateway, of_room, of_set_aside, of_waiting
@@ -27,6 +26,7 @@ from oxidicom.spool.gateway_directory import aside_directories
 from oxidicom.spool.published import MAX_SILENT_SECONDS, published
 from oxidicom.spool.set_aside import associations_set_aside, set_aside_of
 from oxidicom.storage.reserve import room_of
+from oxidicom.wording import counted, duration
 
 _MAX_ROWS = 20
 """In a table; the JSON form has all."""
@@ -174,7 +174,9 @@ def _of_absence(
         return
     waits = sum(_waiting_things(gateway.waiting) for gateway in gateways)
     if waits or expectations.running:
-        sentence = f"no gateway runs on this storage, and {waits} things wait" if waits else "no gateway runs"
+        sentence = (
+            f"no gateway runs on this storage, and {counted(waits, 'thing')} to be done" if waits else "no gateway runs"
+        )
         yield Reason(Level.CRITICAL, "gateway", sentence, "start one")
     else:
         yield Reason(Level.WARNING, "gateway", "no gateway runs on this storage; nothing waits", "start one")

@@ -10,10 +10,10 @@ from rich.console import Group
 from rich.filesize import decimal
 from rich.text import Text
 
-from oxidicom.durations import duration
 from oxidicom.judgement.judgement import Level
 from oxidicom.logs import printable
 from oxidicom.operations.live_status import LiveAssociation, LiveStatus, SeriesBar
+from oxidicom.wording import duration
 
 _STYLES = {Level.OK: "bold green", Level.WARNING: "bold yellow", Level.CRITICAL: "bold red"}
 _BAR = 20

@@ -56,7 +56,7 @@ def test_a_file_goes_and_its_reason_stays_with_the_moment(stuck):
 
 
 def test_a_running_gateway_counts_it_no_more(stuck):
-    wait_until(lambda: "1 things were set aside" in stuck.run("status").stdout, "the gateway has counted it")
+    wait_until(lambda: "1 thing set aside" in stuck.run("status").stdout, "the gateway has counted it")
     assert stuck.run("discard", "--all", "--yes").returncode == 0
     assert "set aside nothing" in stuck.run("status").stdout
 

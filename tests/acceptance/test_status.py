@@ -71,7 +71,7 @@ def test_a_backlog_is_shown_while_it_grows_and_after_the_gateway_has_gone(make_g
     association.abort()
     code, seen = status(gateway, CHRIS_DB_CONNECTION=database)
     assert code == 2, "nobody works on what waits, though this database can be reached"
-    assert "no gateway runs on this storage, and 4 things wait" in str(seen["judgement"])
+    assert "no gateway runs on this storage, and 4 things to be done" in str(seen["judgement"])
     assert not seen["gateways"][0]["running"]
     assert counts(seen["gateways"][0]["waiting"]) == [0, 0, 3, 1]
     assert "gone" in gateway.run("status", CHRIS_DB_CONNECTION=database).stdout

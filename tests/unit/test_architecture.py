@@ -89,7 +89,7 @@ def test_only_the_command_line_reads_the_environment():
 
 FLOORS = [
     {
-        "durations",
+        "wording",
         "errors",
         "former_variables",
         "port_trouble",

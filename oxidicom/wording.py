@@ -1,4 +1,4 @@
-"""Times as people write and read them."""
+"""Times and numbers as people write and read them."""
 
 import re
 
@@ -19,3 +19,10 @@ def seconds_in(text: str) -> float:
     if match is None:
         raise ValueError(f"{text!r} is no time: a number with its unit is wanted, such as 90s, 15min, 2h, 1d")
     return float(match[1]) * _SECONDS_OF[match[2]]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return how many there are of something whose plural has an s, or es after an s."""
+    if number == 1:
+        return f"{number} {noun}"
+    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"

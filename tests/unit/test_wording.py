@@ -2,7 +2,7 @@
 
 import pytest
 
-from oxidicom.durations import duration, seconds_in
+from oxidicom.wording import duration, seconds_in
 
 
 @pytest.mark.parametrize(
