@@ -89,8 +89,9 @@ foreign-clients: $(STAMP) ## send 30 kinds of files with C-STORE clients of othe
 man: $(STAMP) ## write the manual page oxidicom.1, of what the commands and settings say of themselves
 	$(VENV)/bin/python -m oxidicom.manual >oxidicom.1.new && mv oxidicom.1.new oxidicom.1
 
-pictures: ## draw docs/pictures anew from their text; needs Graphviz (apt-get install graphviz)
+pictures: $(STAMP) ## draw docs/pictures anew, of a gateway at work and from text; apt-get install graphviz chromium dcmtk
 	for text in docs/pictures/*.dot; do dot -Tsvg "$$text" -o "$${text%.dot}.svg"; done
+	$(VENV)/bin/python -m pytest tests/pictures.py
 
 install-service: ## as root: install into /opt/oxidicom, with user, systemd unit, /etc/oxidicom/oxidicom.env, command and manual page
 	@[ "$$(id -u)" = 0 ] || { echo "make: install-service changes the system: run it as root"; exit 1; }

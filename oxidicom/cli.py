@@ -31,7 +31,7 @@ from oxidicom.errors import (
 from oxidicom.files.descriptors import raise_limit
 from oxidicom.judgement.judgement import Judgement, Level
 from oxidicom.log_stream import never_wait_for_readers
-from oxidicom.logs import configure_logs, writes_text
+from oxidicom.logs import configure_logs, is_journal, writes_text
 from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import EMBEDDED, Fault, Settings, page_address, unknown_variables
 
@@ -381,7 +381,8 @@ def _refuse(faults: Sequence[str]) -> NoReturn:
 def _serve() -> int:
     settings = _settings()
     never_wait_for_readers()
-    configure_logs("supervisor", settings.log_format, settings.verbose)
+    to_journal = is_journal(os.environ.get("JOURNAL_STREAM", ""))
+    configure_logs("supervisor", settings.log_format, settings.verbose, to_journal=to_journal)
     for warning in unknown_variables(os.environ):
         logger.warning(warning, action="unknown_variable")
     try:

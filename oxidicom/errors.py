@@ -62,6 +62,8 @@ class DatasetError(OxidicomError):
         super().__init__(message)
         self.status = status
         self.offending_tags = tuple(offending_tags)
+        self.series_instance_uid = ""
+        """That of the instance, once it is known."""
 
 
 class DatabaseUnavailableError(OxidicomError):

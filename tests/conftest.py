@@ -32,6 +32,7 @@ _PROGRAMS = {
     "nats": ("nats-server", "nats-server"),
     "systemd": ("systemd-analyze", "systemd"),
     "chromium": ("chromium", "chromium"),
+    "promtool": ("promtool", "prometheus"),
 }
 
 

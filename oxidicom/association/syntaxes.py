@@ -78,3 +78,14 @@ def is_storage_class(uid: str) -> bool:
 def supports_abstract_syntax(uid: str) -> bool:
     """Tell whether we take messages about this class: storage and Verification."""
     return uid == VERIFICATION or is_storage_class(uid)
+
+
+def is_for_storage(uid: str) -> bool:
+    """Tell whether a sender that proposes it means to store something: whether we take that or not."""
+    name = name_of_uid(uid)
+    return not name or ("Storage" in name and "Commitment" not in name)
+
+
+def name_of_uid(uid: str) -> str:
+    """Return the name of a UID of the standard; '' for one that nobody knows."""
+    return _NAMES_OF_UIDS[uid][0] if uid in _NAMES_OF_UIDS else ""

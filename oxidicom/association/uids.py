@@ -34,3 +34,8 @@ def is_instance_uid(uid: str) -> bool:
     Some anonymisers write hashes, with letters in them.
     """
     return _INSTANCE_UID.fullmatch(uid) is not None
+
+
+def shown_uid(uid: str) -> str:
+    """Return a UID as the log has it: one that has other characters than a UID may hold anything, and is not shown."""
+    return uid if is_class_uid(uid) else "(no UID)"

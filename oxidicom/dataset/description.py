@@ -85,10 +85,14 @@ def describe(header: Header, calling_ae_title: str) -> Description:
     order: raise DatasetError that names the first that is not there, else the first that is empty or unusable, or
     what is too long for a path. PatientID may be empty.
     """
-    _require_all(header)
-    instance = InstanceValues.of(header.values)
-    _require_uid(SOP_INSTANCE_UID, _ascii(instance.sop_instance_uid))
-    return describe_series(header, calling_ae_title).describe(instance)
+    try:
+        _require_all(header)
+        instance = InstanceValues.of(header.values)
+        _require_uid(SOP_INSTANCE_UID, _ascii(instance.sop_instance_uid))
+        return describe_series(header, calling_ae_title).describe(instance)
+    except DatasetError as error:
+        error.series_instance_uid = _ascii(header.values.get(SERIES_INSTANCE_UID))
+        raise
 
 
 def describe_series(header: Header, calling_ae_title: str) -> SeriesDescription:

@@ -21,6 +21,7 @@ from loguru import logger
 
 from oxidicom.lonk.address import shown
 from oxidicom.lonk.connection import abandon, connect, new_client, reason_of
+from oxidicom.outage import Outage
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -63,6 +64,7 @@ class Publisher(threading.Thread):
         self._is_closing = False
         self._loop = asyncio.new_event_loop()
         self._wake = asyncio.Event()
+        self._outage = Outage("nats")
         self._last_error: Exception | None = None
         self._is_refused = False
         """It was told that the server refuses messages."""
@@ -124,9 +126,8 @@ class Publisher(threading.Thread):
             await abandon(client)
             if self._is_closing:
                 return None
-        if not self._is_away:
-            self._is_away = True
-            self._tell_away(reason)
+        self._is_away = True
+        self._tell_away(reason)
         self._drop(self._take(len(self._waiting)))
         return None
 
@@ -215,20 +216,15 @@ class Publisher(threading.Thread):
         self._last_error = None
 
     def _tell_back(self, address: str) -> None:
-        if self._is_away:
-            self._is_away = False
-            logger.info(
-                "NATS is back at {address}; live progress is published again",
-                address=shown(address),
-                action="nats_available",
-            )
+        self._is_away = False
+        self._outage.is_over("NATS is back at {address}; live progress is published again", address=shown(address))
 
     def _tell_away(self, reason: str) -> None:
-        logger.warning(
-            "Live progress is lost because no NATS server can be used ({addresses}): {reason}. Nothing else is touched",
-            addresses=", ".join(map(shown, self._addresses)),
-            reason=reason,
-            action="nats_unavailable",
+        self._outage.goes_on(
+            "Live progress is lost and nothing else, no NATS server can be used",
+            reason,
+            remedy="see that one of {addresses} runs, or correct CHRIS_NATS_ADDRESS",
+            addresses=", ".join(map(shown, sorted(self._addresses))),
         )
 
 

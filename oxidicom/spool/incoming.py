@@ -177,6 +177,12 @@ def _after(pieces: list[bytes | memoryview], written: int) -> list[bytes | memor
 def _require_same_uids(description: Description, sop_class_uid: str, sop_instance_uid: str) -> None:
     """The dataset must be what its command said it is (PS3.4, B.2.3: status A900H)."""
     if description.sop_class_uid and description.sop_class_uid != sop_class_uid:
-        raise DatasetError("SOPClassUID differs from the command", Status.DATA_SET_MISMATCH, (SOP_CLASS_UID,))
+        raise _mismatch(description, "SOPClassUID", SOP_CLASS_UID)
     if description.sop_instance_uid != sop_instance_uid:
-        raise DatasetError("SOPInstanceUID differs from the command", Status.DATA_SET_MISMATCH, (SOP_INSTANCE_UID,))
+        raise _mismatch(description, "SOPInstanceUID", SOP_INSTANCE_UID)
+
+
+def _mismatch(description: Description, keyword: str, tag: int) -> DatasetError:
+    error = DatasetError(f"{keyword} differs from the command", Status.DATA_SET_MISMATCH, (tag,))
+    error.series_instance_uid = description.series.series_instance_uid
+    return error

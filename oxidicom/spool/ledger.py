@@ -175,7 +175,7 @@ class Counts:
     committed: dict[str, int] = dataclasses.field(default_factory=dict)
     """Number of committed instances by series hash."""
     opened: dict[str, str] = dataclasses.field(default_factory=dict)
-    """SeriesInstanceUID of the series that are known, by hash; of one that is not, because its line is lost, nothing
+    """SeriesInstanceUID by the hash of each series that is known; of one that is not, because its line is lost, nothing
     can be said."""
     ended: Ended | None = None
 
@@ -193,7 +193,7 @@ def read_counts(path: str) -> Counts:
             case Started():
                 counts.started = line
             case SeriesOpened():
-                counts.opened[line.series_hash] = line.series.series_instance_uid
+                counts.opened.setdefault(line.series_hash, line.series.series_instance_uid)
             case Committed():
                 counts.bytes += line.size_bytes
                 counts.committed[line.series_hash] = counts.committed.get(line.series_hash, 0) + 1

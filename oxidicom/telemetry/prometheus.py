@@ -11,7 +11,8 @@ from oxidicom.telemetry.readings import AnyReading, HistogramReading, Instrument
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-# What OpenTelemetry's conventions make of UCUM units in Prometheus names; `{things}` and `1` add nothing.
+# What OpenTelemetry's conventions make of UCUM units in Prometheus names; `{things}` add nothing. None of ours is `1`:
+# a collector would name such a gauge `_ratio`.
 _UNIT_SUFFIXES = {"s": "_seconds", "By": "_bytes"}
 
 

@@ -241,7 +241,10 @@ def test_without_a_database_instances_are_received_and_registered_when_it_is_the
     assert "Degraded" in degraded["message"]
     proxy.heal()
     wait_until(lambda: len(rows()) == 30 and len(rows(metadata=True)) == 2, "the backlog is registered", 40)
-    wait_until(lambda: len(gateway.lines("database_available")) == 1, "the gateway says that it is back")
+    (back,) = wait_until(lambda: gateway.lines("database_available"), "the gateway says that it is back")
+    assert "remedy" in degraded
+    assert back["lasted"] in back["message"]
+    assert back["seconds"] >= 0
 
 
 def test_a_database_that_is_still_migrating_is_waited_for(make_gateway, database, rows, tmp_path):

@@ -59,7 +59,7 @@ def test_a_dataset_that_is_cut_off_is_told_in_log_counter_and_trace(make_gateway
             assert sender.store(encoded, MR, INSTANCE).Status == 0x0000
     (line,) = lines_of(gateway, "instance_warned")
     assert line["level"] == "WARNING"
-    assert "Instance 2 " in line["message"]
+    assert (line["sop_instance_uid"], line["calling_ae_title"]) == (INSTANCE, "TEST")
     assert "dataset is cut off in (7FE0,0010)" in line["message"]
     wait_until(lambda: value_of(port, "oxidicom_instance_warned_total") == [1], "the counter")
     assert value_of(port, "oxidicom_instance_committed_total") == [2]
@@ -77,8 +77,32 @@ def test_each_kind_of_warning_is_told_though_there_are_many_of_another(gateway):
             sender.store(encode(dataset(PatientSex="X")), MR, INSTANCE)
         sender.store(encode(dataset(PatientID="")), MR, INSTANCE)
     lines = lines_of(gateway, "instance_warned")
-    assert len([line for line in lines if "PatientSex is unusable" in line["message"]]) == 10
+    assert len([line for line in lines if "PatientSex is unusable" in line["message"]]) == 1
     assert len([line for line in lines if "PatientID is empty" in line["message"]]) == 1
+    assert gateway.stop() == 0
+    (rest,) = [line for line in gateway.lines("instance_warned") if "count" in line]
+    assert "PatientSex is unusable" in rest["message"]
+    assert rest["count"] == 14
+
+
+def test_a_thousand_refused_instances_are_one_line_with_a_count_and_name_the_instance(gateway):
+    with RawSender(gateway.port, MR, EXPLICIT) as sender:
+        for number in range(1000):
+            uid = f"1.2.3.{number}"
+            encoded = encode(dataset(SOPInstanceUID=uid, StudyDate=""))
+            assert sender.store(encoded, MR, uid).Status == 0xC000
+    assert gateway.stop() == 0
+    lines = gateway.lines("instance_refused")
+    assert lines[0]["sop_instance_uid"] == "1.2.3.0"
+    assert lines[0]["series_instance_uid"] == dataset().SeriesInstanceUID
+    assert lines[0]["sop_class"] == "MR Image Storage"
+    assert {(line["calling_ae_title"], line["status"], line["reason"]) for line in lines} == {
+        ("TEST", "C000", "StudyDate is empty")
+    }
+    assert lines[0]["peer"].startswith("127.0.0.1:")
+    assert sum(line.get("count", 1) for line in lines) == 1000
+    assert len(lines) <= 4, "one a minute, on a slow machine too"
+    assert dataset().PatientID not in gateway.log_path.read_text()
 
 
 @pytest.mark.parametrize(("context", "sop_class"), [(CT, MR), (VERIFICATION, MR)])

@@ -1,6 +1,7 @@
 """The page over HTTP: what it says, to whom, and what those cost who mean no good."""
 
 import contextlib
+import html
 import http.client
 import json
 import os
@@ -130,10 +131,10 @@ def test_what_is_set_aside_is_shown_with_the_command_that_puts_it_back(site):
 
 @pytest.mark.parametrize("title", ["<img src=x>", "\"'><b>&amp;", "{{7*7}}"])
 def test_an_ae_title_is_text_and_nothing_else(title, site, tmp_path):
-    import html
-
     send(site.gateway.port, make_series(tmp_path / "in", 1, "1.2.3", **TINY), title)
-    site.await_status(lambda status: status["pacs"] and status["series"], "it is known")
+    site.await_status(
+        lambda status: status["pacs"] and status["series"] and not status["under_way"]["associations"], "it is known"
+    )
     page = site.ask("/").text
     assert (title in page) == (html.escape(title) == title)
     assert html.unescape(page).count(title) == 2, "in the table of PACS, and in that of series"

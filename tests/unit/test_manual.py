@@ -14,17 +14,8 @@ from oxidicom.settings import Settings
 def test_every_command_option_and_setting_is_there():
     page = manual().replace("\\-", "-")
     commands = command_tree().commands
-    assert {
-        "serve",
-        "check",
-        "settings",
-        "status",
-        "retry",
-        "discard",
-        "reconcile",
-        "send-test",
-        "top",
-    } <= commands.keys()
+    named = {"serve", "check", "settings", "status", "retry", "discard", "reconcile", "send-test", "top", "log"}
+    assert named <= commands.keys()
     for name, command in commands.items():
         section = page.partition(f".SS {name}\n")[2].partition("\n.S")[0]
         assert " ".join(command.help.split("\n\n")[0].split()) in section

@@ -43,7 +43,7 @@ class Encryption:
             try:
                 self.reload(generation)
             except CertificateError as error:  # it was good a moment ago, when the supervisor read it
-                logger.error("The old certificate stays in use: {error}", error=str(error), action="tls_kept")
+                logger.error("The old certificate stays in use: {reason}", reason=str(error), action="tls_kept")
                 self._generation = generation
         return self._context.wrap_socket(
             connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
@@ -53,7 +53,7 @@ class Encryption:
         """Log it when the certificate expires soon."""
         warning = expiry_warning(self._settings.tls_certificate)
         if warning:
-            logger.warning("TLS: {warning}", warning=warning, action="tls_expires")
+            logger.warning("TLS: {reason}", reason=warning, action="tls_expires")
 
     def expires_seconds(self) -> int:
         """Return when the certificate expires, in seconds since the epoch. Raise CertificateError."""

@@ -8,6 +8,7 @@ from oxidicom.spool.gateway_directory import GatewayDirectory
 from workers.channels.facts import FactChannel
 from workers.channels.messages import ToInquiry, ToRegistration, ToStorage
 from workers.channels.queues import Queue
+from workers.channels.repetitions import Repetitions
 from workers.channels.scoreboard import Scoreboard
 
 
@@ -19,6 +20,9 @@ class BasicNeeds(Protocol):
 
     @property
     def scoreboard(self) -> Scoreboard: ...
+
+    @property
+    def repetitions(self) -> Repetitions: ...
 
 
 class StorageUserNeeds(BasicNeeds, Protocol):

@@ -228,7 +228,7 @@ def _condition(shared: ReadingNeeds) -> list[Reading]:
         Reading(
             "oxidicom.database.up",
             Instrument.GAUGE,
-            "1",
+            "{database}",
             "1 if the database takes rows, 0 if not; it is asked while there are none",
             [Number(up)],
         ),
@@ -251,7 +251,7 @@ def _judgement(shared: ReadingNeeds) -> list[Reading]:
         Reading(
             "oxidicom.judgement",
             Instrument.GAUGE,
-            "1",
+            "{level}",
             "How the gateway is: 0 OK, 1 warning, 2 critical",
             [Number(judge(condition).level.exit_status)],
         ),
@@ -264,6 +264,10 @@ def _judgement(shared: ReadingNeeds) -> list[Reading]:
         ),
         Reading("oxidicom.certificate.left", Instrument.GAUGE, "s", "Time until the certificate of TLS expires", left),
         Reading(
-            "oxidicom.build", Instrument.GAUGE, "1", "1, with the version", [Number(1, {"version": condition.version})]
+            "oxidicom.build",
+            Instrument.GAUGE,
+            "{gateway}",
+            "1, with the version",
+            [Number(1, {"version": condition.version})],
         ),
     ]

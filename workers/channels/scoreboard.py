@@ -154,6 +154,8 @@ class Slot:
     """The slot of one process, for reading, and for writing by its owner."""
 
     def __init__(self, memory: mmap.mmap, index: int) -> None:
+        self.index = index
+        """Among the slots; the supervisor's is 0."""
         self._memory = memory
         self._at = index * _SLOT_BYTES
         self._counters = memoryview(memory)[self._at + _COUNTERS_AT : self._at + _HISTOGRAMS_AT].cast("Q")

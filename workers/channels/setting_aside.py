@@ -21,6 +21,7 @@ from oxidicom.spool.names import EntryName, MetadataValue
 from oxidicom.spool.set_aside import set_aside, set_aside_all
 from workers.channels.bugs import place_of
 from workers.channels.facts import FactChannel, SeriesFailed
+from workers.channels.repetitions import Repetitions
 from workers.channels.scoreboard import Counter, Slot
 
 K = TypeVar("K")
@@ -37,7 +38,13 @@ class SettingAside:
     """What one worker sets aside."""
 
     def __init__(
-        self, directory: GatewayDirectory, slot: Slot, counter: Counter, action: str, facts: FactChannel | None = None
+        self,
+        directory: GatewayDirectory,
+        slot: Slot,
+        counter: Counter,
+        action: str,
+        repetitions: Repetitions,
+        facts: FactChannel | None = None,
     ) -> None:
         """`counter` counts what is set aside, `action` marks its log line, `facts` hears of series that have no end."""
         self._spool = directory.spool
@@ -45,8 +52,8 @@ class SettingAside:
         self._slot = slot
         self._counter = counter
         self._action = action
+        self._repetitions = repetitions
         self._facts = facts
-        self._known_until: dict[int | None, float] = {}
         self._left_alone: dict[tuple[str, str], float] = {}
         """By association and file name: what could not be set aside, cleared or read, until when."""
         self._tries: dict[Hashable, int] = {}
@@ -66,7 +73,6 @@ class SettingAside:
         The traceback of an `error` goes into the JSON file, and nowhere else.
         """
         directory, file_name = os.path.join(self._spool, association), name.at(state)
-        log = logger.bind(association=association)
         try:
             series = _series_of(directory, name) if isinstance(name, MetadataValue) else None
             if not set_aside(
@@ -75,10 +81,12 @@ class SettingAside:
                 return
         except OSError as trouble:
             self.leave_alone(association, name, state)
-            log.error(
-                "{what} cannot be set aside in .oxidicom/set-aside ({trouble}) and stays in the spool: {reason}",
+            self._log(
+                f"set_aside_failed {trouble.errno}",
+                association,
+                "{what} cannot be set aside in .oxidicom/set-aside ({obstacle}) and stays in the spool: {reason}",
                 what=_called(name),
-                trouble=trouble.strerror,
+                obstacle=trouble.strerror or "",
                 reason=reason,
                 action="set_aside_failed",
             )
@@ -86,12 +94,17 @@ class SettingAside:
         self._slot.add(self._counter)
         if isinstance(name, MetadataValue) and name.key == COMMITTED_COUNT_KEY and series:
             self._tell_failed(association, name.series_hash, series)
-        log.error(
+        self._log(
+            f"{self._action} {reason}",
+            association,
             "{what} was set aside in .oxidicom/set-aside: {reason}",
             what=_called(name),
             reason=reason,
             action=self._action,
         )
+
+    def _log(self, kind: str, association: str, message: str, level: str = "ERROR", **fields: str | int) -> None:
+        self._repetitions.log(self._slot, kind, level, message, association=association, **fields)
 
     def _tell_failed(self, association: str, series_hash: str, series: Series) -> None:
         if self._facts:
@@ -139,8 +152,8 @@ class SettingAside:
             _bound(self._tries)
             self._tries[key] = tries
         logger.bind(association=association).opt(exception=error).error(
-            "Unexpected {kind} in {place} while handling {what}; {outcome}. Please report this line",
-            kind=type(error).__name__,
+            "Unexpected {error} in {place} while handling {what}; {outcome}. Please report this line",
+            error=type(error).__name__,
             place=place_of(error),
             what=what[0].lower() + what[1:],
             outcome="it will be tried again" if tries < _TRIES else "it is set aside, everything else goes on",
@@ -163,20 +176,15 @@ class SettingAside:
     def cannot_read(self, association: str, name: EntryName, state: str, error: OSError) -> None:
         """Leave an instance alone that the disk does not give, and say so."""
         self.leave_alone(association, name, state)
-        logger.bind(association=association).warning(
+        self._log(
+            f"take_up_failed {error.errno}",
+            association,
             "Instance {number} cannot be read: {reason}; it stays in the spool and will be tried again",
+            "WARNING",
             number=name.number,
-            reason=error.strerror,
+            reason=error.strerror or "",
             action="take_up_failed",
         )
-
-    def is_known_trouble(self, error: OSError) -> bool:
-        """Tell whether the same error was asked about within the last minute: it need not be logged for each thing."""
-        now = time.monotonic()
-        known = self._known_until.get(error.errno, 0.0) > now
-        if not known:
-            self._known_until[error.errno] = now + _LEFT_ALONE_SECONDS
-        return known
 
     def leaves_alone(self, association: str, name: EntryName | MetadataValue, state: str) -> bool:
         """Tell whether it is too early to try `name` again."""

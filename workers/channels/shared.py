@@ -21,8 +21,8 @@ from workers.channels.facts import (
 )
 from workers.channels.handover import ConnectionQueue
 from workers.channels.messages import ProcessDied, SeriesCounted, ToInquiry, ToRegistration, ToStorage
-from workers.channels.once_a_minute import OnceAMinute
 from workers.channels.queues import Queue
+from workers.channels.repetitions import Repetitions
 from workers.channels.scoreboard import Counter, Role, Scoreboard, Slot
 from workers.channels.snapshot import Snapshot
 
@@ -55,7 +55,8 @@ class Shared:
     """Connections whose opening is not whole: from a listener to the doorman."""
     finished: ConnectionQueue
     """Those whose opening has become whole: from the doorman to any listener."""
-    once_a_minute: OnceAMinute
+    repetitions: Repetitions
+    """Lines of log that may come in masses."""
 
     def storage_time_ns(self) -> int:
         """Return the time by the clock of the storage, in ns since the epoch."""
@@ -101,7 +102,7 @@ def share(
         page_memory=Snapshot(PAGE_MEMORY_BYTES if settings.http_port else 0),
         unfinished=ConnectionQueue(),
         finished=ConnectionQueue(),
-        once_a_minute=OnceAMinute(),
+        repetitions=Repetitions(1 + len(roles_of(settings))),
     )
 
 

@@ -6,9 +6,7 @@ nothing but itself: instances wait in the spool.
 
 import enum
 
-from loguru import logger
-
-from workers.channels.scoreboard import Counter, Role, Scoreboard, Slot
+from workers.channels.scoreboard import Counter, Role, Scoreboard
 
 
 class StorageTrouble(enum.IntEnum):
@@ -106,22 +104,3 @@ class StorageCondition:
     def tree_trouble(self) -> StorageTrouble:
         """Why no file can be stored at its final path; NONE when all is well."""
         return StorageTrouble(max(slot[Counter.TREE_TROUBLE] for slot in (self._steward, *self._storage)))
-
-
-def tell_of_tree(
-    condition: StorageCondition, slot: Slot, before: StorageTrouble, trouble: StorageTrouble, reason: str = ""
-) -> None:
-    """Show on the scoreboard what a process finds of the tree now, and write one line for all who find the same."""
-    unknown = StorageTrouble.NOT_LOOKED_AT
-    was_known = condition.tree_trouble not in (StorageTrouble.NONE, unknown)
-    slot.set(Counter.TREE_TROUBLE, trouble)
-    if trouble and not was_known:
-        logger.error(
-            "Degraded: {what}{reason}; instances wait in the spool, none is set aside for this. To do: {remedy}",
-            what=sentence_of(trouble),
-            reason=f" ({reason})" if reason else "",
-            remedy=remedy_of(trouble),
-            action="tree_unavailable",
-        )
-    elif before not in (StorageTrouble.NONE, unknown) and condition.tree_trouble is StorageTrouble.NONE:
-        logger.info("SERVICES/PACS can be written again; waiting instances are being stored", action="tree_available")

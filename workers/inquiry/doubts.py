@@ -44,8 +44,8 @@ class Doubts:
 
     def _log(self, reason: str, kind: _DoubtKind) -> None:
         logger.bind(association=kind.association).warning(
-            "PACS {ae_title} did not say how many instances {count} series have: {reason}",
-            ae_title=self._ae_title,
+            "PACS {called_ae_title} did not say how many instances {count} series have: {reason}",
+            called_ae_title=self._ae_title,
             count=kind.count,
             reason=reason,
             action="series_size_unknown",

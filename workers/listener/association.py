@@ -40,7 +40,7 @@ from workers.listener.connections import READ_SECONDS, Peer, acknowledge_now, le
 from workers.listener.deadlines import Deadlines
 from workers.listener.needs import ListenerNeeds
 from workers.listener.policy import acceptance_policy, is_allowed_here, title_policy
-from workers.listener.store_account import MAX_LOGGED
+from workers.listener.rejection import explain
 from workers.listener.store_service import StoreService
 
 _LOOK_SECONDS = 0.5
@@ -79,13 +79,12 @@ class Association:
         self._slot = slot
         self._connection = connection
         self._ulid = str(ULID())
-        self._account = AssociationAccount(self._ulid, peer)
+        self._account = AssociationAccount(self._ulid, peer, shared.repetitions, slot)
         self._acceptor = Acceptor(acceptance_policy(shared.settings), peer.address)
         self._deadlines = Deadlines(shared.settings, self._acceptor)
         self._store_service: StoreService | None = None
         self._is_unwelcome = False
         self._look_due = 0.0
-        self._unserved = 0
         self._log = logger.bind(association=self._ulid)
 
     @property
@@ -100,8 +99,8 @@ class Association:
             ending = self._converse()
         except Exception as error:  # noqa: BLE001 (what a peer can make of a bug is not foreseeable)
             self._log.opt(exception=error).error(
-                "Unexpected {kind} in {place}; the association is aborted",
-                kind=type(error).__name__,
+                "Unexpected {error} in {place}; the association is aborted",
+                error=type(error).__name__,
                 place=place_of(error),
                 action="association_failed",
             )
@@ -150,7 +149,6 @@ class Association:
         self._acceptor.peer_address = peer.address
         if not is_allowed_here(self._shared.settings, peer.address):
             self._is_unwelcome = True
-            self._account.is_news = self._shared.once_a_minute.is_due(peer.network)
             raise _Over(UNWELCOME)
 
     def _shake_hands(self) -> None:
@@ -203,6 +201,7 @@ class Association:
             if self._is_told_to_stop():
                 self._acceptor.abort()
                 raise _Over(Ending(EndKind.GATEWAY_STOPPED))
+            self._shared.repetitions.tell_rest()
         return now
 
     def _is_told_to_stop(self) -> bool:
@@ -247,17 +246,14 @@ class Association:
             case AssociationRejected():
                 self._slot.add(Counter.ASSOCIATIONS_REJECTED)
                 self._account.ask(event.request)
+                self._account.rejection = explain(
+                    event.request, self._shared.settings, self._account.peer.address, event.reason
+                )
                 raise _Over(rejected(event.reason))
             case Echoed():
                 self._log.debug("C-ECHO answered", action="echoed")
             case RequestUnrecognized():
-                self._unserved += 1
-                self._log.log(
-                    "WARNING" if self._unserved <= MAX_LOGGED else "DEBUG",
-                    "Received a request for a service that this gateway does not offer",
-                    command_field=f"{event.command_field:04X}H",
-                    action="request_unrecognized",
-                )
+                self._account.tell_of_unrecognized(event.command_field)
             case ReleaseRequested() | Aborted() | ConnectionLost() | ProtocolViolated():
                 raise _Over(_ending_by(event))
 
@@ -271,13 +267,15 @@ class Association:
 
     def _accepted(self, event: AssociationAccepted) -> None:
         self._account.contexts = event.contexts
+        self._account.tell_of_contexts(event.request)
         titles = event.request.calling_ae_title, event.request.called_ae_title
         started = Started(self._ulid, *titles, peer=str(self._account.peer))
         self._store_service = StoreService(self._shared, self._slot, self._acceptor, started)
         self._slot.add(Counter.ASSOCIATIONS_ACCEPTED)
         self._log.debug(
-            "Association with {ae_title} accepted",
-            ae_title=titles[0],
+            "Association of {calling_ae_title} accepted",
+            calling_ae_title=titles[0],
+            called_ae_title=titles[1],
             peer=str(self._account.peer),
             action="association_accepted",
         )

@@ -1,4 +1,4 @@
-"""The account of an association: the one line of the log that says what became of it, and what the observer is told."""
+"""The account of an association: the lines of the log that say what became of it, and what the observer is told."""
 
 import dataclasses
 import time
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from loguru import logger
 
 from oxidicom.association.associate import AnsweredContext, AssociationRequest
+from oxidicom.association.context_report import report_contexts
 from workers.channels.ending import Ending, EndKind
 from workers.channels.facts import (
     MAX_SERIES_COUNTS,
@@ -15,7 +16,10 @@ from workers.channels.facts import (
     InstancesRefused,
     SeriesReceived,
 )
+from workers.channels.repetitions import Repetitions
+from workers.channels.scoreboard import Slot
 from workers.listener.connections import Peer
+from workers.listener.rejection import Rejection
 from workers.listener.store_account import StoreAccount
 
 
@@ -25,13 +29,15 @@ class AssociationAccount:
 
     ulid: str
     peer: Peer
+    repetitions: Repetitions
+    slot: Slot
     titles: tuple[str, str] | None = None
     """Calling and called AE title. None: a connection without a request, such as a probe, is no association."""
     contexts: Sequence[AnsweredContext] = ()
+    rejection: Rejection | None = None
+    """Why it was rejected, if it was."""
     tls: str | None = None
     """The version of TLS, if there is TLS."""
-    is_news: bool = True
-    """Whether one more connection without an association is worth a line at INFO."""
     began: float = dataclasses.field(default_factory=time.monotonic)
     began_ns: int = dataclasses.field(default_factory=time.time_ns)
 
@@ -75,25 +81,63 @@ class AssociationAccount:
             tls=self.tls or "",
         )
 
+    def tell_of_contexts(self, request: AssociationRequest) -> None:
+        """Write one line about what was proposed in vain, if anything was; for most associations there is none."""
+        if report := report_contexts(request.contexts, self.contexts):
+            self.repetitions.log(
+                self.slot,
+                f"{request.calling_ae_title} {self.peer.address} {report.refused}",
+                "WARNING" if report.is_trouble else "INFO",
+                "{calling_ae_title} proposed {proposed} presentation contexts, {accepted} are accepted; "
+                "refused: {reason}",
+                association=self.ulid,
+                peer=str(self.peer),
+                calling_ae_title=request.calling_ae_title,
+                called_ae_title=request.called_ae_title,
+                proposed=report.proposed,
+                accepted=report.accepted,
+                reason=report.refused,
+                action="contexts_refused",
+            )
+
+    def tell_of_unrecognized(self, command_field: int) -> None:
+        """Say that the peer asked for a service that there is none of here."""
+        calling_ae_title = self.titles[0] if self.titles else ""
+        self.repetitions.log(
+            self.slot,
+            f"{calling_ae_title} {self.peer.address} {command_field}",
+            "WARNING",
+            "{calling_ae_title} asks for a service that this gateway does not offer (command {command_field})",
+            association=self.ulid,
+            peer=str(self.peer),
+            calling_ae_title=calling_ae_title,
+            command_field=f"{command_field:04X}H",
+            action="request_unrecognized",
+        )
+
     def write_line(self, ending: Ending, stored: StoreAccount | None) -> None:
-        """Write the one line that accounts for it."""
-        titles = self.titles
-        if titles is None or stored is None:
-            # A port scan, a browser, a rejected request; or a load balancer, whose probes come by the second.
-            is_news = self.is_news and ending.kind is not EndKind.CONNECTION_LOST
-            write_connection_line(self.peer, ending, is_news=is_news, association=self.ulid)
-            return
+        """Write the one line that accounts for its end."""
+        if self.titles is None or (stored is None and self.rejection is None):
+            write_connection_line(self.repetitions, self.slot, self.peer, ending, self.ulid)
+        elif stored is None:
+            assert self.rejection
+            write_rejection(self.repetitions, self.slot, self.peer, self.titles, self.rejection, self.ulid)
+        else:
+            self._write_end(self.titles, ending, stored)
+
+    def _write_end(self, titles: tuple[str, str], ending: Ending, stored: StoreAccount) -> None:
         seconds = time.monotonic() - self.began
         logger.bind(association=self.ulid).info(
-            "Association with {calling_ae_title} ended ({how}): {received} instances received, {committed} committed, "
-            "{refused_total} refused",
+            "Association of {calling_ae_title} ended after {seconds} s ({how}): {received} instances received, "
+            "{committed} committed, {refused} refused",
             calling_ae_title=titles[0],
+            called_ae_title=titles[1],
             peer=str(self.peer),
             how=str(ending),
             received=stored.received,
             committed=stored.committed,
-            refused_total=stored.refused.total(),
-            refused=_by_code(stored),
+            refused=stored.refused.total(),
+            refused_by_status=_by_code(stored),
             bytes=stored.committed_bytes,
             seconds=round(seconds, 3),
             megabytes_per_second=round(stored.committed_bytes / 1e6 / max(seconds, 1e-6), 1),
@@ -103,15 +147,44 @@ class AssociationAccount:
         )
 
 
-def write_connection_line(peer: Peer, ending: Ending, *, is_news: bool = True, association: str = "") -> None:
-    """Write the line about a connection that ended without an association."""
-    logger.bind(**({"association": association} if association else {})).log(
-        "INFO" if is_news else "DEBUG",
-        "Connection from {peer} ended without an association: {how}",
+def write_rejection(
+    repetitions: Repetitions,
+    slot: Slot,
+    peer: Peer,
+    titles: tuple[str, str],
+    rejection: Rejection,
+    association: str,
+) -> None:
+    """Write the line about an association that was rejected. `titles`: calling and called."""
+    repetitions.log(
+        slot,
+        f"{titles[0]} {peer.address} {rejection.reason}",
+        "WARNING",
+        "Association of {calling_ae_title} ({peer}) to {called_ae_title} rejected: {reason}. To do: {remedy}",
+        association=association,
         peer=str(peer),
-        how=str(ending),
-        action="no_association",
+        calling_ae_title=titles[0],
+        called_ae_title=titles[1],
+        reason=rejection.reason,
+        remedy=rejection.remedy,
+        action="association_rejected",
     )
+
+
+def write_connection_line(
+    repetitions: Repetitions, slot: Slot, peer: Peer, ending: Ending, association: str = ""
+) -> None:
+    """Write the line about a connection that ended without a request: a port scan, a browser.
+
+    Load balancers and monitors, whose probes come by the second, just close it: that is no news.
+    """
+    bound = {"association": association} if association else {}
+    fields = {**bound, "peer": str(peer), "how": str(ending), "action": "no_association"}
+    message = "Connection from {peer} ended without an association: {how}"
+    if ending.kind is EndKind.CONNECTION_LOST:
+        logger.debug(message, **fields)
+    else:
+        repetitions.log(slot, f"{peer.network} {ending}", "INFO", message, **fields)
 
 
 def _by_code(stored: StoreAccount) -> dict[str, int]:

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from loguru import logger
-
 from oxidicom.association.proxy_protocol import HEADER_BYTES, body_length, source_of
 from oxidicom.errors import ProtocolError
 from oxidicom.settings import Settings
+from workers.channels.repetitions import Repetitions
+from workers.channels.scoreboard import Slot
 
 READ_SECONDS = 1.0
 """The longest wait for a peer, so that the heartbeat goes on and every deadline is kept."""
@@ -47,15 +47,25 @@ NOBODY = Peer("::", 0)
 """The other end of a connection that is lost."""
 
 
-def accept(listening_socket: socket.socket, settings: Settings) -> tuple[socket.socket, Peer] | None:
-    """Accept a connection. None: there is none after all, whatever the reason."""
+def accept(
+    listening_socket: socket.socket, settings: Settings, repetitions: Repetitions, slot: Slot
+) -> tuple[socket.socket, Peer] | None:
+    """Accept a connection. None: there is none after all, whatever the reason. `slot` is that of this process."""
     try:
         connection, address = listening_socket.accept()
     except BlockingIOError:
         return None  # nobody is there, or another process was quicker
     except OSError as error:
         if error.errno in _OUT_OF_DESCRIPTORS:
-            logger.error("No connection can be accepted: {reason}", reason=error.strerror, action="accept_failed")
+            repetitions.log(
+                slot,
+                "accept_failed",
+                "ERROR",
+                "No connection can be accepted: {reason}. To do: {remedy}",
+                reason=error.strerror,
+                remedy="raise the limit of open files (LimitNOFILE=, ulimit -n), or close connections",
+                action="accept_failed",
+            )
             time.sleep(_WITHOUT_DESCRIPTORS_SECONDS)
         return None  # the socket was shut down, or the peer is gone already (ECONNABORTED)
     with contextlib.suppress(OSError):

@@ -13,12 +13,12 @@ import ssl
 import time
 from collections.abc import Callable
 
-from loguru import logger
 from ulid import ULID
 
 from oxidicom.association.acceptor import Acceptor, AssociationState
 from oxidicom.association.events import AssociationRejected, AssociationRequested
 from oxidicom.association.negotiation import NO_ROOM
+from oxidicom.association.pdu import PresentationRejectReason
 from oxidicom.errors import ProtocolError
 from oxidicom.files.descriptors import keepable
 from workers.channels.encryption import say_no_more
@@ -26,11 +26,12 @@ from workers.channels.ending import UNWELCOME, rejected
 from workers.channels.facts import AssociationFinished
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Slot
 from workers.listener.accept_queue import AcceptQueue, count_waiting
-from workers.listener.association_account import write_connection_line
+from workers.listener.association_account import write_connection_line, write_rejection
 from workers.listener.connections import Peer, accept, learn_peer, peer_of
 from workers.listener.listener import HEARTBEAT_SECONDS
 from workers.listener.needs import ListenerNeeds
 from workers.listener.policy import acceptance_policy, is_allowed_here
+from workers.listener.rejection import explain, explain_busy
 from workers.listener.waiting_room import WaitingRoom
 
 _TICK_SECONDS = 0.25
@@ -71,7 +72,7 @@ class Doorman:
         self._callers: dict[int, _Caller] = {}
         """By descriptor, oldest first."""
         self._poll = select.poll()
-        self._waiting_room = WaitingRoom(self._shared)
+        self._waiting_room = WaitingRoom(self._shared, slot)
         self._poll.register(self._waiting_room, select.POLLIN)
 
     def run(self) -> None:
@@ -83,6 +84,7 @@ class Doorman:
                     self._converse(self._callers[descriptor])
             self._waiting_room.work()
             self._dismiss_slow()
+            self._shared.repetitions.tell_rest()
             self._take_in_who_wait_in_vain()
         self._close()
 
@@ -123,7 +125,7 @@ class Doorman:
 
     def _accept(self) -> tuple[socket.socket, Peer] | None:
         """Accept the connection that has waited longest."""
-        accepted = accept(self._shared.listening_socket, self._shared.settings)
+        accepted = accept(self._shared.listening_socket, self._shared.settings, self._shared.repetitions, self._slot)
         if accepted is not None:
             self._slot.add(Counter.CONNECTIONS_ACCEPTED)
         return accepted
@@ -141,7 +143,7 @@ class Doorman:
             connection.close()
             return
         if not is_allowed_here(self._shared.settings, peer.address):
-            write_connection_line(peer, UNWELCOME, is_news=self._shared.once_a_minute.is_due(peer.network))
+            write_connection_line(self._shared.repetitions, self._slot, peer, UNWELCOME)
             connection.close()
             return
         if self._shared.encryption:
@@ -181,20 +183,20 @@ class Doorman:
 
     def _account(self, caller: _Caller, event: AssociationRejected) -> None:
         self._slot.add(Counter.ASSOCIATIONS_REJECTED)
-        self._tell(caller, event)
-        logger.warning(
-            "Association of {calling_ae_title} rejected ({reason}): no listener was free for {seconds:g} s",
-            calling_ae_title=event.request.calling_ae_title,
-            reason=rejected(event.reason).detail,
-            seconds=self._shared.settings.busy_seconds,
-            peer=str(caller.peer),
-            listeners=self._shared.settings.listeners,
-            action="busy",
+        association = str(ULID())
+        titles = event.request.calling_ae_title, event.request.called_ae_title
+        settings = self._shared.settings
+        rejection = (
+            explain_busy(settings)
+            if event.reason is PresentationRejectReason.LOCAL_LIMIT_EXCEEDED
+            else explain(event.request, settings, caller.peer.address, event.reason)
         )
+        write_rejection(self._shared.repetitions, self._slot, caller.peer, titles, rejection, association)
+        self._tell(association, caller, event)
 
-    def _tell(self, caller: _Caller, event: AssociationRejected) -> None:
+    def _tell(self, association: str, caller: _Caller, event: AssociationRejected) -> None:
         fact = AssociationFinished(
-            association=str(ULID()),
+            association=association,
             began_ns=caller.began_ns,
             ended_ns=time.time_ns(),
             peer_address=caller.peer.address,

@@ -56,10 +56,11 @@ class Listener:
             if arrived:
                 self._slot.beat(ProcessState.WORKING)
                 used = time.monotonic() if self._serve(*arrived) else used
-            elif used is not None and time.monotonic() - used > RENEW_SECONDS:
+            elif used is not None and time.monotonic() - used > RENEW_SECONDS and not self._shared.repetitions.has_rest:
                 return
             else:
                 self._poll.poll(HEARTBEAT_SECONDS)
+                self._shared.repetitions.tell_rest()
 
     def _is_told_to_stop(self) -> bool:
         return self._shared.scoreboard.phase >= GatewayPhase.ACCEPTING_NO_MORE
@@ -75,7 +76,7 @@ class Listener:
 
     def _accept(self) -> tuple[socket.socket, Peer] | None:
         """Accept a connection. Return it if its opening is whole, else the doorman has it now."""
-        accepted = accept(self._shared.listening_socket, self._shared.settings)
+        accepted = accept(self._shared.listening_socket, self._shared.settings, self._shared.repetitions, self._slot)
         if accepted is None:
             return None
         self._slot.add(Counter.CONNECTIONS_ACCEPTED)  # first: see `accept_queue`

@@ -8,7 +8,6 @@ from workers.channels.facts import FactChannel
 from workers.channels.handover import ConnectionQueue
 from workers.channels.messages import ToStorage
 from workers.channels.needs import StorageUserNeeds
-from workers.channels.once_a_minute import OnceAMinute
 from workers.channels.queues import Queue
 
 
@@ -29,9 +28,6 @@ class ListenerNeeds(StorageUserNeeds, Protocol):
 
     @property
     def finished(self) -> ConnectionQueue: ...
-
-    @property
-    def once_a_minute(self) -> OnceAMinute: ...
 
     def storage_time_ns(self) -> int: ...
 

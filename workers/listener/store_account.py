@@ -6,21 +6,22 @@ import time
 from loguru import logger
 
 from oxidicom.association.commands import StoreRequest
+from oxidicom.association.syntaxes import name_of_uid
+from oxidicom.association.uids import shown_uid
 from oxidicom.paths.final_path import sanitize
 from oxidicom.records import Description
 from oxidicom.spool.ledger import Started
 from oxidicom.spool.names import EntryName
 from oxidicom.statuses import Status
 from workers.channels.facts import Remark
+from workers.channels.repetitions import Repetitions
 from workers.channels.scoreboard import Counter, Slot
 from workers.listener.store_counts import Refusals, SeriesCounts
 
-MAX_LOGGED = 10
-"""Refusals of each association, and warnings of each kind; the line that accounts for it has the total of refusals."""
-_MAX_WARNINGS = 100
-"""Of all kinds together: the text of a warning may hold what the peer chose, so there may be any number of kinds."""
 _MAX_REMARKS = 50
 """So many refusals and warnings are told to the observer."""
+_MAX_ALIKE = 10
+"""Of these, so many with the same words."""
 _REFUSED: dict[int, Counter] = {
     Status.OUT_OF_RESOURCES: Counter.REFUSED_OUT_OF_RESOURCES,
     Status.DATA_SET_MISMATCH: Counter.REFUSED_MISMATCH,
@@ -31,9 +32,10 @@ _REFUSED: dict[int, Counter] = {
 class StoreAccount:
     """The account of one association."""
 
-    def __init__(self, slot: Slot, started: Started) -> None:
+    def __init__(self, slot: Slot, started: Started, repetitions: Repetitions) -> None:
         self._slot = slot
-        self._ae_title = started.calling_ae_title
+        self._started = started
+        self._repetitions = repetitions
         self._log = logger.bind(association=started.association)
         self.received = 0
         self.committed = 0
@@ -48,7 +50,7 @@ class StoreAccount:
         """Refused instances and warnings, for the trace."""
         self.refusals = Refusals()
         self.counts = SeriesCounts()
-        self._warnings: collections.Counter[str] = collections.Counter()
+        self._reasons: collections.Counter[str] = collections.Counter()
         self._has_other_class = False
 
     def add_committed(self, name: EntryName, description: Description) -> None:
@@ -62,38 +64,53 @@ class StoreAccount:
             self.warned += 1
             self._slot.add(Counter.INSTANCES_WITH_WARNING)
         for warning in description.warnings:
-            self._warn(name.number, warning)
+            self._warn(description, warning)
 
-    def add_refused(self, status: int, reason: str, sop_instance_uid: str) -> None:
-        """Count an instance that is answered with a failure status."""
+    def add_refused(self, request: StoreRequest, status: int, reason: str, series_instance_uid: str = "") -> None:
+        """Count an instance that is answered with a failure status. Its series is named where it is known."""
         self.refused[status] += 1
-        self.refusals.add(f"{status:04X}", reason, sop_instance_uid)
+        self.refusals.add(f"{status:04X}", reason, request.affected_sop_instance_uid)
         self._slot.add(_REFUSED.get(status, Counter.REFUSED_OTHERWISE))
         self._remember("instance refused", status, reason)
-        self._log.log(
-            "WARNING" if self.refused.total() <= MAX_LOGGED else "DEBUG",
-            "An instance of {ae_title} was refused: {reason}",
-            ae_title=self._ae_title,
-            reason=reason,
+        self._tell(
+            f"{status:04X} {reason}",
+            "An instance of {calling_ae_title} was refused with {status}: {reason}",
+            sop_instance_uid=shown_uid(request.affected_sop_instance_uid),
+            sop_class=name_of_uid(request.affected_sop_class_uid) or shown_uid(request.affected_sop_class_uid),
+            **({"series_instance_uid": shown_uid(series_instance_uid)} if series_instance_uid else {}),
             status=f"{status:04X}",
+            reason=reason,
             action="instance_refused",
         )
 
-    def _warn(self, number: int, warning: str) -> None:
-        is_news = self._warnings[warning] < MAX_LOGGED and self._warnings.total() < _MAX_WARNINGS
-        if is_news:
-            self._warnings[warning] += 1
-            self._remember("instance stored with a warning", Status.SUCCESS, warning)
-        self._log.log(
-            "WARNING" if is_news else "DEBUG",
-            "Instance {number} was stored with a warning: {warning}",
-            number=number,
-            warning=warning,
+    def _warn(self, description: Description, warning: str) -> None:
+        self._remember("instance stored with a warning", Status.SUCCESS, warning)
+        self._tell(
+            warning,
+            "An instance of {calling_ae_title} was stored with a warning: {reason}",
+            sop_instance_uid=shown_uid(description.sop_instance_uid),
+            series_instance_uid=shown_uid(description.series.series_instance_uid),
+            reason=warning,
             action="instance_warned",
         )
 
+    def _tell(self, what: str, message: str, **fields: str) -> None:
+        """Write a line, unless one about the same at this peer was written a moment ago: then it is counted."""
+        started = self._started
+        self._repetitions.log(
+            self._slot,
+            f"{started.calling_ae_title} {started.peer.rpartition(':')[0]} {what}",
+            "WARNING",
+            message,
+            association=started.association,
+            peer=started.peer,
+            calling_ae_title=started.calling_ae_title,
+            **fields,
+        )
+
     def _remember(self, name: str, status: int, reason: str) -> None:
-        if len(self.remarks) < _MAX_REMARKS:
+        if len(self.remarks) < _MAX_REMARKS and self._reasons[reason] < _MAX_ALIKE:
+            self._reasons[reason] += 1
             self.remarks.append(Remark(time.time_ns(), name, self.received, f"{status:04X}", reason))
 
     # -- said once -----------------------------------------------------------------------------------------------
@@ -103,10 +120,11 @@ class StoreAccount:
         if self._has_other_class:
             return
         self._has_other_class = True
-        reason = f"SOP class {request.affected_sop_class_uid} in a context of {request.abstract_syntax_uid}"
+        affected, proposed = shown_uid(request.affected_sop_class_uid), shown_uid(request.abstract_syntax_uid)
+        reason = f"SOP class {affected} in a context of {proposed}"
         self._log.warning(
-            "{ae_title} sends {reason}; it is stored, but the sender should propose a context for each class",
-            ae_title=self._ae_title,
+            "{calling_ae_title} sends {reason}; it is stored, but the sender should propose a context for each class",
+            calling_ae_title=self._started.calling_ae_title,
             reason=reason,
             action="class_not_of_context",
         )
@@ -114,11 +132,11 @@ class StoreAccount:
 
     def tell_of_shared_directory(self) -> None:
         """Say that the title of the peer is not the name of its directory, which it may share with another."""
-        if (directory := sanitize(self._ae_title)) != self._ae_title:
+        if (directory := sanitize(self._started.calling_ae_title)) != self._started.calling_ae_title:
             self._log.warning(
-                "Files of AE title {ae_title} stand in the directory {directory}. If another title has that too, what "
-                "both send is registered under the title that sent it first; rename one of them",
-                ae_title=self._ae_title,
+                "Files of AE title {calling_ae_title} stand in the directory {directory}. If another title has that "
+                "too, what both send is registered under the title that sent it first; rename one of them",
+                calling_ae_title=self._started.calling_ae_title,
                 directory=directory,
                 action="directory_not_of_title",
             )

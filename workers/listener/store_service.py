@@ -52,7 +52,7 @@ class StoreService:
         self._refusal: DatasetError | None = None
         self._log = logger.bind(association=started.association)
         self._began_ns = 0
-        self.account = StoreAccount(slot, started)
+        self.account = StoreAccount(slot, started, shared.repetitions)
 
     # -- one instance --------------------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class StoreService:
             self._slot.observe(Histogram.STORE_SECONDS, (time.monotonic_ns() - self._began_ns) / 1e9)
         else:
             refusal = self._refusal or DatasetError("Processing failure", Status.PROCESSING_FAILURE)
-            self.account.add_refused(refusal.status, str(refusal), request.affected_sop_instance_uid)
+            self.account.add_refused(request, refusal.status, str(refusal), refusal.series_instance_uid)
             self._acceptor.respond(request, refusal.status, str(refusal)[:64], refusal.offending_tags)
 
     def _commit(self, request: StoreRequest) -> tuple[EntryName, int, Description] | None:
@@ -177,7 +177,7 @@ class StoreService:
     def refuse(self, request: StoreRequest, status: int, comment: str) -> None:
         """A C-STORE-RQ was answered for its command set alone; its dataset was dropped."""
         self.account.received += 1
-        self.account.add_refused(status, comment, request.affected_sop_instance_uid)
+        self.account.add_refused(request, status, comment)
 
     def _fail(self, error: Exception) -> None:
         """Give the instance up: for what it holds, for the disk, or for a bug of ours, which costs this one only."""
@@ -187,8 +187,8 @@ class StoreService:
             case OSError():
                 self._give_up(_refusal_by_spool(error))
             case _:
-                kind = type(error).__name__
-                self._log.error("Unexpected {kind}; the instance is refused", kind=kind, action="instance_failed")
+                name = type(error).__name__
+                self._log.error("Unexpected {error}; the instance is refused", error=name, action="instance_failed")
                 self._give_up(None)
 
     def _give_up(self, refusal: DatasetError | None) -> None:

@@ -11,11 +11,10 @@ import select
 import socket
 import time
 
-from loguru import logger
-
 from oxidicom.files.descriptors import keepable
 from workers.channels.ending import Ending, EndKind
 from workers.channels.ports import deferred_seconds, opening_seconds
+from workers.channels.scoreboard import Slot
 from workers.listener.arrival import MAX_BYTES, Arrival, opening_of
 from workers.listener.association_account import write_connection_line
 from workers.listener.connections import peer_of
@@ -37,8 +36,9 @@ class _Guest:
 class WaitingRoom:
     """Takes in what listeners hand over, and gives it back."""
 
-    def __init__(self, shared: ListenerNeeds) -> None:
+    def __init__(self, shared: ListenerNeeds, slot: Slot) -> None:
         self._shared = shared
+        self._slot = slot
         self._opening = opening_of(shared.settings)
         self._seconds = opening_seconds(shared.settings)
         self._silent_seconds = max(_LEAST_SECONDS, self._seconds - deferred_seconds(shared.listening_socket))
@@ -106,13 +106,15 @@ class WaitingRoom:
         """The one that has been here longest goes."""
         arrival = self._let_go(next(iter(self._guests)))
         arrival.connection.close()
-        if self._shared.once_a_minute.is_due("crowd"):
-            logger.warning(
-                "More than {most} connections are open that have not sent their request; the oldest are closed",
-                most=self._max_waiting,
-                peer=str(arrival.peer),
-                action="crowded",
-            )
+        self._shared.repetitions.log(
+            self._slot,
+            "crowd",
+            "WARNING",
+            "More than {limit} connections are open that have not sent their request; the oldest is closed",
+            limit=self._max_waiting,
+            peer=str(arrival.peer),
+            action="crowded",
+        )
 
     def _dismiss_slow(self) -> None:
         now = time.monotonic()
@@ -123,4 +125,5 @@ class WaitingRoom:
                     arrival.connection.recv(MAX_BYTES, socket.MSG_DONTWAIT)
                 arrival.connection.close()
                 what = "TLS handshake" if self._opening.encrypted else "association request"
-                write_connection_line(arrival.peer, Ending(EndKind.DEADLINE, f"no {what} within {self._seconds:g} s"))
+                ending = Ending(EndKind.DEADLINE, f"no {what} within {self._seconds:g} s")
+                write_connection_line(self._shared.repetitions, self._slot, arrival.peer, ending)

@@ -128,8 +128,8 @@ class History:
                 self._waiting.popleft()
                 self._bugged += 1
             logger.opt(exception=error).error(
-                "Unexpected {kind} in {place}; the history misses something. Please report this line",
-                kind=type(error).__name__,
+                "Unexpected {error} in {place}; the history misses something. Please report this line",
+                error=type(error).__name__,
                 place=place_of(error),
                 action="unexpected",
             )

@@ -82,8 +82,8 @@ def _tell_bug(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> N
     error = context.get("exception")
     if isinstance(error, Exception) and not isinstance(error, OSError):
         logger.opt(exception=error).error(
-            "Unexpected {kind} in {place}; the page goes on",
-            kind=type(error).__name__,
+            "Unexpected {error} in {place}; the page goes on",
+            error=type(error).__name__,
             place=place_of(error),
             action="health_page_failed",
         )

@@ -137,8 +137,8 @@ class Guarded:
             await self._application(scope, receive, send_on)
         except Exception as error:
             logger.opt(exception=error).error(
-                "Unexpected {kind} in {place}; the page gave no answer",
-                kind=type(error).__name__,
+                "Unexpected {error} in {place}; the page gave no answer",
+                error=type(error).__name__,
                 place=place_of(error),
                 action="health_page_failed",
             )

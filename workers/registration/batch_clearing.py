@@ -190,11 +190,13 @@ class BatchClearing:
             return False  # registered twice, by a message and by a rescan
         except OSError as error:
             self._setting_aside.leave_alone(message.association, message.name, STORED)
-            if not self._setting_aside.is_known_trouble(error):
-                logger.warning(
-                    "Registered entries cannot be removed from the spool: {reason}; retrying every minute",
-                    reason=error.strerror,
-                    action="clear_failed",
-                )
+            self._shared.repetitions.log(
+                self._slot,
+                f"clear_failed {error.errno}",
+                "WARNING",
+                "Registered entries cannot be removed from the spool: {reason}; retrying every minute",
+                reason=error.strerror,
+                action="clear_failed",
+            )
             return False
         return True

@@ -9,8 +9,6 @@ import os
 import time
 from collections.abc import Iterator
 
-from loguru import logger
-
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.association_directory import remove_finished
 from oxidicom.spool.entries import contents
@@ -72,7 +70,7 @@ class SeriesCompletion:
                 without = self._without_rest(association, list(its_counts), in_batch)
                 ready += self._without_rest(association, without, in_batch)
             except OSError as error:
-                _warn(association, error)
+                self._warn(association, error)
             if len(ready) >= MAX_IN_BATCH:
                 break
         return ready[:MAX_IN_BATCH]
@@ -124,7 +122,18 @@ class SeriesCompletion:
             directory = os.path.join(self._spool, association)
             self._remove_if_finished(directory, association, tell_again and self.progress.is_wanted)
         except OSError as error:
-            _warn(association, error)
+            self._warn(association, error)
+
+    def _warn(self, association: str, error: OSError) -> None:
+        self._shared.repetitions.log(
+            self._slot,
+            f"finish_failed {error.errno}",
+            "WARNING",
+            "The spool of an association cannot be read or cleared: {reason}; it will be tried again",
+            association=association,
+            reason=error.strerror,
+            action="finish_failed",
+        )
 
     def _remove_if_finished(self, directory: str, association: str, tell_again: bool) -> None:
         for _ in range(2):  # two looks, as in `ready`
@@ -184,14 +193,6 @@ class SeriesCompletion:
 
     def _names_set_aside(self, association: str) -> Iterator[EntryName | MetadataValue]:
         return (name for aside in self._aside for name, _ in contents(os.path.join(aside, association)))
-
-
-def _warn(association: str, error: OSError) -> None:
-    logger.bind(association=association).warning(
-        "The spool of an association cannot be read or cleared: {reason}; it will be tried again",
-        reason=error.strerror,
-        action="finish_failed",
-    )
 
 
 def _is_count(name: EntryName | MetadataValue) -> bool:

@@ -13,11 +13,10 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from loguru import logger
-
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import Isolated, register_isolating
 from oxidicom.errors import DatabaseUnavailableError, FilesGoneError
+from oxidicom.outage import Outage
 from oxidicom.records import PacsFile
 from oxidicom.tree.series_files import describe_series
 from oxidicom.tree.standing import missing
@@ -57,8 +56,10 @@ class RegistrationWorker:
         self._ask_due = 0.0
         self._sent_at = 0.0
         self._backoff = Backoff(0.25, 5.0)
-        self._degraded: str | None = None
-        setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside", shared.facts)
+        self._outage = Outage("database")
+        setting_aside = SettingAside(
+            shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside", shared.repetitions, shared.facts
+        )
         progress = ProgressTelling(shared, slot)
         self._completion = SeriesCompletion(shared, slot, self._pending, Verdicts(slot, shared.facts), progress)
         self._rescan = RegistrationRescan(shared, slot, self._pending, self._completion, setting_aside)
@@ -80,6 +81,7 @@ class RegistrationWorker:
         while True:
             self._slot.beat(ProcessState.WAITING)
             self._wait(poll)
+            self._shared.repetitions.tell_rest()
             self._slot.beat(ProcessState.WORKING)
             self._take_messages()
             self._finish_batch()
@@ -127,14 +129,14 @@ class RegistrationWorker:
         """Nothing is in flight, and nothing waits or the database does not take it."""
         if self._in_flight is not None:
             return False
-        if self._degraded is not None:
+        if self._outage.lasts:
             return True
         return not (self._startable or self._rescan.is_behind or self._completion.progress.is_awaited)
 
     @property
     def _gives_up(self) -> bool:
         """The gateway ends while the database takes nothing."""
-        return self._degraded is not None and self._shared.scoreboard.phase >= GatewayPhase.FLUSHING_REGISTRATION
+        return self._outage.lasts and self._shared.scoreboard.phase >= GatewayPhase.FLUSHING_REGISTRATION
 
     # -- one batch ---------------------------------------------------------------------------------------------
 
@@ -209,19 +211,20 @@ class RegistrationWorker:
         self._slot.set(Counter.DATABASE_UP, 0)
         if not self._slot[Counter.DATABASE_DOWN]:
             self._slot.set(Counter.DATABASE_DOWN, int(time.time()))
-        if reason != self._degraded:
-            self._degraded = reason
-            logger.warning(
-                "Degraded: rows wait in the spool because the database cannot be used: {reason}",
-                reason=reason,
-                action="database_unavailable",
-            )
+        waiting = self._shared.scoreboard.steward[Counter.SPOOL_ENTRIES]
+        self._outage.goes_on(
+            "Degraded: rows wait in the spool, the database cannot be used",
+            reason,
+            remedy="bring it back, nothing is lost meanwhile; oxidicom check tells more",
+            waits=f"{waiting} wait in the spool",
+            spool_entries=waiting,
+        )
 
     def _available(self) -> None:
         self._backoff.succeeded()
         self._ask_due = time.monotonic() + _ASK_SECONDS
         self._slot.set(Counter.DATABASE_UP, 1)
         self._slot.set(Counter.DATABASE_DOWN, 0)
-        if self._degraded is not None:
-            self._degraded = None
-            logger.info("The database is back; the backlog is being registered", action="database_available")
+        waiting = self._shared.scoreboard.steward[Counter.SPOOL_ENTRIES]
+        what = "the database is back; {spool_entries} wait in the spool and are being registered"
+        self._outage.is_over(what, spool_entries=waiting)

@@ -74,7 +74,8 @@ class Verdicts:
                 how=counts.ended.how if counts.ended else "",
                 registered_before=known[series_hash],
                 refused_in_association=counts.ended.refused if counts.ended else None,
-                series=series_hash,
+                series_hash=series_hash,
+                series_instance_uid=counts.opened.get(series_hash, ""),
                 action="series_ended",
             )
             if number >= untold:

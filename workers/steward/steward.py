@@ -16,6 +16,7 @@ from oxidicom.cube.session import TimeLimits
 from oxidicom.errors import DatabaseUnavailableError
 from oxidicom.judgement.judgement import Level
 from oxidicom.judgement.rules import judge
+from oxidicom.outage import Outage
 from oxidicom.spool.adoption import adopt_orphans
 from oxidicom.spool.gateway_directory import Storage
 from oxidicom.spool.published import publish
@@ -34,7 +35,7 @@ from oxidicom.storage.root import (
 )
 from workers.channels.condition import condition_of
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
-from workers.channels.storage_condition import StorageCondition, StorageTrouble, remedy_of, sentence_of, tell_of_tree
+from workers.channels.storage_condition import StorageCondition, StorageTrouble, remedy_of, sentence_of
 from workers.steward.census import Census
 from workers.steward.lately import Lately
 from workers.steward.needs import StewardNeeds
@@ -76,7 +77,8 @@ class Steward:
         self._adopt_due = 0.0
         self._last_put_back: int | None = None
         self._told: set[tuple[str, str]] = set()
-        self._told_of_storage = self._told_of_tree = StorageTrouble.NOT_LOOKED_AT
+        self._outage = Outage("storage", "ERROR")
+        self._tree_outage = Outage("tree", "ERROR")
 
     def run(self) -> None:
         """Look until everybody else has ended."""
@@ -184,26 +186,32 @@ class Steward:
     def _tell_of_storage(self, trouble: StorageTrouble, reason: str = "") -> None:
         """Show it on the scoreboard; what is new is a line of the log."""
         self._slot.set(Counter.STORAGE_TROUBLE, trouble)
-        told = self._told_of_storage
-        if trouble is told or trouble is StorageTrouble.SPOOL_MISSING:
-            return
-        self._told_of_storage = trouble
-        if trouble is StorageTrouble.NONE and told is not StorageTrouble.NOT_LOOKED_AT:
-            logger.info("The storage {root} is available again", root=self._root, action="storage_available")
-        elif trouble:
-            logger.error(
-                "Degraded: {what}{reason}; no instance is accepted (A700). To do: {remedy}",
-                what=sentence_of(trouble),
-                reason=f" ({reason})" if reason else "",
+        if trouble is StorageTrouble.NONE:
+            self._outage.is_over("the storage {files_root} is available again", files_root=self._root)
+        elif trouble is not StorageTrouble.SPOOL_MISSING:  # which is made again at once
+            self._outage.goes_on(
+                "Degraded: no instance is accepted (A700)",
+                sentence_of(trouble) + (f" ({reason})" if reason else ""),
                 remedy=remedy_of(trouble),
-                root=self._root,
-                action="storage_unavailable",
+                files_root=self._root,
             )
 
     def _tell_of_tree(self, trouble: StorageTrouble) -> None:
-        told, self._told_of_tree = self._told_of_tree, trouble
-        if trouble is not told:
-            tell_of_tree(StorageCondition(self._shared.scoreboard), self._slot, told, trouble)
+        """Show what was found; the line is about what anybody has found, the storage workers included."""
+        self._slot.set(Counter.TREE_TROUBLE, trouble)
+        found = StorageCondition(self._shared.scoreboard).tree_trouble
+        waiting = self._slot[Counter.SPOOL_ENTRIES]
+        if found is StorageTrouble.NONE:
+            what = "SERVICES/PACS can be written again; {spool_entries} wait in the spool and are being stored"
+            self._tree_outage.is_over(what, spool_entries=waiting)
+        else:
+            self._tree_outage.goes_on(
+                "Degraded: instances wait in the spool, none is set aside for this",
+                sentence_of(found),
+                remedy=remedy_of(found),
+                waits=f"{waiting} wait in the spool",
+                spool_entries=waiting,
+            )
 
     # -- what is kept ---------------------------------------------------------------------------------------------
 
@@ -282,9 +290,9 @@ class Steward:
             self._told.clear()
         self._told.add((path, reason))
         logger.warning(
-            "{path} {trouble}: {reason}",
+            "{path} {what}: {reason}",
             path=os.path.relpath(path, self._root),
-            trouble=trouble,
+            what=trouble,
             reason=reason,
             action="adoption_failed",
         )

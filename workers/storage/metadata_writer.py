@@ -8,8 +8,6 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from loguru import logger
-
 from oxidicom.records import Series, SharedColumns
 from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import DUE, STORED, MetadataValue
@@ -54,7 +52,7 @@ class MetadataWriter:
         self._due: dict[tuple[str, MetadataValue], Due] = {}
         self._retries: Retries[Due] = Retries(lambda due: (due.association, due.value))
         self._setting_aside = SettingAside(
-            shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside", shared.facts
+            shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside", shared.repetitions, shared.facts
         )
 
     def add(self, due: Due) -> None:
@@ -153,10 +151,14 @@ class MetadataWriter:
 
     def _warn(self, due: Due, error: OSError) -> None:
         association, value = due.association, due.value
-        logger.bind(association=association).log(
-            "DEBUG" if self._setting_aside.is_known_trouble(error) else "WARNING",  # a full disk meets every series
+        self._shared.repetitions.log(
+            self._slot,
+            f"metadata_failed {error.errno}",  # a full disk meets every series
+            "WARNING",
             "{key} of a series cannot be written: {reason}; it will be tried again",
+            association=association,
             key=value.key,
+            series_instance_uid=due.series.series_instance_uid,
             reason=error.strerror,
             action="metadata_failed",
         )

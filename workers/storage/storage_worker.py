@@ -47,7 +47,7 @@ class StorageWorker:
         """What was committed up to this moment of the storage's clock is written anew: a sync after it failed, and the
         pages of any of them may be marked clean without being on the disk."""
         self._setting_aside = SettingAside(
-            shared.directory, slot, Counter.INSTANCES_SET_ASIDE, "instance_set_aside", shared.facts
+            shared.directory, slot, Counter.INSTANCES_SET_ASIDE, "instance_set_aside", shared.repetitions, shared.facts
         )
         self._synced = 0.0
         self._sync = GroupSync(self._spool)
@@ -81,6 +81,7 @@ class StorageWorker:
             self._rescan.run_if_due(self._store)
             self._slot.beat(ProcessState.WAITING)
             poll.poll(self._pause_seconds * 1000)
+            self._shared.repetitions.tell_rest()
             self._slot.beat(ProcessState.WORKING)
             self._gather()
             self._metadata.take_answers()
@@ -223,11 +224,12 @@ class StorageWorker:
         if self._retries.failed(message, error):
             if not self._retries.knows(message):
                 self._rescan.look_again(message.association)
-            logger.bind(association=message.association).log(
-                "DEBUG"
-                if self._setting_aside.is_known_trouble(error)
-                else "WARNING",  # a full disk meets every instance
+            self._shared.repetitions.log(
+                self._slot,
+                f"store_failed {error.errno}",  # a full disk meets every instance
+                "WARNING",
                 "Instance {number} cannot be stored: {reason}; it stays in the spool and will be tried again",
+                association=message.association,
                 number=message.number,
                 reason=error.strerror,
                 action="store_failed",

@@ -11,7 +11,7 @@ import time
 
 from oxidicom.tree.final_tree import FinalTree
 from workers.channels.scoreboard import Counter, Slot
-from workers.channels.storage_condition import StorageCondition, StorageTrouble, tell_of_tree
+from workers.channels.storage_condition import StorageCondition, StorageTrouble
 
 _LOOK_SECONDS = 1.0
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
@@ -49,7 +49,7 @@ class TreeWatch:
         try:
             self.has_links = self._tree.probe(self._probe)
         except OSError as error:
-            self._found(StorageTrouble.TREE_MISSING if error.errno in _MISSING else StorageTrouble.TREE_REFUSES, error)
+            self._found(StorageTrouble.TREE_MISSING if error.errno in _MISSING else StorageTrouble.TREE_REFUSES)
         else:
             self._found(StorageTrouble.NONE)
         finally:
@@ -57,7 +57,7 @@ class TreeWatch:
             with contextlib.suppress(OSError):
                 os.unlink(self._probe)
 
-    def _found(self, trouble: StorageTrouble, error: OSError | None = None) -> None:
-        before = StorageTrouble(self._slot[Counter.TREE_TROUBLE])
-        self.takes_files = error is None
-        tell_of_tree(self._condition, self._slot, before, trouble, (error.strerror or "") if error else "")
+    def _found(self, trouble: StorageTrouble) -> None:
+        """Show it on the scoreboard: the steward says it, once for all who find the same."""
+        self.takes_files = trouble is StorageTrouble.NONE
+        self._slot.set(Counter.TREE_TROUBLE, trouble)

@@ -63,8 +63,8 @@ class Children:
             process.pid = spawn(shared, process.slot, process.role, process.index, lambda: worker_for(process, shared))
         except OSError as error:  # no memory or no process left (systemd's TasksMax): both may come back
             logger.error(
-                "Process {name} cannot be started: {reason}; the next try is in {seconds:g} s",
-                name=process.name,
+                "Process {process} cannot be started: {reason}; the next try is in {seconds:g} s",
+                process=process.name,
                 reason=error.strerror,
                 seconds=process.backoff.failed(),
                 action="fork_failed",
@@ -104,9 +104,9 @@ class Children:
         else:
             seconds = process.backoff.failed()
         logger.bind(**({"association": process.slot.association} if process.slot.association else {})).warning(
-            "Process {name} ended unexpectedly ({status}); it is restarted {when}",
-            name=process.name,
-            status=f"signal {-status}" if status < 0 else f"exit status {status}",
+            "Process {process} ended unexpectedly ({reason}); it is restarted {when}",
+            process=process.name,
+            reason=f"signal {-status}" if status < 0 else f"exit status {status}",
             when=f"in {seconds:g} s" if seconds else "at once",
             action="process_died",
         )
@@ -120,8 +120,8 @@ class Children:
         for process in self._processes:
             if process.pid and process.watchdog.is_stuck(process.slot) and not waits_for_disk(process.pid):
                 logger.error(
-                    "Process {name} gave no sign of life for {seconds:g} s and is being killed",
-                    name=process.name,
+                    "Process {process} gave no sign of life for {seconds:g} s and is being killed",
+                    process=process.name,
                     seconds=STUCK_SECONDS,
                     action="process_stuck",
                 )
@@ -140,8 +140,8 @@ class Children:
         for process in self._processes:
             if process.pid:
                 logger.error(
-                    "Process {name} is stuck waiting for the disk and cannot be ended",
-                    name=process.name,
+                    "Process {process} is stuck waiting for the disk and cannot be ended",
+                    process=process.name,
                     action="unkillable",
                 )
 

@@ -9,6 +9,7 @@ import time
 from loguru import logger
 
 from oxidicom.errors import BootError
+from oxidicom.outage import Outage
 from oxidicom.storage.clock import StorageClock
 from oxidicom.storage.root import Root, look_at_root
 from workers.channels.scoreboard import Counter
@@ -32,6 +33,7 @@ class DirectoryKeeper:
         self._children = children
         self._condition = StorageCondition(shared.scoreboard)
         self._due = 0.0
+        self._outage = Outage("spool", "ERROR")
         self.is_made = False
         """The directory was made, at least once."""
         for counter in (Counter.STORAGE_TROUBLE, Counter.TREE_TROUBLE):
@@ -61,7 +63,7 @@ class DirectoryKeeper:
         except BootError as error:
             if not was_made:
                 raise
-            logger.error("The spool cannot be made again: {error}", error=str(error), action="spool_failed")
+            self._outage.goes_on("Degraded: no instance is accepted (A700), the spool cannot be made again", str(error))
 
     def _make(self) -> None:
         """Make and lock it, and set the clock of the storage. Raise BootError."""
@@ -75,6 +77,7 @@ class DirectoryKeeper:
         steward.set(Counter.CLOCK_OFFSET_NS, max(offset_ns, steward[Counter.CLOCK_OFFSET_NS]))
         steward.set(Counter.STORAGE_TROUBLE, StorageTrouble.NONE)
         shared.scoreboard.slots[0].add(Counter.DIRECTORY_MADE)
+        self._outage.is_over("the spool is made again")
         self.is_made = True
 
     def remove_if_empty(self) -> None:

@@ -48,6 +48,7 @@ def spawn(shared: Shared, slot: Slot, role: Role, index: int, make: Callable[[],
         _settle_in(shared, f"{role.name.lower()}-{index}", supervisor)
         forward_logs(shared, slot)
         status = _work(slot, make)
+        shared.repetitions.tell_rest(all_of_it=True)
     finally:  # no way leads back to the caller: a second supervisor would end the work of the first
         try:
             _flush_stderr()
@@ -85,8 +86,8 @@ def _work(slot: Slot, make: Callable[[], Worker]) -> int:
     except Exception as error:  # noqa: BLE001 (the last resort of a process)
         # A bug of ours. It costs this process, which is spawned again; its work is in the spool.
         logger.opt(exception=error).error(
-            "Unexpected {kind} in {place}; this process ends and another takes over",
-            kind=type(error).__name__,
+            "Unexpected {error} in {place}; this process ends and another takes over",
+            error=type(error).__name__,
             place=place_of(error),
             action="process_failed",
         )

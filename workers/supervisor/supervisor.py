@@ -152,7 +152,7 @@ class Supervisor:
         try:
             encryption.reload(generation)
         except CertificateError as error:
-            logger.error("The old certificate stays in use: {error}", error=str(error), action="tls_kept")
+            logger.error("The old certificate stays in use: {reason}", reason=str(error), action="tls_kept")
             return
         scoreboard.slots[0].set(Counter.TLS_GENERATION, generation)
         logger.info("Certificate and key were reloaded", action="tls_reloaded")

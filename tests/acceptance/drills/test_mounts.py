@@ -231,4 +231,4 @@ def test_a_spool_that_is_removed_under_a_running_gateway_is_made_again(what, gat
     nothing_lost(gateway, rows, {**first, **second})
     assert Path(gateway.files_root, ".oxidicom", "set-aside").is_dir()
     assert len(gateway.lines("storage_renewed")) == 1
-    assert not gateway.lines("spool_failed")
+    assert not gateway.lines("spool_unavailable")

@@ -28,8 +28,23 @@ def test_only_listed_ae_titles_from_their_networks_get_in(make_gateway):
         assert answer(gateway, good, host)[0] == ACCEPTED
         for title in (bad, b"ELSEWHERE", b"anywhere", b"NOBODY"):
             assert answer(gateway, title, host) == CALLING_NOT_RECOGNIZED
-    lines = wait_until(lambda: len(gateway.lines("no_association")) == 8 and gateway.lines("no_association"), "lines")
-    assert all(line["how"] == "rejected: calling ae title not recognized" for line in lines)
+    lines = wait_until(
+        lambda: len(lines := gateway.lines("association_rejected")) == 8 and lines, "a line for each title and address"
+    )
+    assert {line["level"] for line in lines} == {"WARNING"}
+    assert {(line["calling_ae_title"], line["called_ae_title"]) for line in lines} >= {("NOBODY", "ChRIS")}
+    assert all("CHRIS_SCP_ALLOWED_AETS" in line["remedy"] + line["reason"] and line["peer"] for line in lines)
+
+
+def test_a_title_that_is_rejected_again_and_again_is_one_line_with_a_count(make_gateway):
+    gateway = make_gateway(CHRIS_SCP_ALLOWED_AETS="PACS")
+    for _ in range(50):
+        assert answer(gateway, b"OTHER") == CALLING_NOT_RECOGNIZED
+    assert gateway.stop() == 0
+    first, *rest = gateway.lines("association_rejected")
+    assert "count" not in first
+    assert sum(line.get("count", 1) for line in rest) == 49
+    assert len(rest) <= 4, "the listeners tell at their end what they kept"
 
 
 def test_the_called_ae_title_is_checked_on_request(make_gateway):

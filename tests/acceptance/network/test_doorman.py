@@ -45,8 +45,9 @@ def rejected_after(gateway, calling=b"TEST"):
 def test_who_finds_no_listener_in_time_is_rejected_as_transient(gateway):
     with all_busy(gateway):
         assert BUSY_SECONDS <= rejected_after(gateway) < BUSY_SECONDS + 2
-    (line,) = wait_until(lambda: gateway.lines("busy"), "the line")
+    (line,) = wait_until(lambda: gateway.lines("association_rejected"), "the line")
     assert line["calling_ae_title"] == "TEST"
+    assert "CHRIS_LISTENER_THREADS" in line["remedy"]
 
 
 def test_who_finds_one_in_time_is_served(gateway, tmp_path):

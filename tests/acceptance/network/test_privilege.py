@@ -53,7 +53,7 @@ def test_an_ordinary_user_is_enough_and_files_have_the_modes_that_cube_needs(ord
     paths = make_series(tmp_path / "in", 3)
     association = open_association(ordinary.port, contexts_of(paths))
     assert {association.send_c_store(os.fspath(path)).Status for path in paths} == {0}
-    wait_until(lambda: len(rows()) == 3 and not ordinary.find(".oxidicom/0*/spool/*/0*"), "all is registered")
+    wait_until(lambda: len(rows()) == 3 and not ordinary.find(".oxidicom/0*/spool/*/0*-*-*"), "all is registered")
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in ordinary.find("**/*")}
     services = {path: mode for path, mode in modes.items() if "SERVICES" in path.parts}
     assert {mode for path, mode in services.items() if path.is_file()} == {0o644}

@@ -7,7 +7,6 @@ import socket
 import pytest
 
 from workers.channels.handover import ConnectionQueue
-from workers.channels.once_a_minute import OnceAMinute
 
 
 @pytest.fixture
@@ -64,12 +63,3 @@ def test_a_full_queue_takes_no_more(queue, connected):
         taken.close()
         count -= 1
     assert count == 0
-
-
-def test_once_a_minute_is_for_all_processes_together():
-    once = OnceAMinute()
-    if not (pid := os.fork()):
-        os._exit(0 if once.is_due("10.1.2.0/24") else 1)
-    assert os.waitpid(pid, 0)[1] == 0
-    assert not once.is_due("10.1.2.0/24")
-    assert once.is_due("10.1.3.0/24")

@@ -13,6 +13,7 @@ from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import commit, describe_file
 from workers.channels import setting_aside
 from workers.channels.facts import FactChannel, SeriesFailed
+from workers.channels.repetitions import Repetitions
 from workers.channels.scoreboard import Counter, Scoreboard
 from workers.channels.setting_aside import SettingAside
 
@@ -41,7 +42,9 @@ def facts():
 
 @pytest.fixture
 def aside(gateway_directory, slot, facts):
-    return SettingAside(gateway_directory, slot, Counter.INSTANCES_SET_ASIDE, "instance_set_aside", facts)
+    return SettingAside(
+        gateway_directory, slot, Counter.INSTANCES_SET_ASIDE, "instance_set_aside", Repetitions(2), facts
+    )
 
 
 def test_what_is_remembered_is_bounded(aside, entry, monkeypatch):

@@ -30,7 +30,7 @@ OLDER, NEWER = "01HZ7TF03EZD364005NP332RBQ", "01HZ7TF03EZD364005NP332RBR"
 @pytest.fixture
 def rescan(shared):
     (slot,) = shared.scoreboard.of_role(Role.REGISTRATION)
-    setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside")
+    setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside", shared.repetitions)
     pending = Pending()
     completion = SeriesCompletion(shared, slot, pending, Verdicts(slot, shared.facts), ProgressTelling(shared, slot))
     made = RegistrationRescan(shared, slot, pending, completion, setting_aside)
