@@ -4,17 +4,19 @@ import json
 import os
 import pty
 import subprocess
+import urllib.request
 
 import pytest
 
 from tests.acceptance.test_retry import REFUSED, refusing, send_series
+from tests.fixtures.gateway import free_port
 from tests.waiting import wait_until
 
 
 @pytest.fixture
 def stuck(make_gateway, database, tmp_path):
     """A running gateway that has set one instance of three aside."""
-    gateway = make_gateway()
+    gateway = make_gateway(CHRIS_HTTP_PORT=str(free_port()))
     with refusing(database, REFUSED[0]):
         send_series(gateway, tmp_path)
         wait_until(lambda: files(gateway) and not gateway.spooled(), "one is set aside")
@@ -56,9 +58,15 @@ def test_a_file_goes_and_its_reason_stays_with_the_moment(stuck):
 
 
 def test_a_running_gateway_counts_it_no_more(stuck):
-    wait_until(lambda: "1 thing set aside" in stuck.run("status").stdout, "the gateway has counted it")
+    def seen():
+        (running,) = json.loads(stuck.run("status", "--json").stdout)["running"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{stuck.environment['CHRIS_HTTP_PORT']}/status.json") as answer:
+            page = json.load(answer)["set_aside"]
+        return running["condition"]["set_aside"], len(page["associations"]), page["more"]
+
+    wait_until(lambda: seen() == (1, 1, 0), "the gateway has counted it")
     assert stuck.run("discard", "--all", "--yes").returncode == 0
-    assert "set aside nothing" in stuck.run("status").stdout
+    wait_until(lambda: seen() == (0, 0, 0), "the gateway counts it no more")
 
 
 def test_a_dry_run_changes_nothing(stuck):
