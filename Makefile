@@ -39,7 +39,7 @@ check: $(STAMP) ## check the configuration of `make run` and what it points at
 	    $(VENV)/bin/oxidicom check
 
 test: $(STAMP) ## run all tests, TEST_PROCESSES (4) at a time; those that need a missing program are skipped and name it
-	$(VENV)/bin/python -m pytest -n $(TEST_PROCESSES) $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS)
 
 corpus: $(STAMP) ## send the DICOM files below FOLDER to a gateway as they are, and tell what is stored, refused, or differs
 	@[ -n "$(FOLDER)" ] || { echo "make: name a folder of DICOM files: make corpus FOLDER=/path/to/files"; exit 2; }
