@@ -91,7 +91,7 @@ def test_a_dataset_without_a_required_tag_is_refused_and_the_association_goes_on
     (row,) = wait_until(rows, "the row of the good one")
     assert [row["fname"]] == gateway.stored()
     (line,) = wait_until(lambda: gateway.lines("association_ended"), "the closing line")
-    assert (line["received"], line["committed"], line["refused"]) == (2, 1, {"C000": 1})
+    assert (line["received"], line["committed"], line["refused_by_status"]) == (2, 1, {"C000": 1})
 
 
 def test_an_association_without_instances_leaves_nothing(gateway, rows):

@@ -67,14 +67,14 @@ def test_with_too_few_it_does_not_start_and_says_how_many_are_needed(make_gatewa
     limited(gateway, 200).start(wait=False)
     assert gateway.process.wait(30) == 78
     text = gateway.log_path.read_text()
-    assert "the limit of open files (ulimit -n; systemd: LimitNOFILE) is 200, but 612 are needed" in text
+    assert "the limit of open files (ulimit -n; systemd: LimitNOFILE) is 200, but 616 are needed" in text
     assert "TOKIO_WORKER_THREADS=64" in text
     assert not list(gateway.files_root.iterdir()), "nothing was begun"
 
 
 def test_with_as_many_as_are_needed_it_starts(make_gateway, rows, tmp_path):
     gateway = make_gateway(start=False, TOKIO_WORKER_THREADS="64", CHRIS_LISTENER_THREADS="2")
-    limited(gateway, 612).start()
+    limited(gateway, 616).start()
     assert [status.Status for status in send(gateway.port, make_series(tmp_path / "in", 3))] == [0] * 3
     wait_until(lambda: len(rows()) == 3, "the rows")
     assert os.path.exists(f"/proc/{gateway.process.pid}")

@@ -57,7 +57,7 @@ def test_whatever_the_names_are_no_file_is_made_outside_its_tree(gateway, rows, 
     directories = {"TEST", ".._.._..", "_etc_", "a_.._b", ".._", ".._.._", "_"}
     assert {path.parts[2] for path in below} == {*directories, "org.fnndsc.oxidicom"}
     assert len([path for path in below if path.suffix == ".dcm"]) == stored, "each instance has a file of its own"
-    assert not [path for path in tmp_path.iterdir() if path.name not in ("files", "gateway.log")]
+    assert not [path for path in tmp_path.iterdir() if path.name not in ("files", "state", "gateway.log")]
 
 
 def status_of(body):
