@@ -212,6 +212,8 @@ def test_a_series_directory_that_cube_deletes_meanwhile_is_made_again(gateway, r
     association = open_association(gateway.port, contexts_of(paths))
     assert association.send_c_store(os.fspath(paths[0])).Status == 0
     (row,) = wait_until(rows, "the first row")
+    # Until its entry is gone, a file that vanishes is stored again from it.
+    wait_until(lambda: not gateway.find(".oxidicom/0*/spool/*/000001-*"), "the entry of the first is gone")
     shutil.rmtree((gateway.files_root / row["fname"]).parent)
     assert association.send_c_store(os.fspath(paths[1])).Status == 0
     association.release()
