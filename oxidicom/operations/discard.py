@@ -4,7 +4,6 @@ What it prints has no patient data.
 """
 
 import itertools
-import os
 import sys
 from collections.abc import Sequence
 
@@ -124,7 +123,7 @@ def _group_of(one: ThingSetAside) -> tuple[str, str]:
 
 
 def _report(wastes: Sequence[Waste], wanted: Discard) -> Report:
-    left = [LeftFile(one.association, _shown(one.file_name), why) for waste in wastes for one, why in waste.left]
+    left = [LeftFile(one.association, printable(one.shown_name), why) for waste in wastes for one, why in waste.left]
     return Report(wanted.dry_run, _groups_of(wastes), left)
 
 
@@ -145,7 +144,7 @@ def _print(wastes: Sequence[Waste], console: Console) -> None:
             console.print(f"… and {len(groups) - _MAX_LINES} more groups; --dry-run --json has all", highlight=False)
     left = [pair for waste in wastes for pair in waste.left]
     for thing, reason in left[:_MAX_LINES]:
-        line = f"left: {printable(thing.association)}/{_shown(thing.file_name)}: {reason}"
+        line = f"left: {printable(thing.association)}/{printable(thing.shown_name)}: {reason}"
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     if len(left) > _MAX_LINES:
         console.print(f"left: … and {len(left) - _MAX_LINES} more", highlight=False)
@@ -176,7 +175,3 @@ def _print_end(wastes: Sequence[Waste], wanted: Discard, is_agreed: bool, consol
             highlight=False,
             soft_wrap=True,
         )
-
-
-def _shown(file_name: str) -> str:
-    return printable(os.fsencode(file_name).decode("utf-8", "backslashreplace"))

@@ -132,9 +132,9 @@ def _report(plans: Sequence[Plan], outcome: Outcome | None, wanted: Retry) -> Re
     return Report(
         wanted.dry_run,
         [AssociationPutBack(plan.association, _instances_of(plan), _values_of(plan)) for plan in plans if plan.files],
-        [LeftThing(one.association, _shown(one.file_name), reason) for plan in plans for one, reason in plan.left],
+        [LeftThing(one.association, one.shown_name, reason) for plan in plans for one, reason in plan.left],
         outcome.registered if outcome else None,
-        [LeftThing(one.association, _shown(one.file_name), one.reason) for one in outcome.set_aside_again]
+        [LeftThing(one.association, one.shown_name, one.reason) for one in outcome.set_aside_again]
         if outcome
         else None,
         outcome.unfinished if outcome else None,
@@ -182,11 +182,7 @@ def _print_outcome(outcome: Outcome, wanted: Retry, console: Console) -> None:
 
 def _explain(what: str, pairs: Sequence[tuple[ThingSetAside, str]], console: Console) -> None:
     for one, reason in pairs[:_MAX_LINES]:
-        line = f"{what}: {one.association}/{_shown(one.file_name)}: {reason}"
+        line = f"{what}: {one.association}/{one.shown_name}: {reason}"
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     if len(pairs) > _MAX_LINES:
         console.print(f"{what}: … and {len(pairs) - _MAX_LINES} more")
-
-
-def _shown(file_name: str) -> str:
-    return os.fsencode(file_name).decode("utf-8", "backslashreplace")

@@ -172,7 +172,7 @@ def _of_absence(
     """Without a gateway nobody receives, and nobody else knows how the database is."""
     if running:
         return
-    waits = sum(_waiting_things(gateway.waiting) for gateway in gateways)
+    waits = sum(amount.count for amount in _undone(gateways))
     if waits or expectations.running:
         sentence = (
             f"no gateway runs on this storage, and {counted(waits, 'thing')} to be done" if waits else "no gateway runs"
@@ -188,26 +188,23 @@ def _of_absence(
 def _of_work(
     gateways: Sequence[GatewayBacklog], now: datetime.datetime, expectations: Expectations
 ) -> Iterator[Reason]:
-    amounts = [
-        amount
-        for gateway in gateways
-        for amount in (gateway.waiting.committed, gateway.waiting.stored, gateway.waiting.metadata)
-    ]
+    amounts = _undone(gateways)
     oldest = min((amount.oldest for amount in amounts if amount.oldest), default=now)
     age_seconds = (now - oldest).total_seconds()
     yield from of_waiting(sum(amount.count for amount in amounts), age_seconds, expectations.max_age_seconds)
 
 
-def _waiting_things(waiting: Backlog) -> int:
-    return waiting.committed.count + waiting.stored.count + waiting.metadata.count
+def _undone(gateways: Sequence[GatewayBacklog]) -> list[Amount]:
+    """Return what is committed and not registered yet."""
+    backlogs = [gateway.waiting for gateway in gateways]
+    return [amount for one in backlogs for amount in (one.committed, one.stored, one.metadata)]
 
 
 def _aside(directory: str) -> Iterator[FileSetAside]:
     """Yield what was set aside, the oldest associations first."""
     for association in associations_set_aside(directory):
         for one in sorted(set_aside_of(directory, association), key=lambda one: one.file_name):
-            shown = os.fsencode(one.file_name).decode("utf-8", "backslashreplace")
-            yield FileSetAside(association, shown, one.kind, one.size_bytes, one.since, one.reason)
+            yield FileSetAside(association, one.shown_name, one.kind, one.size_bytes, one.since, one.reason)
 
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "bold red"}

@@ -65,6 +65,11 @@ class ThingSetAside(NamedTuple):
     """An operator had begun to throw it away when he was interrupted."""
 
     @property
+    def shown_name(self) -> str:
+        """The name of the file as it may be shown: it may hold any bytes."""
+        return os.fsencode(self.file_name).decode("utf-8", "backslashreplace")
+
+    @property
     def kind(self) -> str:
         """What it is, in a word or two."""
         if isinstance(self.name, MetadataValue):
