@@ -3,7 +3,6 @@
 It may be used from one thread and interrupted from another.
 """
 
-import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -58,7 +57,7 @@ class Registered(NamedTuple):
 
 
 class Database:
-    """Registers files, over one connection. Nothing is opened before `open` or the first use."""
+    """Registers files, over one connection. Nothing is opened before the first use."""
 
     def __init__(
         self,
@@ -77,11 +76,6 @@ class Database:
         self._before_commit = before_commit
         self._describe = describe
         self._session = Session(conninfo, limits, max_connections)
-
-    def open(self) -> None:
-        """Connect, so that the first rows need not wait for it. What is in the way is told at the first use."""
-        with contextlib.suppress(psycopg.Error, DatabaseUnavailableError):
-            self._session.open()
 
     def register(self, files: Sequence[PacsFile], values: Sequence[SeriesValue] = ()) -> Registered:
         """Insert `files`, then what is to be of `values` in the order given, and COMMIT: all or nothing.

@@ -94,7 +94,7 @@ HIDDEN = "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"
 def test_a_pooler_that_was_not_seen_is_recognized_by_its_errors_and_costs_nothing(mix_up, database, make_cube):
     """Nothing fails, and from then on no statement is prepared, not by psycopg's own count either."""
     cube = make_cube(database)
-    cube.open()
+    cube._session.open()
     if len(mix_up) == 1:
         cube.register([file(100)])
     for statement in mix_up:
