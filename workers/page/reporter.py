@@ -4,6 +4,7 @@ import contextlib
 import datetime
 
 from oxidicom import __version__
+from oxidicom.judgement.condition import Condition
 from oxidicom.judgement.rules import judge
 from workers.channels.condition import condition_of
 from workers.channels.facts import SeriesJudged
@@ -21,7 +22,7 @@ _REFUSED = (
     Counter.REFUSED_CANNOT_UNDERSTAND,
     Counter.REFUSED_OTHERWISE,
 )
-_NOTHING = Findings(AssociationsUnderWay([], 0), SetAside([], 0), Tls(False, None, None), None)
+_NOTHING = Findings(AssociationsUnderWay([], 0), SetAside([], 0))
 
 
 class Reporter:
@@ -58,8 +59,8 @@ class Reporter:
             series=[_series_done(fact) for fact in reversed(self._chronicle.series)],
             waiting=Waiting(condition.waiting, round(condition.oldest_seconds)),
             set_aside=found.set_aside,
-            tls=found.tls,
-            storage=found.storage,
+            tls=_tls(condition, is_on=bool(settings.tls_certificate)),
+            storage=None if condition.storage else condition.room,
         )
 
     def _totals(self) -> Totals:
@@ -81,6 +82,11 @@ class Reporter:
             for title, count in totals.associations.items()
         ]
         return sorted(pacs, key=lambda one: one.calling_ae_title)
+
+
+def _tls(condition: Condition, *, is_on: bool) -> Tls:
+    expires = condition.certificate_expires
+    return Tls(is_on, expires, (expires - condition.at).days if expires else None)
 
 
 def _series_done(fact: SeriesJudged) -> SeriesDone:
