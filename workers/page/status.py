@@ -9,9 +9,8 @@ import msgspec
 
 from oxidicom.judgement.condition import Room
 from oxidicom.judgement.judgement import Judgement
-from oxidicom.spool.metadata_rows import Verdict
 from workers.page.associations import AssociationsUnderWay
-from workers.page.chronicle import Sample
+from workers.page.chronicle import Sample, SeriesDone
 
 
 class Totals(msgspec.Struct):
@@ -47,20 +46,6 @@ class Pacs(msgspec.Struct):
     instances: int
     size_bytes: int
     last_seen: datetime.datetime | None
-
-
-class SeriesDone(msgspec.Struct):
-    """What became of a series in one association."""
-
-    at: datetime.datetime
-    association: str
-    calling_ae_title: str
-    series_instance_uid: str
-    received: int
-    registered: int
-    set_aside: int
-    expected: int | None
-    verdict: Verdict
 
 
 class Waiting(msgspec.Struct):
