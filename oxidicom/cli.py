@@ -17,6 +17,7 @@ from oxidicom import __version__
 from oxidicom.configuration.account import become
 from oxidicom.configuration.env_file import overruled, read_env_file
 from oxidicom.configuration.faults import examine
+from oxidicom.configuration.names import unknown_variables
 from oxidicom.cube.conninfo import display
 from oxidicom.embedded.server import EmbeddedPostgres
 from oxidicom.errors import (
@@ -32,7 +33,8 @@ from oxidicom.judgement.judgement import Judgement, Level
 from oxidicom.log_stream import never_wait_for_readers
 from oxidicom.logs import configure_logs, is_journal, writes_text
 from oxidicom.service_manager import ServiceManager
-from oxidicom.settings import EMBEDDED, Fault, Settings, page_address, unknown_variables
+from oxidicom.setting_faults import Fault
+from oxidicom.settings import EMBEDDED, Settings, page_address
 from oxidicom.wording import seconds_in
 
 EX_CONFIG = 78

@@ -15,7 +15,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from oxidicom.errors import CertificateError
-from oxidicom.settings import Fault, Settings
+from oxidicom.setting_faults import Fault
+from oxidicom.settings import Settings
 
 TLS_1_2_CIPHER_SUITES: Final = (
     "ECDHE-ECDSA-AES256-GCM-SHA384",
