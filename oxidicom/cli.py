@@ -193,7 +193,8 @@ def status(
     It only reads; a gateway may run or not. Exit status 0: OK; 1: warning (something waits, was set aside, or will
     break); 2: critical (instances are refused, or what waits does not go on before somebody acts).
     """
-    from oxidicom.operations.status import Expectations, run_status  # noqa: PLC0415 (serving does without it)
+    from oxidicom.operations.status import run_status  # noqa: PLC0415 (serving does without it)
+    from oxidicom.operations.status_reasons import Expectations  # noqa: PLC0415
 
     expectations = Expectations(_seconds(max_age, "'--max-age'"), expect_running)
     _operate(lambda settings: run_status(settings, expectations, as_json, Console()))

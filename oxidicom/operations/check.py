@@ -30,12 +30,6 @@ from oxidicom.storage.root import Root, has_tree, look_at_root
 from oxidicom.tls import build_context, expiry_of
 from oxidicom.tree.final_tree import FinalTree
 
-_STYLES = {
-    Verdict.GOOD: "green",
-    Verdict.NOTE: "cyan",
-    Verdict.WARNING: "yellow",
-    Verdict.CRITICAL: "bold red",
-}
 _VERDICTS = {Level.WARNING: Verdict.WARNING, Level.CRITICAL: Verdict.CRITICAL}
 
 
@@ -45,8 +39,7 @@ def run_checks(settings: Settings, warnings: Sequence[str], console: Console) ->
     worst = Level.OK
     statements: list[str] = []
     for finding in _findings(settings, warnings):
-        style = _STYLES[finding.verdict]
-        table.add_row(finding.subject, f"[{style}]{finding.verdict}[/]", finding.detail)
+        table.add_row(finding.subject, f"[{finding.verdict.style}]{finding.verdict}[/]", finding.detail)
         worst = max(worst, finding.verdict.level, key=lambda level: level.exit_status)
         statements += finding.statements
     console.print(table)
