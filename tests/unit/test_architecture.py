@@ -106,7 +106,7 @@ FLOORS = [
     {"settings", "spool"},
     {"history"},
     {"cube", "embedded", "tls", "service_manager"},
-    {"configuration"},
+    {"announcement", "configuration"},
     {"operations"},
     {"cli"},
     {"__main__", "manual"},

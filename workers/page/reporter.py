@@ -7,7 +7,7 @@ from oxidicom import __version__
 from oxidicom.judgement.condition import Condition
 from oxidicom.judgement.rules import judge
 from workers.channels.condition import condition_of
-from workers.channels.scoreboard import Counter, Histogram, Role
+from workers.channels.scoreboard import REFUSED, Counter, Histogram, Role
 from workers.page.associations import AssociationsUnderWay
 from workers.page.chronicle import Chronicle
 from workers.page.findings import Findings, StorageLook
@@ -15,12 +15,6 @@ from workers.page.needs import PageNeeds
 from workers.page.status import Pacs, SetAside, Status, Tls, Totals, Waiting, sample_of_hour
 from workers.page.storage_thread import StorageThread
 
-_REFUSED = (
-    Counter.REFUSED_OUT_OF_RESOURCES,
-    Counter.REFUSED_MISMATCH,
-    Counter.REFUSED_CANNOT_UNDERSTAND,
-    Counter.REFUSED_OTHERWISE,
-)
 _NOTHING = Findings(AssociationsUnderWay([], 0), SetAside([], 0))
 
 
@@ -69,7 +63,7 @@ class Reporter:
             associations_accepted=total(Counter.ASSOCIATIONS_ACCEPTED),
             associations_rejected=total(Counter.ASSOCIATIONS_REJECTED),
             instances_received=total(Counter.INSTANCES_COMMITTED),
-            instances_refused=sum(map(total, _REFUSED)),
+            instances_refused=sum(map(total, REFUSED)),
             instances_registered=sum(self._board.histogram(Histogram.LAG_SECONDS)[0]),
             bytes_received=total(Counter.BYTES_COMMITTED),
         )
