@@ -1,8 +1,8 @@
 """A link with a delay: what a sender reaches that does not stand beside its receiver.
 
 A tunnel (tun(4)) whose other end is this host again: a packet to PEER comes back after the delay with its addresses
-exchanged, as if PEER had sent it to this host. So one connection crosses it twice, from the sender to PEER and from PEER
-to the receiver, and its checksums stay right, for they do not depend on the order of the addresses (RFC 1071).
+exchanged, as if PEER had sent it to this host. So one connection crosses it twice, from sender to PEER and from PEER
+to receiver, and its checksums stay right, for they do not depend on the order of the addresses (RFC 1071).
 """
 
 import contextlib
