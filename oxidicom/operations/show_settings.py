@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from oxidicom.cube.conninfo import without_secrets
-from oxidicom.settings import SECRET, Fault, Settings, known_variables
+from oxidicom.setting_faults import SECRET, Fault
+from oxidicom.settings import Settings, known_variables
 from oxidicom.variables import canonical
 
 _HIDDEN = "(not shown: it may hold a password)"
