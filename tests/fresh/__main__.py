@@ -23,7 +23,7 @@ from tests.waiting import wait_until
 
 PROJECT = Path(__file__).parents[2]
 PROGRAMS = {"debootstrap": "debootstrap", "storescu": "dcmtk", "nsenter": "util-linux", "git": "git"}
-PREREQUISITES = "apt-get install make python3-venv"
+PREREQUISITES = "apt-get install git make python3-venv"
 SEND = "storescu -aet TEST -aec ChRIS 127.0.0.1 11111"
 ACCOUNTS = {"root": "root", "ordinary": "visitor"}
 HOMES = {"root": "root", "visitor": "home/visitor"}
