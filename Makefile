@@ -12,7 +12,7 @@ MANUAL := $(DESTDIR)/usr/local/share/man/man1/oxidicom.1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run check test corpus fuzz drills benchmark curves senders integration-test foreign-clients lint format man pictures install-service service-files uninstall-service clean
+.PHONY: help orthanc install run check test corpus fuzz drills benchmark curves senders integration-test least-power test-fresh foreign-clients lint format settings-page man pictures install-service service-files uninstall-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -76,15 +76,30 @@ format: $(STAMP) ## format the code
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-integration-test: $(STAMP) ## the whole way with a real Orthanc as the PACS; installs the package orthanc if it may
+integration-test: $(STAMP) orthanc ## the whole way with a real Orthanc as the PACS; installs the package orthanc if it may
+	$(VENV)/bin/python -m tests.end_to_end
+
+least-power: $(STAMP) orthanc ## as root: the same under the systemd unit's system call filter, and as in the container
+	@command -v systemd-analyze >/dev/null \
+	    || { echo "make: systemd-analyze, which knows the groups of the filter, is missing: apt-get install systemd"; exit 1; }
+	$(VENV)/bin/python -m tests.end_to_end --under service
+	$(VENV)/bin/python -m tests.end_to_end --under container
+
+# With debootstrap, DCMTK and git. FRESH_ARGS: --quick leaves the tests out, --tests chooses some, --as one of the users.
+test-fresh: ## as root: what the README says, on a Debian that has nothing else, as root and as an ordinary user
+	$(PYTHON) -m tests.fresh $(FRESH_ARGS)
+
+orthanc:
 	@command -v Orthanc >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	    && apt-get install -y -q --no-install-recommends orthanc; } \
 	    || command -v docker >/dev/null || command -v podman >/dev/null \
 	    || { echo "make: Orthanc is missing: apt-get install orthanc, or install docker or podman"; exit 1; }
-	$(VENV)/bin/python -m tests.end_to_end
 
 foreign-clients: $(STAMP) ## send 30 kinds of files with C-STORE clients of others, fetched into .foreign (a first time: 20 minutes)
 	$(VENV)/bin/python -m tests.foreign $(FOREIGN_ARGS)
+
+settings-page: $(STAMP) ## write the tables of docs/settings.md, of what the settings say of themselves
+	$(VENV)/bin/python -m tests.settings_page
 
 man: $(STAMP) ## write the manual page oxidicom.1, of what the commands and settings say of themselves
 	$(VENV)/bin/python -m oxidicom.manual >oxidicom.1.new && mv oxidicom.1.new oxidicom.1

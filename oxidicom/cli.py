@@ -57,7 +57,7 @@ _app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A DICOM gateway for ChRIS: receives instances by C-STORE, stores them, and registers them in CUBE's "
     "database. Without a command it serves. It is configured by environment variables alone, which may stand in a "
-    "file (--env-file); `oxidicom settings` shows them, and README.md and the manual page list them.",
+    "file (--env-file); `oxidicom settings` shows them, and docs/settings.md and the manual page list them.",
 )
 
 
@@ -376,7 +376,7 @@ def _refuse(faults: Sequence[str]) -> NoReturn:
     print("oxidicom cannot start: its configuration has errors.", file=sys.stderr)
     for fault in faults:
         print(f"  - {fault}", file=sys.stderr)
-    print("README.md lists all settings.", file=sys.stderr)
+    print("docs/settings.md and the manual page list all settings.", file=sys.stderr)
     raise typer.Exit(EX_CONFIG)
 
 

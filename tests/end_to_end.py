@@ -3,8 +3,12 @@
 Orthanc gets sample studies over its REST API, and pushes them by C-STORE (several at once) and by C-MOVE, compressed
 ones too; then every file is compared with Orthanc's own copy, every row and both metadata rows of each series are
 checked, and a second push must change nothing.
+
+`--under service` does it with a gateway under the system call filter of the systemd unit, `--under container` with one
+as in its container: `make least-power`.
 """
 
+import argparse
 import os
 import shutil
 import signal
@@ -26,7 +30,8 @@ from oxidicom.embedded.server import EmbeddedPostgres
 from tests.dicom import dataset_bytes, make_series
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.orthanc import Orthanc
-from tests.fixtures.postgres import read_rows
+from tests.fixtures.postgres import read_rows, with_its_password
+from tests.sandbox import container, service
 from tests.waiting import wait_until
 
 _STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
@@ -61,12 +66,21 @@ def _without_group_length(parent, element):
 
 
 def main():
+    parser = argparse.ArgumentParser(prog="python -m tests.end_to_end", description=__doc__)
+    parser.add_argument("--under", choices=("service", "container"), help="what the gateway may do")
+    under = parser.parse_args().under
+    if under == "container" and (reason := container.why_not()):
+        parser.exit(1, f"{parser.prog}: {reason}\n")
     console = Console(width=max(100, Console().width))
     base = Path(tempfile.mkdtemp(prefix="oxidicom-e2e-"))
     base.chmod(0o755)
     database = EmbeddedPostgres(str(base / "postgres"))
     database.start()
-    gateway = Gateway(base, database.conninfo, CHRIS_LISTENER_THREADS="8")
+    gateway = Gateway(base, with_its_password(database.conninfo), CHRIS_LISTENER_THREADS="8")
+    if under == "service":
+        service.confine(gateway)
+    if under == "container":
+        container.confine(gateway, container.install(base))
     (base / "orthanc").mkdir()
     orthanc = Orthanc(base / "orthanc", gateway.port)
     try:

@@ -20,7 +20,7 @@ from oxidicom.lonk.address import shown
 from oxidicom.lonk.connection import try_server
 from oxidicom.operations.database import conninfo_of, database_of, state_of_database
 from oxidicom.operations.finding import Finding, Verdict
-from oxidicom.operations.storage_access import deletion_by_cube, readers_of
+from oxidicom.operations.storage_access import deletion_by_cube, readers_of, unwritable
 from oxidicom.pacs.echo import echo
 from oxidicom.pacs.find import try_find
 from oxidicom.port_trouble import port_trouble
@@ -113,7 +113,7 @@ def _storage(settings: Settings) -> Iterator[Finding]:
             )
         yield from _writable(root)
     except OSError as error:
-        yield Finding(subject, Verdict.CRITICAL, f"{root} cannot be written: {error.strerror}")
+        yield Finding(subject, Verdict.CRITICAL, unwritable(root, error))
         return
     yield _room(root, settings.storage_reserve_bytes)
     yield readers_of(root, settings.umask)

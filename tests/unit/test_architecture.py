@@ -106,7 +106,7 @@ FLOORS = [
     {"settings", "spool"},
     {"history"},
     {"cube", "embedded", "tls", "service_manager"},
-    {"announcement", "configuration"},
+    {"announcement", "configuration", "setting_groups"},
     {"operations"},
     {"cli"},
     {"__main__", "manual"},

@@ -1,6 +1,5 @@
 """The files of deploy/ are valid, as far as tools can tell without running them."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -8,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-AS_USER = ("setpriv", "--reuid=10001", "--regid=10001", "--clear-groups")
 ROOT = Path(__file__).parents[3]
 SCRIPTS = Path(sys.executable).parent
 
@@ -59,6 +57,13 @@ def test_systemd_unit_is_clean_and_its_exposure_small(tmp_path):
     assert exposure <= 2.0
 
 
+def test_systemd_unit_calls_nothing_that_a_minimal_system_lacks():
+    """`/bin/kill` is of the package procps, which a minimal Debian has not: `systemctl reload` failed there."""
+    text = (ROOT / "deploy/systemd/oxidicom.service").read_text()
+    programs = {line.split("=", 1)[1].split()[0] for line in text.splitlines() if line.startswith("Exec")}
+    assert programs == {"/opt/oxidicom/bin/oxidicom", "/bin/sh"}
+
+
 def test_every_setting_in_the_files_exists():
     from oxidicom.settings import Settings
 
@@ -76,43 +81,3 @@ def test_every_setting_in_the_files_exists():
         "CHRIS_USER",
     }
     assert named <= known, named - known
-
-
-def runs_for_everybody(python):
-    """Tell whether the user of the container could run a Python, with venv and of a version that will do."""
-    code = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"
-    command = [*AS_USER, "env", python, "-c", code]
-    return subprocess.run(command, cwd="/", capture_output=True).returncode == 0
-
-
-@pytest.mark.timeout(300)
-def test_the_steps_of_the_containerfile_as_its_user_on_a_read_only_tree(tmp_path, public_directory):
-    """No container engine is at hand everywhere: the same install, then a run as user 10001 with nothing writable."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: run the tests as root")
-    tree = Path(public_directory) / "opt"
-    source = Path(public_directory) / "src"
-    source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    for name in ("oxidicom", "workers"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    ours = getattr(sys, "_base_executable", sys.executable)
-    python = next((one for one in (ours, "/usr/bin/python3") if runs_for_everybody(one)), None)
-    if python is None:
-        pytest.skip("user 10001 cannot run this Python: apt-get install python3-venv")
-    passes(python, "-m", "venv", str(tree))
-    passes(str(tree / "bin/python"), "-m", "pip", "install", "--quiet", "--no-cache-dir", str(source))
-    data = Path(public_directory) / "data"
-    data.mkdir()
-    os.chown(data, 10001, 10001)
-    megabytes = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file()) / 1e6
-    print(f"the tree has {megabytes:.0f} MB")
-    script = f"""
-        mount --make-rprivate / && mount --bind {tree} {tree} && mount -o remount,ro,bind {tree} || exit 9
-        exec {" ".join(AS_USER)} --no-new-privs \
-            env -i CHRIS_FILES_ROOT={data} CHRIS_DB_CONNECTION=host=nowhere.invalid {tree}/bin/oxidicom check
-    """
-    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=60)
-    assert "can be written" in done.stdout, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr

@@ -1,0 +1,83 @@
+"""The gateway as in its container, where no container engine is at hand.
+
+The steps of the Containerfile install it; then an unprivileged user runs it with all that can be written to hidden
+from it but one directory, as `read_only: true` and the volume of compose.yaml have it. There is no `/tmp` either.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.fixtures.gateway import Gateway
+
+UID = 10001
+"""The user of the Containerfile."""
+AS_USER = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
+_ROOT = Path(__file__).parents[2]
+_READ_ONLY = """
+mount --make-rprivate /
+data=$1; shift
+mount --bind "$data" "$data"
+while read -r _ _ _ _ point _; do
+    case "$point" in
+        "$data" | /proc | /proc/* | /sys | /sys/* | /dev | /dev/*) ;;
+        *) mount -o remount,ro,bind "$point" || exit 9 ;;
+    esac
+done </proc/self/mountinfo
+exec "$@"
+"""
+"""What a kernel shows of itself stays as it is: a container gets its own. The mounts go with the process."""
+
+
+def why_not() -> str:
+    """Return why no such container can be made here, or nothing."""
+    if os.geteuid() != 0:
+        return "needs root, for a user and mounts of its own: run the tests as root"
+    if _python() is None:
+        return f"user {UID} can run no Python that makes virtual environments here: apt-get install python3-venv"
+    return ""
+
+
+def install(directory: Path) -> Path:
+    """Install the gateway below `directory`, as the Containerfile does. Return its program."""
+    source, tree = directory / "src", directory / "opt"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(_ROOT / name, source)
+    for name in ("oxidicom", "workers"):
+        shutil.copytree(_ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    _run(str(_python()), "-m", "venv", str(tree))
+    _run(str(tree / "bin/python"), "-m", "pip", "install", "--quiet", "--no-cache-dir", str(source))
+    return tree / "bin/oxidicom"
+
+
+def confine(gateway: Gateway, program: Path) -> None:
+    """Let a gateway that is not started yet be `program`, as user 10001, with nothing but its storage to write to."""
+    os.chown(gateway.files_root, UID, UID)
+    for path in gateway.files_root.rglob("*"):
+        os.chown(path, UID, UID)
+    gateway.command = [
+        *("unshare", "--mount", "sh", "-c", _READ_ONLY, "sh"), str(gateway.files_root), *AS_USER, str(program),
+    ]  # fmt: skip
+    del gateway.environment["STATE_DIRECTORY"]
+    gateway.environment["HOME"] = "/home/oxidicom"  # which an engine sets, and which is not there
+
+
+def _python() -> str | None:
+    ours = getattr(sys, "_base_executable", sys.executable)
+    return next((one for one in (ours, "/usr/bin/python3") if _serves_everybody(one)), None)
+
+
+def _serves_everybody(python: str) -> bool:
+    """Tell whether the user of the container can run a Python, with venv and of a version that will do."""
+    code = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"
+    done = subprocess.run([*AS_USER, "env", python, "-c", code], cwd="/", capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(done.stdout + done.stderr)
