@@ -144,7 +144,7 @@ def not_there(gateway):
 
 def readiness(gateway):
     url = f"http://127.0.0.1:{gateway.environment['CHRIS_HTTP_PORT']}/readyz"
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=30) as answer:
         return json.load(answer)
 
 
