@@ -12,7 +12,7 @@ MANUAL := $(DESTDIR)/usr/local/share/man/man1/oxidicom.1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help orthanc install run check test corpus fuzz drills benchmark curves senders integration-test least-power test-fresh foreign-clients lint format man pictures install-service service-files uninstall-service clean
+.PHONY: help orthanc install run check test corpus fuzz drills benchmark curves senders integration-test least-power test-fresh foreign-clients lint format settings-page man pictures install-service service-files uninstall-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -97,6 +97,9 @@ orthanc:
 
 foreign-clients: $(STAMP) ## send 30 kinds of files with C-STORE clients of others, fetched into .foreign (a first time: 20 minutes)
 	$(VENV)/bin/python -m tests.foreign $(FOREIGN_ARGS)
+
+settings-page: $(STAMP) ## write the tables of docs/settings.md, of what the settings say of themselves
+	$(VENV)/bin/python -m tests.settings_page
 
 man: $(STAMP) ## write the manual page oxidicom.1, of what the commands and settings say of themselves
 	$(VENV)/bin/python -m oxidicom.manual >oxidicom.1.new && mv oxidicom.1.new oxidicom.1

@@ -14,10 +14,11 @@ from loguru import logger
 from rich.console import Console
 
 from oxidicom import __version__
+from oxidicom.announcement import announce
 from oxidicom.configuration.account import become
 from oxidicom.configuration.env_file import overruled, read_env_file
 from oxidicom.configuration.faults import examine
-from oxidicom.cube.conninfo import display
+from oxidicom.configuration.names import unknown_variables
 from oxidicom.embedded.server import EmbeddedPostgres
 from oxidicom.errors import (
     BootError,
@@ -28,11 +29,11 @@ from oxidicom.errors import (
     OxidicomError,
 )
 from oxidicom.files.descriptors import raise_limit
-from oxidicom.judgement.judgement import Judgement, Level
 from oxidicom.log_stream import never_wait_for_readers
-from oxidicom.logs import configure_logs, is_journal, writes_text
+from oxidicom.logs import configure_logs, is_journal
 from oxidicom.service_manager import ServiceManager
-from oxidicom.settings import EMBEDDED, Fault, Settings, page_address, unknown_variables
+from oxidicom.setting_faults import Fault
+from oxidicom.settings import EMBEDDED, Settings
 from oxidicom.wording import seconds_in
 
 EX_CONFIG = 78
@@ -56,7 +57,7 @@ _app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A DICOM gateway for ChRIS: receives instances by C-STORE, stores them, and registers them in CUBE's "
     "database. Without a command it serves. It is configured by environment variables alone, which may stand in a "
-    "file (--env-file); `oxidicom settings` shows them, and README.md and the manual page list them.",
+    "file (--env-file); `oxidicom settings` shows them, and docs/settings.md and the manual page list them.",
 )
 
 
@@ -191,7 +192,8 @@ def status(
     It only reads; a gateway may run or not. Exit status 0: OK; 1: warning (something waits, was set aside, or will
     break); 2: critical (instances are refused, or what waits does not go on before somebody acts).
     """
-    from oxidicom.operations.status import Expectations, run_status  # noqa: PLC0415 (serving does without it)
+    from oxidicom.operations.status import run_status  # noqa: PLC0415 (serving does without it)
+    from oxidicom.operations.status_reasons import Expectations  # noqa: PLC0415
 
     expectations = Expectations(_seconds(max_age, "'--max-age'"), expect_running)
     _operate(lambda settings: run_status(settings, expectations, as_json, Console()))
@@ -374,7 +376,7 @@ def _refuse(faults: Sequence[str]) -> NoReturn:
     print("oxidicom cannot start: its configuration has errors.", file=sys.stderr)
     for fault in faults:
         print(f"  - {fault}", file=sys.stderr)
-    print("README.md lists all settings.", file=sys.stderr)
+    print("docs/settings.md and the manual page list all settings.", file=sys.stderr)
     raise typer.Exit(EX_CONFIG)
 
 
@@ -401,9 +403,7 @@ def _run(settings: Settings) -> int:
     from workers.supervisor.supervisor import Supervisor  # noqa: PLC0415 (only here the library knows the processes)
 
     if settings.db_connection != EMBEDDED:
-        return Supervisor(
-            settings, settings.db_connection, _service_manager(), partial(_announce, settings, None)
-        ).run()
+        return Supervisor(settings, settings.db_connection, _service_manager(), partial(announce, settings, None)).run()
     database = EmbeddedPostgres(settings.embedded_directory, settings.embedded_schema)
     logger.info(
         "Starting the embedded PostgreSQL in {path}",
@@ -412,7 +412,7 @@ def _run(settings: Settings) -> int:
     )
     database.start()
     try:
-        on_ready = partial(_announce, settings, database)
+        on_ready = partial(announce, settings, database)
         return Supervisor(settings, database.conninfo, _service_manager(), on_ready).run()
     finally:
         database.stop()
@@ -420,42 +420,3 @@ def _run(settings: Settings) -> int:
 
 def _service_manager() -> ServiceManager:
     return ServiceManager(os.environ.get("NOTIFY_SOCKET", ""), os.environ.get("WATCHDOG_USEC", ""))
-
-
-def _announce(settings: Settings, database: EmbeddedPostgres | None, judgement: Judgement) -> None:
-    """Say once that the gateway is ready and what is wrong all the same, and to a person also how to use it."""
-    is_good = judgement.level is Level.OK
-    if not writes_text(settings.log_format):
-        logger.log(
-            "INFO" if is_good else "WARNING",
-            "Ready" if is_good else "Ready to receive, but not all is well: {judgement}",
-            judgement=str(judgement),
-            port=settings.port,
-            ae_title=settings.ae_title,
-            files_root=settings.files_root,
-            listeners=settings.listeners,
-            tls=bool(settings.tls_certificate),
-            database=display(settings.db_connection),
-            action="ready",
-        )
-        return
-    tls = bool(settings.tls_certificate)
-    lines = [
-        f"oxidicom {__version__} is ready{'.' if is_good else ' to receive, but not all is well:'}",
-        *(f"  {reason.level.upper()}  {reason.subject}: {reason}" for reason in judgement.reasons),
-        f"  listens on  port {settings.port} ({settings.bind_address}{', TLS' if tls else ''}), "
-        f"AE title {settings.ae_title}, {settings.listeners} associations at a time",
-        f"  files       {settings.files_root}/SERVICES/PACS",
-        f"  database    {display(settings.db_connection)}",
-    ]
-    if settings.http_port:
-        lines.append(f"  page        {page_address(settings)}")
-    if database:
-        lines += ["  look into it:", f"    {database.psql_command}"]
-    lines += [
-        "  send it a file:",
-        f"    storescu{' +tla -ic' if tls else ''} -aet TEST -aec {settings.ae_title} 127.0.0.1 "
-        f"{settings.port} image.dcm",
-        "  stop it with Ctrl-C.",
-    ]
-    print("\n".join(lines), file=sys.stderr)

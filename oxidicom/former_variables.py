@@ -1,6 +1,6 @@
 """Variables of the former gateway, in Rust, that have no meaning here, and what is to be said of each.
 
-Those that have one are aliases, by the rule of `settings.py`. A value is never told: some hold a password.
+Those that have one are aliases, by the rule of `variables.py`. A value is never told: some hold a password.
 """
 
 from collections.abc import Mapping

@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterator
 
 import typer.core
+from pydantic.fields import FieldInfo
 
 from oxidicom import __version__
 from oxidicom.cli import command_tree
 from oxidicom.operations.show_settings import text_of
+from oxidicom.setting_groups import grouped_fields
 from oxidicom.settings import Settings
 
 _EXIT_STATUS = {
@@ -67,12 +69,17 @@ def _settings() -> Iterator[str]:
         "the same as none."
     )
     defaults = Settings.examine({})[0].model_dump(mode="json", by_alias=True)
-    for field in Settings.model_fields.values():
-        name = str(field.alias)
-        default = "Required." if field.is_required() else f"Default: {text_of(defaults[name])}."
-        is_told = field.default_factory and defaults[name]  # it depends on the machine, and the description tells it
-        description = (field.description or "").replace("`", "'")
-        yield from _item(name, f"{description[:1].upper()}{description[1:]}. {'' if is_told else default}".strip())
+    for heading, fields in grouped_fields():
+        yield f".SS {_escaped(heading)}"
+        for name, field in fields:
+            yield from _setting(name, field, defaults[name])
+
+
+def _setting(name: str, field: FieldInfo, value: object) -> Iterator[str]:
+    default = "Required." if field.is_required() else f"Default: {text_of(value)}."
+    is_told = field.default_factory and value  # it depends on the machine, and the description tells it
+    description = (field.description or "").replace("`", "'")
+    yield from _item(name, f"{description[:1].upper()}{description[1:]}. {'' if is_told else default}".strip())
 
 
 def _items(items: dict[str, str]) -> Iterator[str]:

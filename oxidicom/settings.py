@@ -1,106 +1,42 @@
 """The settings: one frozen object, read once from a mapping of environment variables.
 
-Every field's alias is the name of its variable. Faults are collected and raised together, so that a user
-mends a configuration in one go. Only the command line reads `os.environ`.
+Every field's alias is the name of its variable; how its value is written stands in `setting_values.py`. Faults are
+collected and raised together, so that a user mends a configuration in one go; `setting_faults.py` has their words.
+Only the command line reads `os.environ`.
 """
 
 import os
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
-from pydantic_core import ErrorDetails
 
 from oxidicom.association.access import AllowedPeer, Network, parse_allowed_peers, parse_networks
 from oxidicom.association.pdu_reader import MAX_REQUEST_BYTES
 from oxidicom.errors import ConfigurationError
-from oxidicom.former_variables import FORMER_VARIABLES, INSTEAD_OF_A_DATABASE
 from oxidicom.lonk.address import parse_addresses, shown
 from oxidicom.pacs.address_book import PacsAddress, parse_address_book
 from oxidicom.paths.seahash import seahash
-from oxidicom.variables import canonical, is_meant_for_us, meant_by
+from oxidicom.setting_faults import Fault, fault_of
+from oxidicom.setting_values import (
+    parse_ae_title,
+    parse_interval,
+    parse_size,
+    parse_umask,
+    require_certificate,
+    require_nats,
+    require_pdu_length,
+    require_readable,
+    require_subject,
+    show_interval,
+)
+from oxidicom.variables import canonical
 
 EMBEDDED = "embedded"
 """The value of CHRIS_DB_CONNECTION that asks for a private PostgreSQL."""
-
-
-class Fault(NamedTuple):
-    """What is wrong with a configuration: a sentence, and the variable that is to blame, if it is one."""
-
-    variable: str
-    sentence: str
-
-
-def _ae_title(value: str) -> str:
-    title = value.strip()
-    if not 1 <= len(title) <= 16 or not title.isascii() or not title.isprintable() or "\\" in title:
-        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash (PS3.5, 6.2)")
-    return title
-
-
-def _umask(value: str) -> int:
-    if not re.fullmatch("(0o)?[0-7]{1,4}", value) or int(value, 8) > 0o777:
-        raise ValueError("an octal number from 000 to 777 is wanted, for example 022")
-    return int(value, 8)
-
-
-def _size(value: str) -> str | int:
-    """Numbers stay as they are. What may stand beside one is held here: ByteSize takes 1 out of `1,5 GiB`."""
-    if not re.search("[A-Za-z]", value):
-        return value
-    if not re.fullmatch(r"\d+(\.\d+)? ?([kmgtpe]i?)?b", value.strip(), re.ASCII | re.IGNORECASE):
-        raise ValueError("a number of bytes is wanted, or a size with its unit: 500MB, 128 KiB, 1GiB")
-    return int(pydantic.TypeAdapter(pydantic.ByteSize).validate_python(value.strip()))
-
-
-_Bytes = Annotated[int, BeforeValidator(_size)]
-
-
-def _pdu_length(value: int) -> int:
-    if 0 < value < 4096:
-        raise ValueError("0 (no limit announced) or at least 4096 bytes")
-    return value
-
-
-def _needs_certificate(value: str, info: pydantic.ValidationInfo) -> str:
-    if value and not info.data.get("tls_certificate"):
-        raise ValueError("it has no meaning without CHRIS_TLS_CERTIFICATE")
-    return value
-
-
-def _readable(path: str) -> str:
-    if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):
-        raise ValueError("it is no file that this user can read")
-    return path
-
-
-def _needs_nats(value: str, info: pydantic.ValidationInfo) -> str:
-    if value and not info.data.get("nats_addresses", True):  # it is not there when it has a fault of its own
-        raise ValueError("it has no meaning without CHRIS_NATS_ADDRESS")
-    return value
-
-
-_SECONDS_OF = {"ms": 0.001, "s": 1.0, "min": 60.0}
-
-
-def _interval(value: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|min)", value.strip(), re.ASCII)
-    seconds = float(match[1]) * _SECONDS_OF[match[2]] if match else -1.0
-    if not 0 <= seconds <= 3600:
-        raise ValueError("a number with its unit is wanted, up to an hour: 500ms, 2.5s, 1min")
-    return seconds
-
-
-def _show_interval(seconds: float) -> str:
-    return f"{seconds:g}s" if seconds >= 1 else f"{seconds * 1000:g}ms"
-
-
-def _subject(value: str) -> str:
-    if not re.fullmatch(r"[!-~]+", value) or set(value) & set("*>") or "" in value.split("."):
-        raise ValueError("a NATS subject is wanted: printable ASCII without blanks, `*` and `>`, and no empty part")
-    return value
+_Bytes = Annotated[int, BeforeValidator(parse_size)]
+_Interval = Annotated[float, BeforeValidator(parse_interval), PlainSerializer(show_interval)]
 
 
 def _default_storage_workers() -> int:
@@ -132,7 +68,7 @@ class Settings(pydantic.BaseModel):
     files_root: Annotated[str, AfterValidator(os.path.abspath)] = Field(
         alias="CHRIS_FILES_ROOT", min_length=1, description="where CUBE's storage is mounted"
     )
-    ae_title: Annotated[str, AfterValidator(_ae_title)] = Field(
+    ae_title: Annotated[str, AfterValidator(parse_ae_title)] = Field(
         "ChRIS", alias="CHRIS_SCP_AET", description="our AE title"
     )
     check_called_ae_title: bool = Field(
@@ -183,7 +119,7 @@ class Settings(pydantic.BaseModel):
         alias="CHRIS_SCP_STRICT",
         description="a PDU longer than the announced maximum aborts the association",
     )
-    max_pdu_length_bytes: Annotated[_Bytes, AfterValidator(_pdu_length)] = Field(
+    max_pdu_length_bytes: Annotated[_Bytes, AfterValidator(require_pdu_length)] = Field(
         131072,
         alias="CHRIS_SCP_MAX_PDU_LENGTH",
         ge=0,
@@ -249,12 +185,12 @@ class Settings(pydantic.BaseModel):
         description="PEM file with the certificate of the gateway, then those of its issuers; when set, the port "
         "speaks TLS and nothing else",
     )
-    tls_key: Annotated[str, AfterValidator(_needs_certificate)] = Field(
+    tls_key: Annotated[str, AfterValidator(require_certificate)] = Field(
         "",
         alias="CHRIS_TLS_KEY",
         description="PEM file with the key, not encrypted; by default it is in the file of the certificate",
     )
-    tls_client_ca: Annotated[str, AfterValidator(_needs_certificate)] = Field(
+    tls_client_ca: Annotated[str, AfterValidator(require_certificate)] = Field(
         "",
         alias="CHRIS_TLS_CLIENT_CA",
         description="PEM file with the issuers of client certificates; when set, every peer needs one",
@@ -321,7 +257,7 @@ class Settings(pydantic.BaseModel):
         le=32767,
         description="silence after which TCP keep-alive asks whether the peer is still there",
     )
-    umask: Annotated[int, BeforeValidator(_umask), PlainSerializer(lambda mask: f"{mask:03o}")] = Field(
+    umask: Annotated[int, BeforeValidator(parse_umask), PlainSerializer(lambda mask: f"{mask:03o}")] = Field(
         0o022, alias="CHRIS_UMASK", description="umask of stored files and directories, octal"
     )
     log_format: Literal["auto", "text", "json"] = Field(
@@ -379,15 +315,15 @@ class Settings(pydantic.BaseModel):
         description="NATS servers to which live progress of series is published (LONK), comma-separated: "
         "`nats://host:4222`, or `tls://`, with `user:password@` or `token@` before the host; empty: none is published",
     )
-    nats_credentials: Annotated[str, AfterValidator(_needs_nats), AfterValidator(_readable)] = Field(
+    nats_credentials: Annotated[str, AfterValidator(require_nats), AfterValidator(require_readable)] = Field(
         "", alias="CHRIS_NATS_CREDENTIALS", description="credentials file (`.creds`) for the NATS servers"
     )
-    progress_interval_seconds: Annotated[float, BeforeValidator(_interval), PlainSerializer(_show_interval)] = Field(
+    progress_interval_seconds: _Interval = Field(
         0.5,
         alias="CHRIS_PROGRESS_INTERVAL",
         description="shortest time between two counts of one series, with its unit: `500ms`, `2.5s`, `1min`",
     )
-    root_subject: Annotated[str, AfterValidator(_subject)] = Field(
+    root_subject: Annotated[str, AfterValidator(require_subject)] = Field(
         "oxidicom",
         alias="CHRIS_ROOT_SUBJECT",
         description="first part of the NATS subjects; CUBE subscribes to `oxidicom`",
@@ -414,7 +350,7 @@ class Settings(pydantic.BaseModel):
         try:
             settings = cls.model_validate(values)
         except pydantic.ValidationError as error:
-            faults += [_fault(detail, environment) for detail in error.errors()]
+            faults += [fault_of(detail, environment) for detail in error.errors()]
             settings = _usable(values)
         return settings, faults
 
@@ -457,32 +393,6 @@ def known_variables() -> list[str]:
     return [str(field.alias) for field in Settings.model_fields.values()]
 
 
-def misspelt_variables(environment: Mapping[str, str]) -> list[Fault]:
-    """Return a fault for each variable that is meant for us, that no setting has, and that is close to one.
-
-    Else a door that somebody meant to close would stay open. An empty value is the same as an absent one.
-    """
-    names = ((name, meant_by(name, known_variables())) for name in _strangers(environment) if environment[name].strip())
-    return [Fault(name, f"{name} is no setting of oxidicom; did you mean {meant}?") for name, meant in names if meant]
-
-
-def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return a warning for each variable that is meant for us, that no setting has, and that is close to none.
-
-    It says what became of it, if the former gateway had it.
-    """
-    former = [name for name in sorted(environment) if canonical(name) in FORMER_VARIABLES]
-    unknown = [name for name in _strangers(environment) if not meant_by(name, known_variables())]
-    return [f"{name} {FORMER_VARIABLES[canonical(name)]}" for name in former] + [
-        f"{name} is set but is no setting of oxidicom" for name in unknown
-    ]
-
-
-def _strangers(environment: Mapping[str, str]) -> list[str]:
-    known = {*known_variables(), *FORMER_VARIABLES}
-    return [name for name in sorted(environment) if is_meant_for_us(name) and canonical(name) not in known]
-
-
 def _unalias(environment: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
     values: dict[str, str] = {}
     spelled: dict[str, str] = {}
@@ -497,39 +407,3 @@ def _unalias(environment: Mapping[str, str]) -> tuple[dict[str, str], list[Fault
             )
         values[setting], spelled[setting] = value, name
     return values, faults
-
-
-SECRET = ("CHRIS_DB_CONNECTION", "CHRIS_NATS_ADDRESS")
-"""These may hold a password, which is not to be shown."""
-_REMEDIES = {
-    "CHRIS_DB_CONNECTION": "give CUBE's database, such as postgresql://user@host/chris, or the word "
-    "`embedded` for a private PostgreSQL",
-    "CHRIS_FILES_ROOT": "give the directory where CUBE's storage is mounted",
-}
-
-
-def _fault(detail: ErrorDetails, environment: Mapping[str, str]) -> Fault:
-    return Fault(str(detail["loc"][0]), _sentence(detail, environment))
-
-
-def _sentence(detail: ErrorDetails, environment: Mapping[str, str]) -> str:
-    name = str(detail["loc"][0])
-    if detail["type"] == "missing":
-        sentence = f"{name} is not set: {_REMEDIES.get(name, 'it is required')}"
-        return sentence + _instead(environment) if name == "CHRIS_DB_CONNECTION" else sentence
-    cause: Any = detail.get("ctx", {}).get("error", detail["msg"])
-    if detail["type"] == "bool_parsing":
-        cause = "yes or no is wanted (also y/n, true/false, 1/0)"
-    value = "" if name in SECRET else f"={detail['input']!r}"
-    return f"{name}{value} cannot be used: {cause}"
-
-
-def _instead(environment: Mapping[str, str]) -> str:
-    """Tell whoever comes from a gateway without a connection to the database why this one needs it."""
-    given = [name for name in environment if canonical(name) in INSTEAD_OF_A_DATABASE and environment[name].strip()]
-    if not given:
-        return ""
-    return (
-        f". {', '.join(sorted(given))} cannot stand in for it: CUBE registered what the former gateway received, this "
-        "one writes the rows itself, and needs no broker for it (docs/migration.md)"
-    )

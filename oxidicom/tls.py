@@ -15,8 +15,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from oxidicom.errors import CertificateError
-from oxidicom.judgement.rules import CERTIFICATE_WARNING_DAYS
-from oxidicom.settings import Fault, Settings
+from oxidicom.setting_faults import Fault
+from oxidicom.settings import Settings
 
 TLS_1_2_CIPHER_SUITES: Final = (
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -89,20 +89,6 @@ def expiry_of(path: str) -> datetime.datetime:
             return x509.load_pem_x509_certificates(file.read())[0].not_valid_after_utc
     except (OSError, ValueError) as error:
         raise CertificateError(f"CHRIS_TLS_CERTIFICATE={path} cannot be read: {_cause_of(error)}") from error
-
-
-def days_left(path: str) -> int:
-    """Return for how many whole days the certificate is still valid; negative when it has expired."""
-    return (expiry_of(path) - datetime.datetime.now(datetime.UTC)).days
-
-
-def expiry_warning(path: str) -> str | None:
-    """Return a sentence when the certificate has expired or will do so soon. Raise CertificateError."""
-    days = days_left(path)
-    if days >= CERTIFICATE_WARNING_DAYS:
-        return None
-    when = "has expired" if days < 0 else f"expires in {days} days"
-    return f"the certificate of CHRIS_TLS_CERTIFICATE={path} {when}: replace it and send SIGHUP to the gateway"
 
 
 def _faults(variable: str, look_at: Callable[[], object]) -> list[Fault]:

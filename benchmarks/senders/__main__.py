@@ -33,6 +33,12 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
         list[int] | None, typer.Option(min=1, help="Only so many at once; may be repeated. By default 1 and 8.")
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="How often each cell is measured, by default 3.")] = None,
+    delay: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="MS", help="Of each packet between sender and receiver: takes root (sudo unshare --net)."
+        ),
+    ] = 0.0,
     directory: Annotated[
         str, typer.Option(metavar="PATH", help="Where everything is written: on the disk that is meant.")
     ] = "/var/tmp",
@@ -48,6 +54,7 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
         rounds=rounds or (1 if quick else _ROUNDS),
         directory=directory,
         name=name,
+        delay_ms=delay,
     )
     with ending_in_order():
         session.run(console())

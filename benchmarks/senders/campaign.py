@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from benchmarks.campaign import Audience
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Measurement, Results
+from benchmarks.senders.sender import LOOPBACK
 from benchmarks.senders.trial import Row, Trial
 from benchmarks.server import Server
 from benchmarks.turns import by_turns
@@ -21,6 +22,8 @@ class Campaign:
     rows: Sequence[Row]
     receivers: Sequence[Server]
     rounds: int
+    host: str = LOOPBACK
+    """By which senders reach receivers."""
     failures: list[str] = field(default_factory=list)
     """What could not be measured, and why: a pair of foreign programs that fails says nothing of the others."""
 
@@ -32,7 +35,7 @@ class Campaign:
     def run(self, directory: str, results: Results, audience: Audience) -> None:
         """Measure below `directory` and add each round to `results` once it is complete."""
         for number in range(1, self.rounds + 1):
-            trials = [Trial(number, row, receiver) for row, receiver in self._order(number)]
+            trials = [Trial(number, row, receiver, self.host) for row, receiver in self._order(number)]
             for measurement in [self._run(trial, directory, audience) for trial in trials]:
                 if measurement:
                     results.add(measurement)

@@ -16,7 +16,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.peers import run_orthanc
 from benchmarks.senders.files import Series
 from benchmarks.senders.running import Ran, run_side_by_side
-from benchmarks.senders.sender import Sender
+from benchmarks.senders.sender import Address, Sender
 from benchmarks.server import free_port
 
 ORTHANC_PUSH, ORTHANC_MOVE = "orthanc-push", "orthanc-move"
@@ -59,9 +59,9 @@ class Pacs:
                 answer = self._ask("POST", "/instances", file.read())
         self._ids[series.series_instance_uid] = json.loads(answer)["ParentSeries"]
 
-    def know_receiver(self, port: int) -> None:
-        """From now on the receiver is behind this port."""
-        receiver = {"AET": _RECEIVER, "Host": "127.0.0.1", "Port": port}
+    def know_receiver(self, address: Address) -> None:
+        """From now on the receiver is there."""
+        receiver = {"AET": _RECEIVER, "Host": address.host, "Port": address.port}
         self._ask("PUT", f"/modalities/{_RECEIVER}", json.dumps(receiver).encode())
 
     def push(self, series: Series) -> None:
@@ -101,8 +101,8 @@ class Push(Sender):
         for one in series:
             self.pacs.load(one)
 
-    def send(self, series: Sequence[Series], port: int) -> Ran:
-        self.pacs.know_receiver(port)
+    def send(self, series: Sequence[Series], to: Address) -> Ran:
+        self.pacs.know_receiver(to)
         began = time.monotonic()
         for one in series:
             self.pacs.push(one)
@@ -119,8 +119,8 @@ class Move(Push):
     def why_missing(self) -> str:
         return super().why_missing() or _why_missing("movescu", "dcmtk")
 
-    def send(self, series: Sequence[Series], port: int) -> Ran:
-        self.pacs.know_receiver(port)
+    def send(self, series: Sequence[Series], to: Address) -> Ran:
+        self.pacs.know_receiver(to)
         return run_side_by_side([self._command(one) for one in series])
 
     def _command(self, series: Series) -> list[str]:

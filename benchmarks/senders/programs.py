@@ -12,13 +12,12 @@ from benchmarks.floors import ROOT
 from benchmarks.peers import find_dicom_rs
 from benchmarks.senders.files import Series
 from benchmarks.senders.running import Ran, run_side_by_side
-from benchmarks.senders.sender import Sender
+from benchmarks.senders.sender import Address, Sender
 
 _FOREIGN = os.path.join(ROOT, ".foreign")
 _DICOM_STORESCU = "dicom-storescu"
 _DICOM_RS_VARIABLE = "DICOM_STORESCU"
 _DCM4CHE = os.path.join(_FOREIGN, "dcm4che")
-_HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -29,16 +28,16 @@ class Program(Sender):
     title: str
     find: Callable[[], str | None]
     """Returns its path, or None."""
-    arguments: Callable[[str], Sequence[str]]
-    """Before the files; of the port."""
+    arguments: Callable[[str, str], Sequence[str]]
+    """Before the files; of host and port."""
     remedy: str
     is_parallel: bool = True
 
     def why_missing(self) -> str:
         return "" if self.find() else f"not installed: {self.remedy}"
 
-    def send(self, series: Sequence[Series], port: int) -> Ran:
-        head = [self.find() or "", *self.arguments(str(port))]
+    def send(self, series: Sequence[Series], to: Address) -> Ran:
+        head = [self.find() or "", *self.arguments(to.host, str(to.port))]
         return run_side_by_side([[*head, *one.paths] for one in series])
 
 
@@ -58,42 +57,42 @@ PROGRAMS: Sequence[Program] = (
         "storescu",
         "DCMTK storescu",
         lambda: shutil.which("storescu"),
-        lambda port: [_HOST, port],
+        lambda host, port: [host, port],
         "apt-get install dcmtk",
     ),
     Program(
         "dcmsend",
         "DCMTK dcmsend",
         lambda: shutil.which("dcmsend"),
-        lambda port: [_HOST, port],
+        lambda host, port: [host, port],
         "apt-get install dcmtk",
     ),
     Program(
         "pynetdicom",
         "pynetdicom storescu",
         lambda: sys.executable if importlib.util.find_spec("pynetdicom") else None,
-        lambda port: ["-m", "pynetdicom", "storescu", _HOST, port],
+        lambda host, port: ["-m", "pynetdicom", "storescu", host, port],
         "pip install pynetdicom",
     ),
     Program(
         "dicom-rs",
         "dicom-rs dicom-storescu",
         _find_dicom_storescu,
-        lambda port: [f"{_HOST}:{port}"],
+        lambda host, port: [f"{host}:{port}"],
         f"cargo install dicom-storescu (then on the PATH, or name it in {_DICOM_RS_VARIABLE}), or make foreign-clients",
     ),
     Program(
         "gdcmscu",
         "GDCM gdcmscu",
         lambda: shutil.which("gdcmscu"),
-        lambda port: ["--store", _HOST, port],
+        lambda host, port: ["--store", host, port],
         "apt-get install libgdcm-tools",
     ),
     Program(
         "dcm4che",
         "dcm4che, its library",
         _find_java,
-        lambda port: ["-cp", _DCM4CHE_CLASSES, "StoreScu", _HOST, port, "DCM4CHE", "plain"],
+        lambda host, port: ["-cp", _DCM4CHE_CLASSES, "StoreScu", host, port, "DCM4CHE", "plain"],
         "make foreign-clients, with a JDK (apt-get install default-jdk-headless)",
     ),
 )

@@ -1,10 +1,21 @@
-"""A sender, as the table sees it."""
+"""A sender, as the table sees it, and where it sends to."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from benchmarks.senders.files import Series
 from benchmarks.senders.running import Ran
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a receiver listens, as its senders see it."""
+
+    host: str
+    port: int
 
 
 class Sender(ABC):
@@ -24,7 +35,7 @@ class Sender(ABC):
         """Make ready what will be sent."""
 
     @abstractmethod
-    def send(self, series: Sequence[Series], port: int) -> Ran:
+    def send(self, series: Sequence[Series], to: Address) -> Ran:
         """Send each series over an association of its own, all at once.
 
         Raise BenchmarkError when that takes some minutes. To return does not mean that everything was stored.

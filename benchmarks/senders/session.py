@@ -18,11 +18,12 @@ from benchmarks.machine import describe_machine
 from benchmarks.progress import audience
 from benchmarks.senders.campaign import Campaign
 from benchmarks.senders.files import SIZES, Files
+from benchmarks.senders.link import delayed_link
 from benchmarks.senders.pacs import Move, Pacs, Push
 from benchmarks.senders.programs import PROGRAMS
 from benchmarks.senders.receivers import receivers_with
 from benchmarks.senders.report import Report
-from benchmarks.senders.sender import Sender
+from benchmarks.senders.sender import LOOPBACK, Sender
 from benchmarks.senders.trial import Row
 from benchmarks.server import Server
 from benchmarks.session import RESULTS
@@ -39,6 +40,8 @@ class Session:
     rounds: int
     directory: str
     name: str
+    delay_ms: float = 0.0
+    """Of each packet on its way between sender and receiver; without it they stand side by side."""
 
     def run(self, console: Console) -> None:
         """Measure, print the tables, write JSON; after Ctrl-C or a failure of the rounds that were complete before.
@@ -46,6 +49,8 @@ class Session:
         Raise BenchmarkError when nothing that was chosen is installed, and at the end if a measurement failed.
         """
         about = describe_machine(self.directory) | {"date": time.strftime("%Y-%m-%d %H:%M:%S%z")}
+        if self.delay_ms:
+            about["delay of each packet"] = f"{self.delay_ms:g} ms"
         skipped: dict[str, str] = {}
         results = Results()
         with contextlib.ExitStack() as stack:
@@ -58,7 +63,8 @@ class Session:
                 raise BenchmarkError(f"nothing to measure; {'; '.join(map(': '.join, skipped.items()))}")
             if any(isinstance(sender, Push) for sender in senders):
                 stack.enter_context(pacs)
-            campaign = Campaign(self._rows(senders, own), receivers, self.rounds)
+            host = stack.enter_context(delayed_link(self.delay_ms / 1000)) if self.delay_ms else LOOPBACK
+            campaign = Campaign(self._rows(senders, own), receivers, self.rounds, host)
             try:
                 with audience(console, campaign.measurements) as told:
                     campaign.run(own, results, told)

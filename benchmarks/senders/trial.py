@@ -10,7 +10,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figure, Measurement
 from benchmarks.senders.files import Files
 from benchmarks.senders.ladder import TRIED, choose, instances_per_second, rungs_of
-from benchmarks.senders.sender import Sender
+from benchmarks.senders.sender import LOOPBACK, Address, Sender
 from benchmarks.server import RunningServer, Server
 from benchmarks.workloads import Workload
 
@@ -53,6 +53,8 @@ class Trial:
     round_number: int
     row: Row
     receiver: Server
+    host: str = LOOPBACK
+    """By which the sender reaches the receiver."""
 
     def run(self, directory: str) -> Measurement:
         """Measure with a new receiver in a new directory below `directory`, of which only empty files are left.
@@ -64,7 +66,7 @@ class Trial:
         try:
             with self.receiver.running(own, load) as running:
                 fetch_memory()
-                return self._measurement(_Runs(self.row, running))
+                return self._measurement(_Runs(self.row, running, self.host))
         finally:
             empty_files(own)
 
@@ -90,9 +92,10 @@ class Trial:
 class _Runs:
     """The runs of one trial."""
 
-    def __init__(self, row: Row, receiver: RunningServer) -> None:
+    def __init__(self, row: Row, receiver: RunningServer, host: str) -> None:
         self._row = row
         self._receiver = receiver
+        self._address = Address(host, receiver.port)
         self._sent = 0
 
     def seconds(self, run: int, files: int) -> float:
@@ -100,7 +103,7 @@ class _Runs:
         series = self._row.files.series(run, files, self._row.associations)
         self._row.sender.load(series)
         settle()
-        ran = self._row.sender.send(series, self._receiver.port)
+        ran = self._row.sender.send(series, self._address)
         self._sent += files * self._row.associations
         stored = _await_stored(self._receiver, self._sent)
         if stored != self._sent:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+from oxidicom.configuration.names import misspelt_variables
 from oxidicom.cube.conninfo import conninfo_fault
 from oxidicom.lonk.credentials import credentials_fault
-from oxidicom.settings import EMBEDDED, Fault, Settings, misspelt_variables
+from oxidicom.setting_faults import Fault
+from oxidicom.settings import EMBEDDED, Settings
 from oxidicom.tls import certificate_faults
 
 

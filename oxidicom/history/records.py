@@ -34,6 +34,16 @@ class SeriesCount(msgspec.Struct, frozen=True, array_like=True):
     is_settled: bool = False
     """All of them are registered or set aside."""
 
+    @property
+    def registered(self) -> int:
+        """Those that are registered, when it is settled."""
+        return self.stored - self.set_aside
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the numbers say, when it is settled."""
+        return verdict_of(None if self.expected is None else str(self.expected), self.stored, self.set_aside)
+
 
 class AssociationEnd(msgspec.Struct, frozen=True):
     """An association that has ended. None: not known."""
@@ -102,12 +112,11 @@ class AssociationRecord(msgspec.Struct, frozen=True):
 
 def record_of(count: SeriesCount) -> SeriesRecord:
     """Return what a count says in the end."""
-    expected = None if count.expected is None else str(count.expected)
     return SeriesRecord(
         count.study_instance_uid,
         count.series_instance_uid,
         count.stored,
-        count.stored - count.set_aside if count.is_settled else None,
+        count.registered if count.is_settled else None,
         count.expected,
-        verdict_of(expected, count.stored, count.set_aside) if count.is_settled else None,
+        count.verdict if count.is_settled else None,
     )

@@ -9,10 +9,10 @@ from oxidicom.judgement.condition import Condition, Room
 from oxidicom.judgement.judgement import Judgement, Level, Reason
 from oxidicom.wording import counted, duration
 
-CERTIFICATE_WARNING_DAYS = 30
-"""One that expires within so many days is worth a warning."""
 MAX_AGE_SECONDS = 3600.0
 """What waits for longer is critical, unless the operator says otherwise; a quarter of it is a warning."""
+_CERTIFICATE_WARNING_DAYS = 30
+"""One that expires within so many days is worth a warning."""
 _LITTLE_ROOM_BYTES = 1 << 30
 """Above the reserve."""
 _WARNING_SHARE = 0.25
@@ -36,7 +36,7 @@ def of_gateway(condition: Condition, max_age_seconds: float) -> Iterator[Reason]
     yield from _of_processes(condition)
     yield from _of_storage(condition)
     yield from _of_database(condition, max_age_seconds)
-    yield from _of_certificate(condition)
+    yield from of_certificate(condition.certificate_expires, condition.at)
     yield from _of_refusals(condition)
     yield from _of_pacs(condition)
     yield from _of_progress(condition)
@@ -79,6 +79,18 @@ def of_set_aside(count: int) -> Iterator[Reason]:
             "mend the cause that `oxidicom status` shows, then `oxidicom retry` puts them back; what is hopeless "
             "`oxidicom discard` throws away",
         )
+
+
+def of_certificate(expires: datetime.datetime | None, at: datetime.datetime) -> Iterator[Reason]:
+    """Is the certificate good for long? None: there is none."""
+    if expires is None:
+        return
+    left = expires - at
+    remedy = "replace the file of CHRIS_TLS_CERTIFICATE and send SIGHUP to the gateway"
+    if left < datetime.timedelta():
+        yield Reason(Level.CRITICAL, "certificate", "the certificate has expired: peers that check it hang up", remedy)
+    elif left < datetime.timedelta(days=_CERTIFICATE_WARNING_DAYS):
+        yield Reason(Level.WARNING, "certificate", f"the certificate expires in {left.days} days", remedy)
 
 
 def _of_phase(condition: Condition) -> Iterator[Reason]:
@@ -125,17 +137,6 @@ def _of_database(condition: Condition, max_age_seconds: float) -> Iterator[Reaso
             f"the database cannot be used for {duration(seconds)}, and rows wait in the spool: {database.reason}",
             "`oxidicom check` says what is missing",
         )
-
-
-def _of_certificate(condition: Condition) -> Iterator[Reason]:
-    if condition.certificate_expires is None:
-        return
-    left = condition.certificate_expires - condition.at
-    remedy = "replace the file of CHRIS_TLS_CERTIFICATE and send SIGHUP to the gateway"
-    if left < datetime.timedelta():
-        yield Reason(Level.CRITICAL, "certificate", "the certificate has expired: peers that check it hang up", remedy)
-    elif left < datetime.timedelta(days=CERTIFICATE_WARNING_DAYS):
-        yield Reason(Level.WARNING, "certificate", f"the certificate expires in {left.days} days", remedy)
 
 
 def _of_refusals(condition: Condition) -> Iterator[Reason]:

@@ -1,4 +1,5 @@
-"""What an operator does by hand: `check`, `status`, `retry`, `reconcile`. They need no running gateway.
+"""What an operator does by hand. `top` and `send-test` are for a running gateway, all others need none.
 
-A file for each. How the results are printed is here too; `oxidicom/cli.py` only reads the command line.
+Open the file that is named as the command: `status.py`, `check.py`. How the results are printed is here too;
+`oxidicom/cli.py` only reads the command line.
 """

@@ -15,27 +15,21 @@ from rich.table import Table
 from oxidicom.cube.rights import LackingGrants
 from oxidicom.errors import CertificateError, OxidicomError
 from oxidicom.judgement.judgement import Level
-from oxidicom.judgement.rules import of_room
+from oxidicom.judgement.rules import of_certificate, of_room
 from oxidicom.lonk.address import shown
 from oxidicom.lonk.connection import try_server
 from oxidicom.operations.database import conninfo_of, database_of, state_of_database
 from oxidicom.operations.finding import Finding, Verdict
-from oxidicom.operations.storage_access import deletion_by_cube, readers_of
+from oxidicom.operations.storage_access import deletion_by_cube, readers_of, unwritable
 from oxidicom.pacs.echo import echo
 from oxidicom.pacs.find import try_find
 from oxidicom.port_trouble import port_trouble
 from oxidicom.settings import Settings
 from oxidicom.storage.reserve import room_of
 from oxidicom.storage.root import Root, has_tree, look_at_root
-from oxidicom.tls import build_context, expiry_of, expiry_warning
+from oxidicom.tls import build_context, expiry_of
 from oxidicom.tree.final_tree import FinalTree
 
-_STYLES = {
-    Verdict.GOOD: "green",
-    Verdict.NOTE: "cyan",
-    Verdict.WARNING: "yellow",
-    Verdict.CRITICAL: "bold red",
-}
 _VERDICTS = {Level.WARNING: Verdict.WARNING, Level.CRITICAL: Verdict.CRITICAL}
 
 
@@ -45,8 +39,7 @@ def run_checks(settings: Settings, warnings: Sequence[str], console: Console) ->
     worst = Level.OK
     statements: list[str] = []
     for finding in _findings(settings, warnings):
-        style = _STYLES[finding.verdict]
-        table.add_row(finding.subject, f"[{style}]{finding.verdict}[/]", finding.detail)
+        table.add_row(finding.subject, f"[{finding.verdict.style}]{finding.verdict}[/]", finding.detail)
         worst = max(worst, finding.verdict.level, key=lambda level: level.exit_status)
         statements += finding.statements
     console.print(table)
@@ -88,7 +81,7 @@ def _tls(settings: Settings) -> Iterator[Finding]:
         return
     try:
         build_context(settings)
-        expiry, warning = expiry_of(settings.tls_certificate), expiry_warning(settings.tls_certificate)
+        expiry = expiry_of(settings.tls_certificate)
     except CertificateError as error:
         yield Finding("TLS", Verdict.CRITICAL, str(error))
         return
@@ -97,10 +90,8 @@ def _tls(settings: Settings) -> Iterator[Finding]:
     key = settings.tls_key or settings.tls_certificate
     if os.stat(key).st_mode & 0o004:
         yield Finding("TLS", Verdict.WARNING, f"every user of this machine can read the key in {key}")
-    if warning:
-        yield Finding(
-            "TLS", Verdict.CRITICAL if expiry < datetime.datetime.now(datetime.UTC) else Verdict.WARNING, warning
-        )
+    for reason in of_certificate(expiry, datetime.datetime.now(datetime.UTC)):
+        yield Finding("TLS", _VERDICTS[reason.level], str(reason))
 
 
 def _storage(settings: Settings) -> Iterator[Finding]:
@@ -122,7 +113,7 @@ def _storage(settings: Settings) -> Iterator[Finding]:
             )
         yield from _writable(root)
     except OSError as error:
-        yield Finding(subject, Verdict.CRITICAL, f"{root} cannot be written: {error.strerror}")
+        yield Finding(subject, Verdict.CRITICAL, unwritable(root, error))
         return
     yield _room(root, settings.storage_reserve_bytes)
     yield readers_of(root, settings.umask)

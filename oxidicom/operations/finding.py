@@ -4,6 +4,7 @@ import dataclasses
 import enum
 
 from oxidicom.judgement.judgement import Level
+from oxidicom.operations.styles import LEVEL_STYLES
 
 
 class Verdict(enum.StrEnum):
@@ -19,6 +20,11 @@ class Verdict(enum.StrEnum):
     def level(self) -> Level:
         """The level of the judgement."""
         return {Verdict.WARNING: Level.WARNING, Verdict.CRITICAL: Level.CRITICAL}.get(self, Level.OK)
+
+    @property
+    def style(self) -> str:
+        """How it looks on a terminal."""
+        return "cyan" if self is Verdict.NOTE else LEVEL_STYLES[self.level]
 
 
 @dataclasses.dataclass(frozen=True)

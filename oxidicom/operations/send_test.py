@@ -43,7 +43,6 @@ _STORE_SECONDS = 15.0
 _PACS_SECONDS = 10.0
 """`echo` takes so long at most."""
 _LOOK_SECONDS = 0.1
-_STYLES = {Verdict.GOOD: "green", Verdict.NOTE: "cyan", Verdict.WARNING: "yellow", Verdict.CRITICAL: "bold red"}
 _SUCCESS = 0x0000
 _IS_WARNING = 0xB000
 """The first digit of the statuses that are warnings (PS3.7, annex C)."""
@@ -112,7 +111,7 @@ class _SendTest:
         except (_StepError, PacsError, CertificateError) as error:
             verdict, detail = failure, str(error)
         self._worst = max(self._worst, verdict, key=lambda one: one.level.exit_status)
-        self._console.print(f"[{_STYLES[verdict]}]{verdict:<9}[/]", end="")
+        self._console.print(f"[{verdict.style}]{verdict:<9}[/]", end="")
         line = f"{name:<12} {time.monotonic() - began:6.2f} s  {printable(detail)}"
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
         return verdict is not failure

@@ -13,7 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from oxidicom.cube.conninfo import without_secrets
-from oxidicom.settings import SECRET, Fault, Settings, known_variables
+from oxidicom.setting_faults import SECRET, Fault
+from oxidicom.setting_groups import GROUPS, grouped_fields
+from oxidicom.settings import Settings, known_variables
 from oxidicom.variables import canonical
 
 _HIDDEN = "(not shown: it may hold a password)"
@@ -58,8 +60,7 @@ def show_settings(
     values, defaults = _values(settings), _values(Settings.examine({})[0])
     spelled = {canonical(name): name for name, value in environment.items() if value.strip()}
     shown = []
-    for field in Settings.model_fields.values():
-        variable = str(field.alias)
+    for variable, field in (one for _, fields in grouped_fields() for one in fields):
         name = spelled.get(variable)
         wrong = [fault.sentence for fault in faults if fault.variable == variable]
         value = _given(variable, environment[name]) if name and wrong else values[variable]
@@ -83,6 +84,7 @@ def print_settings(configuration: ShownConfiguration, as_json: bool, console: Co
         print(msgspec.json.format(msgspec.json.encode(configuration), indent=2).decode())
         return
     table = Table("variable", "value", "from", "default", title="oxidicom settings")
+    last_of_groups = {variables[-1] for variables in GROUPS.values()}
     for one in configuration.settings:
         style = "bold red" if one.faults else "bold" if one.spelled else "dim"
         default = "required" if one.default is None and one.variable in _REQUIRED else text_of(one.default)
@@ -92,6 +94,7 @@ def print_settings(configuration: ShownConfiguration, as_json: bool, console: Co
             escape(one.origin),
             escape(default),
             style=style,
+            end_section=one.variable in last_of_groups,
         )
     console.print(table)
     for sentence in (*(fault for one in configuration.settings for fault in one.faults), *configuration.faults):

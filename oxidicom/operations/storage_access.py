@@ -1,4 +1,4 @@
-"""Who can read and delete what the gateway will store: CUBE runs as another user and has to do both."""
+"""Who can write the storage, and who can read and delete what will be stored: CUBE runs as another user."""
 
 import grp
 import os
@@ -12,6 +12,19 @@ _MADE_BY_CUBE = ("home", "SHARED", "PUBLIC", "PIPELINES")
 """Directories that CUBE makes when it migrates: their owner is the user that it runs as."""
 _GROUP, _OTHERS = 3, 0
 """Where the bits of a class of users stand in a mode."""
+
+
+def unwritable(root: str, error: OSError) -> str:
+    """Say why the root cannot be written and, where a right is missing, whose it is and what to do."""
+    reason = f"{root} cannot be written: {error.strerror}"
+    if not isinstance(error, PermissionError):
+        return reason
+    there = os.stat(root)
+    return (
+        f"{reason}. It belongs to {_user_name(there.st_uid)} and {_group_name(there.st_gid)} "
+        f"({stat.filemode(there.st_mode)}), and the gateway runs as {_user_name(os.geteuid())}: give it the right, "
+        "or run the gateway as the user of CUBE"
+    )
 
 
 def readers_of(root: str, umask: int) -> Finding:

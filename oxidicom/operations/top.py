@@ -16,7 +16,8 @@ from rich.text import Text
 from oxidicom.errors import OperationError
 from oxidicom.logs import printable
 from oxidicom.operations.live_status import LiveStatus, fetch, status_address
-from oxidicom.operations.status import Expectations, run_status
+from oxidicom.operations.status import run_status
+from oxidicom.operations.status_reasons import Expectations
 from oxidicom.operations.top_frame import frame
 from oxidicom.settings import Settings, page_address
 

@@ -10,12 +10,11 @@ from rich.console import Group
 from rich.filesize import decimal
 from rich.text import Text
 
-from oxidicom.judgement.judgement import Level
 from oxidicom.logs import printable
 from oxidicom.operations.live_status import LiveAssociation, LiveStatus, SeriesBar
+from oxidicom.operations.styles import LEVEL_STYLES
 from oxidicom.wording import duration
 
-_STYLES = {Level.OK: "bold green", Level.WARNING: "bold yellow", Level.CRITICAL: "bold red"}
 _BAR = 20
 _GOOD_VERDICTS = ("complete", "unknown")
 
@@ -69,7 +68,7 @@ def _head(status: LiveStatus, trouble: str) -> Section:
     level = status.judgement.level
     lines = [
         _line(
-            (level.upper(), _STYLES[level]),
+            (level.upper(), f"bold {LEVEL_STYLES[level]}"),
             f"  oxidicom {status.version}  {status.ae_title} port {status.port}  {status.phase}  ",
             (_clock(status.at), "dim"),
         )
@@ -77,7 +76,7 @@ def _head(status: LiveStatus, trouble: str) -> Section:
     if trouble:
         lines.append(_line(("  this is old: ", "bold red"), trouble))
     lines += [
-        _line("  ", (reason.level, _STYLES[reason.level]), f"  {reason.subject}: {reason}")
+        _line("  ", (reason.level, LEVEL_STYLES[reason.level]), f"  {reason.subject}: {reason}")
         for reason in status.judgement.reasons
     ]
     return lines

@@ -16,7 +16,7 @@ from oxidicom.association.syntaxes import STORAGE_CLASSES, TRANSFER_SYNTAXES
 from oxidicom.settings import Settings
 from oxidicom.statuses import Status
 from oxidicom.tls import TLS_1_2_CIPHER_SUITES
-from tests.unit.test_readme import shown_default
+from tests.settings_page import shown_default
 
 DOCS = Path(__file__).parents[2] / "docs"
 CONFORMANCE, SECURITY = DOCS / "conformance.md", DOCS / "security.md"
@@ -94,7 +94,7 @@ def test_every_setting_that_is_named_exists(page):
 def test_the_table_of_limits_has_every_limit_with_its_default():
     fields = {str(field.alias): field for field in Settings.model_fields.values()}
     rows = dict(re.findall(r"\| `((?:CHRIS|PORT)[A-Z_]*)` \| ([^|]+?) \|", SECURITY.read_text()))
-    assert {name: shown_default(fields[name]) for name in rows} == rows
+    assert {name: shown_default(name, fields[name]) for name in rows} == rows
     limits = re.compile("CHRIS_(SCP|TLS|LISTENER)_.*(SECONDS|BYTES|LENGTH|MAX|PER_AE|THREADS)")
     assert {name for name in fields if limits.match(name)} <= set(rows)
 

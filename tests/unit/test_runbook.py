@@ -31,7 +31,7 @@ def named(kind):
 
 def subjects():
     """Return the subjects of all reasons in the code."""
-    files = [*ROOT.glob("oxidicom/judgement/*.py"), ROOT / "oxidicom/operations/status.py"]
+    files = [*ROOT.glob("oxidicom/judgement/*.py"), *ROOT.glob("oxidicom/operations/status*.py")]
     calls = [node for file in files for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
     return {ast.literal_eval(call.args[1]) for call in calls if getattr(call.func, "id", "") == "Reason"}
 

@@ -2,9 +2,10 @@
 
 import pytest
 
+from oxidicom.configuration.names import misspelt_variables, unknown_variables
 from oxidicom.errors import ConfigurationError
 from oxidicom.former_variables import FORMER_VARIABLES, INSTEAD_OF_A_DATABASE
-from oxidicom.settings import Settings, misspelt_variables, unknown_variables
+from oxidicom.settings import Settings
 
 # Every variable of the former gateway, in Rust, that has a meaning here: a value, the field, and what is read.
 MEANINGFUL = [

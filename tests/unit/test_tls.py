@@ -1,12 +1,13 @@
 """TLS of the port: the context, what cannot be used, and when a certificate expires."""
 
+import datetime
 import ssl
 
 import pytest
 
 from oxidicom.errors import CertificateError
 from oxidicom.settings import Settings
-from oxidicom.tls import build_context, days_left, expiry_warning
+from oxidicom.tls import build_context, expiry_of
 
 
 def settings(certificate="", key="", client_ca=""):
@@ -72,14 +73,7 @@ def test_what_cannot_be_used_is_named_with_its_cause(authority, tmp_path):
         assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("days", "warning"), [(365, None), (30, None), (29, "expires in 29 days"), (-2, "has expired")]
-)
-def test_expiry_is_warned_about_for_thirty_days(authority, days, warning):
-    certificate, _ = authority.issue("gateway", days)
-    assert days_left(str(certificate)) == days
-    found = expiry_warning(str(certificate))
-    if warning is None:
-        assert found is None
-    else:
-        assert warning in (found or "")
+def test_the_day_on_which_it_expires_is_known(authority):
+    certificate, _ = authority.issue("gateway", 29)
+    left = expiry_of(str(certificate)) - datetime.datetime.now(datetime.UTC)
+    assert left.days == 29

@@ -6,14 +6,16 @@ that was good. So a bad certificate on disk harms nobody but whoever starts the 
 """
 
 import contextlib
+import datetime
 import socket
 import ssl
 
 from loguru import logger
 
 from oxidicom.errors import CertificateError
+from oxidicom.judgement.rules import of_certificate
 from oxidicom.settings import Settings
-from oxidicom.tls import build_context, expiry_of, expiry_warning
+from oxidicom.tls import build_context, expiry_of
 from workers.channels.ending import Ending, EndKind
 
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "HTTPS_PROXY_REQUEST", "RECORD_TOO_SMALL"}
@@ -26,13 +28,12 @@ class Encryption:
     def __init__(self, settings: Settings) -> None:
         """Read the files. Raise CertificateError."""
         self._settings = settings
-        self._context = build_context(settings)
-        self._generation = 0
+        self.reload(0)
 
     def reload(self, generation: int) -> None:
         """Read the files anew. Raise CertificateError, and keep what there was."""
-        self._context = build_context(self._settings)
-        self._generation = generation
+        context, self.expires = build_context(self._settings), expiry_of(self._settings.tls_certificate)
+        self._context, self._generation = context, generation
 
     def wrap(self, connection: socket.socket, generation: int) -> ssl.SSLSocket:
         """Return the connection as a server's TLS socket whose handshake has not begun. Raise OSError.
@@ -50,14 +51,11 @@ class Encryption:
         )
 
     def warn_of_expiry(self) -> None:
-        """Log it when the certificate expires soon."""
-        warning = expiry_warning(self._settings.tls_certificate)
-        if warning:
-            logger.warning("TLS: {reason}", reason=warning, action="tls_expires")
-
-    def expires_seconds(self) -> int:
-        """Return when the certificate expires, in seconds since the epoch. Raise CertificateError."""
-        return int(expiry_of(self._settings.tls_certificate).timestamp())
+        """Log it when the certificate in use has expired or expires soon."""
+        for reason in of_certificate(self.expires, datetime.datetime.now(datetime.UTC)):
+            logger.warning(
+                "TLS: {reason}. To do: {remedy}", reason=reason.sentence, remedy=reason.remedy, action="tls_expires"
+            )
 
 
 def say_no_more(connection: socket.socket) -> None:

@@ -10,7 +10,6 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from oxidicom.history.records import Refusal, SeriesCount
-from oxidicom.spool.metadata_rows import Verdict
 from workers.channels.ending import Ending
 from workers.channels.queues import Queue
 from workers.channels.scoreboard import Counter, Slot
@@ -154,27 +153,12 @@ class LineLogged(msgspec.Struct, frozen=True, array_like=True, tag=4):
     association: str
 
 
-class SeriesJudged(msgspec.Struct, frozen=True, array_like=True, tag=11):
-    """An association is wholly registered or set aside, and this is what became of one series of it."""
-
-    association: str
-    at_ns: int
-    calling_ae_title: str
-    series_instance_uid: str
-    """Empty when the ledger has lost it."""
-    received: int
-    set_aside: int
-    expected: int | None
-    """None: the PACS did not say how many it has."""
-    verdict: Verdict
-
-
 ProgressFact: TypeAlias = InstancesRegistered | SeriesRegistered | SeriesFailed
 """What live progress is made of."""
 HistoryFact: TypeAlias = AssociationFinished | InstancesRefused | SeriesReceived | AssociationRegistered
 """What the history is made of."""
 Fact: TypeAlias = SeriesAsked | BatchRegistered | LineLogged | ProgressFact | HistoryFact
-PageFact: TypeAlias = AssociationFinished | SeriesJudged
+PageFact: TypeAlias = AssociationFinished | AssociationRegistered
 """What the page shows of what is over; what is under way it sees on the scoreboard and in the spool."""
 
 F = TypeVar("F")
@@ -195,21 +179,19 @@ class FactChannel:
         self._wanted = frozenset(wanted)
 
     def wants(self, kind: type[Fact]) -> bool:
-        """Tell whether facts of a kind are sent to the observer: else they need not be made."""
-        return kind in self._wanted
+        """Tell whether facts of a kind are sent to anybody: else they need not be made."""
+        return kind in self._wanted or (self.page_queue is not None and issubclass(kind, PageFact))
 
     @property
     def progress_is_wanted(self) -> bool:
         """Whether live progress is published."""
         return SeriesRegistered in self._wanted
 
-    def tell(self, slot: Slot, fact: Fact | PageFact) -> None:
+    def tell(self, slot: Slot, fact: Fact) -> None:
         """Tell whoever wants to know, without ever waiting. `slot` is that of the process that tells."""
         if self.page_queue and isinstance(fact, PageFact):
             _put(self.page_queue, slot, fact)
-        if isinstance(fact, SeriesJudged) or type(fact) not in self._wanted:
-            return
-        if not _put(self.queue, slot, fact) and isinstance(fact, HistoryFact):
+        if type(fact) in self._wanted and not _put(self.queue, slot, fact) and isinstance(fact, HistoryFact):
             slot.add(Counter.HISTORY_DROPPED)
 
 

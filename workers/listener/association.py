@@ -178,7 +178,7 @@ class Association:
         writable = self._acceptor.writable(keep_pieces=keep_pieces)
         while True:
             began = self._look_around()
-            if self._acceptor.inside_message:
+            if self._may_be_inside_message:
                 acknowledge_now(self._connection)
             count = None
             try:
@@ -192,6 +192,11 @@ class Association:
                 self._give_up_waiting(overrun)
             if count is not None:
                 return count
+
+    @property
+    def _may_be_inside_message(self) -> bool:
+        """Whether a message has begun. Within TLS nobody can tell: a record is seen when it is whole."""
+        return self._acceptor.inside_message or self._account.tls is not None
 
     def _look_around(self) -> float:
         """Give a sign of life now and then, and stop if that is wanted. Return the time."""

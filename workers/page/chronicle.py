@@ -5,13 +5,15 @@ seconds of it and no more.
 """
 
 import collections
+import datetime
 import time
 from typing import NamedTuple
 
 import msgspec
 
+from oxidicom.spool.metadata_rows import Verdict
 from workers.channels.condition import backlog
-from workers.channels.facts import AssociationFinished, PageFact, SeriesJudged
+from workers.channels.facts import AssociationFinished, AssociationRegistered, PageFact
 from workers.channels.readings import AeTotals
 from workers.channels.scoreboard import Counter, Histogram, Scoreboard
 from workers.channels.snapshot import Snapshot
@@ -36,13 +38,27 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     """Things in the spool."""
 
 
+class SeriesDone(msgspec.Struct):
+    """What became of a series in one association."""
+
+    at: datetime.datetime
+    association: str
+    calling_ae_title: str
+    series_instance_uid: str
+    received: int
+    registered: int
+    set_aside: int
+    expected: int | None
+    verdict: Verdict
+
+
 class _Memory(msgspec.Struct, array_like=True):
     associations: dict[str, int]
     instances: dict[str, int]
     bytes: dict[str, int]
     rejections: dict[str, int]
     last_seen_ns: dict[str, int]
-    series: list[SeriesJudged]
+    series: list[SeriesDone]
     samples: list[Sample]
 
 
@@ -64,18 +80,36 @@ class Chronicle:
         self.ae_totals = AeTotals()
         self.last_seen_ns: dict[str, int] = {}
         """When an association of a calling AE title ended last."""
-        self.series: collections.deque[SeriesJudged] = collections.deque(maxlen=MAX_SERIES)
+        self.series: collections.deque[SeriesDone] = collections.deque(maxlen=MAX_SERIES)
         self.samples: collections.deque[Sample] = collections.deque(maxlen=SAMPLES)
         self._remember()
         self._counted = self._count()
 
     def take(self, fact: PageFact) -> None:
         """Note what a process tells."""
-        if isinstance(fact, SeriesJudged):
-            self.series.append(fact)
-            return
-        self.ae_totals.take(fact)
-        self._note_end(fact)
+        match fact:
+            case AssociationRegistered():
+                self._note_series(fact)
+            case AssociationFinished():
+                self.ae_totals.take(fact)
+                self._note_end(fact)
+
+    def _note_series(self, fact: AssociationRegistered) -> None:
+        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        self.series.extend(
+            SeriesDone(
+                now,
+                fact.association,
+                fact.calling_ae_title,
+                one.series_instance_uid,
+                one.stored,
+                one.registered,
+                one.set_aside,
+                one.expected,
+                one.verdict,
+            )
+            for one in fact.series
+        )
 
     def _note_end(self, fact: AssociationFinished) -> None:
         if fact.calling_ae_title in self.ae_totals.associations:  # which is bounded

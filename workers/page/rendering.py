@@ -13,6 +13,7 @@ from markupsafe import Markup
 from rich.filesize import decimal
 
 from oxidicom import __version__
+from oxidicom.wording import duration
 from workers.page.plots import HEIGHT, WIDTH, plot_of
 from workers.page.status import Status
 
@@ -58,7 +59,7 @@ class Renderer:
             lstrip_blocks=True,
         )
         environment.filters.update(
-            bytes=decimal, count=_count, rate=_rate, seconds=_seconds, clock=_clock, day=_day, age=_age
+            bytes=decimal, count=_count, rate=_rate, seconds=_seconds, clock=_clock, day=_day, age=duration
         )
         environment.globals.update(
             plot_of=plot_of, plot_width=WIDTH, plot_height=HEIGHT, version=__version__, **_VALUES_OF_HOUR
@@ -103,15 +104,7 @@ def _seconds(seconds: float | None) -> str:
         return "–"
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 60 else _age(seconds)
-
-
-def _age(seconds: float) -> str:
-    """Return the two largest units of an age."""
-    whole = int(seconds)
-    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
-    first = next((at for at, (count, _) in enumerate(parts) if count), 3)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count or first == 3)
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
 
 def _clock(moment: datetime.datetime | None) -> Markup:

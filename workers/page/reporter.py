@@ -4,24 +4,18 @@ import contextlib
 import datetime
 
 from oxidicom import __version__
+from oxidicom.judgement.condition import Condition
 from oxidicom.judgement.rules import judge
 from workers.channels.condition import condition_of
-from workers.channels.facts import SeriesJudged
-from workers.channels.scoreboard import Counter, Histogram, Role
+from workers.channels.scoreboard import REFUSED, Counter, Histogram, Role
 from workers.page.associations import AssociationsUnderWay
 from workers.page.chronicle import Chronicle
 from workers.page.findings import Findings, StorageLook
 from workers.page.needs import PageNeeds
-from workers.page.status import Pacs, SeriesDone, SetAside, Status, Tls, Totals, Waiting, sample_of_hour
+from workers.page.status import Pacs, SetAside, Status, Tls, Totals, Waiting, sample_of_hour
 from workers.page.storage_thread import StorageThread
 
-_REFUSED = (
-    Counter.REFUSED_OUT_OF_RESOURCES,
-    Counter.REFUSED_MISMATCH,
-    Counter.REFUSED_CANNOT_UNDERSTAND,
-    Counter.REFUSED_OTHERWISE,
-)
-_NOTHING = Findings(AssociationsUnderWay([], 0), SetAside([], 0), Tls(False, None, None), None)
+_NOTHING = Findings(AssociationsUnderWay([], 0), SetAside([], 0))
 
 
 class Reporter:
@@ -55,11 +49,11 @@ class Reporter:
             hour=[sample_of_hour(sample) for sample in self._chronicle.samples],
             pacs=self._pacs(),
             rejections=dict(self._chronicle.ae_totals.rejections),
-            series=[_series_done(fact) for fact in reversed(self._chronicle.series)],
+            series=list(reversed(self._chronicle.series)),
             waiting=Waiting(condition.waiting, round(condition.oldest_seconds)),
             set_aside=found.set_aside,
-            tls=found.tls,
-            storage=found.storage,
+            tls=_tls(condition, is_on=bool(settings.tls_certificate)),
+            storage=None if condition.storage else condition.room,
         )
 
     def _totals(self) -> Totals:
@@ -69,7 +63,7 @@ class Reporter:
             associations_accepted=total(Counter.ASSOCIATIONS_ACCEPTED),
             associations_rejected=total(Counter.ASSOCIATIONS_REJECTED),
             instances_received=total(Counter.INSTANCES_COMMITTED),
-            instances_refused=sum(map(total, _REFUSED)),
+            instances_refused=sum(map(total, REFUSED)),
             instances_registered=sum(self._board.histogram(Histogram.LAG_SECONDS)[0]),
             bytes_received=total(Counter.BYTES_COMMITTED),
         )
@@ -83,18 +77,9 @@ class Reporter:
         return sorted(pacs, key=lambda one: one.calling_ae_title)
 
 
-def _series_done(fact: SeriesJudged) -> SeriesDone:
-    return SeriesDone(
-        datetime.datetime.fromtimestamp(fact.at_ns // 1_000_000_000, datetime.UTC),
-        fact.association,
-        fact.calling_ae_title,
-        fact.series_instance_uid,
-        fact.received,
-        max(0, fact.received - fact.set_aside),
-        fact.set_aside,
-        fact.expected,
-        fact.verdict,
-    )
+def _tls(condition: Condition, *, is_on: bool) -> Tls:
+    expires = condition.certificate_expires
+    return Tls(is_on, expires, (expires - condition.at).days if expires else None)
 
 
 def _moment(time_ns: int | None) -> datetime.datetime | None:

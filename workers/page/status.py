@@ -7,10 +7,10 @@ import datetime
 
 import msgspec
 
+from oxidicom.judgement.condition import Room
 from oxidicom.judgement.judgement import Judgement
-from oxidicom.spool.metadata_rows import Verdict
 from workers.page.associations import AssociationsUnderWay
-from workers.page.chronicle import Sample
+from workers.page.chronicle import Sample, SeriesDone
 
 
 class Totals(msgspec.Struct):
@@ -48,20 +48,6 @@ class Pacs(msgspec.Struct):
     last_seen: datetime.datetime | None
 
 
-class SeriesDone(msgspec.Struct):
-    """What became of a series in one association."""
-
-    at: datetime.datetime
-    association: str
-    calling_ae_title: str
-    series_instance_uid: str
-    received: int
-    registered: int
-    set_aside: int
-    expected: int | None
-    verdict: Verdict
-
-
 class Waiting(msgspec.Struct):
     """What stands in the spool."""
 
@@ -94,17 +80,8 @@ class Tls(msgspec.Struct):
 
     on: bool
     expires: datetime.datetime | None
-    """Null: it is off, or the certificate cannot be read."""
+    """Of the certificate in use. Null: it is off, or the gateway starts."""
     days_left: int | None
-
-
-class Storage(msgspec.Struct):
-    """The room in the storage."""
-
-    free_bytes: int
-    total_bytes: int
-    reserve_bytes: int
-    """Below so many free bytes instances are refused."""
 
 
 class Status(msgspec.Struct):
@@ -131,8 +108,8 @@ class Status(msgspec.Struct):
     waiting: Waiting
     set_aside: SetAside
     tls: Tls
-    storage: Storage | None
-    """Null: it is away."""
+    storage: Room | None
+    """Null: it is away, or was not looked at yet."""
 
 
 def sample_of_hour(sample: Sample) -> SampleOfHour:

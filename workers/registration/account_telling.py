@@ -1,4 +1,4 @@
-"""What the observer is told of an association when nothing of it is left to be done: its series and their numbers.
+"""What observer and page are told of an association when nothing of it is left to be done: its series with numbers.
 
 It is told from the directory, right before that goes: so whatever was restarted, adopted or lost meanwhile, this comes.
 A crash between the two has it told again.

@@ -61,7 +61,7 @@ class RegistrationWorker:
             shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside", shared.repetitions, shared.facts
         )
         progress = ProgressTelling(shared, slot)
-        self._completion = SeriesCompletion(shared, slot, self._pending, Verdicts(slot, shared.facts), progress)
+        self._completion = SeriesCompletion(shared, slot, self._pending, Verdicts(slot), progress)
         self._rescan = RegistrationRescan(shared, slot, self._pending, self._completion, setting_aside)
         self._clearing = BatchClearing(shared, slot, self._pending, self._completion, setting_aside, self._backoff)
         self._oddities = SeriesOddities()

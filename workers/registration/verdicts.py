@@ -1,14 +1,12 @@
 """The closing account of a series: what was expected, what came, and what to make of it."""
 
 import collections
-import time
 
 from loguru import logger
 
 from oxidicom.records import EXPECTED_COUNT_KEY
 from oxidicom.spool.ledger import Counts
 from oxidicom.spool.metadata_rows import UNKNOWN, Verdict, verdict_of
-from workers.channels.facts import FactChannel, SeriesJudged
 from workers.channels.messages import Instance
 from workers.channels.scoreboard import Counter, Slot
 
@@ -27,8 +25,6 @@ _SAID = {
     Verdict.SET_ASIDE: "was set aside in part",
 }
 _TROUBLE = (Verdict.INCOMPLETE, Verdict.MORE_THAN_EXPECTED, Verdict.SET_ASIDE)
-_MAX_TOLD = 50
-"""Of an association so many series are told of at most: more would not find room at once, and nobody shows more."""
 _MAX_KNOWN = 10_000
 """So many associations have a count of what was registered before; that of one beyond begins at 0 again."""
 
@@ -36,10 +32,8 @@ _MAX_KNOWN = 10_000
 class Verdicts:
     """Counts while associations are registered, and writes one line for each series at the end."""
 
-    def __init__(self, slot: Slot, facts: FactChannel) -> None:
-        """`facts` hears what became of each series."""
+    def __init__(self, slot: Slot) -> None:
         self._slot = slot
-        self._facts = facts
         self._known: dict[str, collections.Counter[str]] = {}
         """By association and series hash: instances whose rows were there before. A restart begins at 0."""
 
@@ -57,8 +51,7 @@ class Verdicts:
         `values` are the metadata values that are registered, by series hash and key.
         """
         known = self._known.pop(association, collections.Counter())
-        untold = len(counts.committed) - _MAX_TOLD
-        for number, (series_hash, committed) in enumerate(counts.committed.items()):
+        for series_hash, committed in counts.committed.items():
             expected = values.get((series_hash, EXPECTED_COUNT_KEY), UNKNOWN)
             aside = set_aside.get(series_hash, 0)
             verdict = verdict_of(expected, committed, aside)
@@ -78,15 +71,6 @@ class Verdicts:
                 series_instance_uid=counts.opened.get(series_hash, ""),
                 action="series_ended",
             )
-            if number >= untold:
-                uid = counts.opened.get(series_hash, "")
-                self._tell(association, counts.calling_ae_title, uid, (committed, aside, expected), verdict)
-
-    def _tell(self, association: str, ae_title: str, uid: str, numbers: tuple[int, int, str], verdict: Verdict) -> None:
-        committed, aside, expected = numbers
-        count = int(expected) if expected.isdecimal() else None
-        fact = SeriesJudged(association, time.time_ns(), ae_title, uid, committed, aside, count, verdict)
-        self._facts.tell(self._slot, fact)
 
 
 def _account(committed: int, expected: str, set_aside: int) -> str:

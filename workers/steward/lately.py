@@ -3,19 +3,13 @@
 import collections
 import time
 
-from workers.channels.scoreboard import Counter, Scoreboard, Slot
+from workers.channels.scoreboard import REFUSED, Counter, Scoreboard, Slot
 
 MINUTES = 10
 _SAMPLE_SECONDS = 60.0
-_REFUSED = (
-    Counter.REFUSED_OUT_OF_RESOURCES,
-    Counter.REFUSED_MISMATCH,
-    Counter.REFUSED_CANNOT_UNDERSTAND,
-    Counter.REFUSED_OTHERWISE,
-)
 _OF_TOTALS = {
     Counter.LATELY_TAKEN: (Counter.INSTANCES_COMMITTED,),
-    Counter.LATELY_REFUSED: _REFUSED,
+    Counter.LATELY_REFUSED: REFUSED,
     Counter.LATELY_RESPAWNED: (Counter.RESPAWNS,),
     Counter.LATELY_PROGRESS_LOST: (Counter.PROGRESS_DROPPED,),
 }

@@ -160,7 +160,7 @@ class Supervisor:
 
     def _look_at_expiry(self, encryption: Encryption) -> None:
         encryption.warn_of_expiry()
-        self._shared.scoreboard.slots[0].set(Counter.CERTIFICATE_EXPIRES_SECONDS, encryption.expires_seconds())
+        self._shared.scoreboard.slots[0].set(Counter.CERTIFICATE_EXPIRES_SECONDS, int(encryption.expires.timestamp()))
 
     def _status(self) -> str:
         total = self._shared.scoreboard.total

@@ -57,6 +57,13 @@ def test_systemd_unit_is_clean_and_its_exposure_small(tmp_path):
     assert exposure <= 2.0
 
 
+def test_systemd_unit_calls_nothing_that_a_minimal_system_lacks():
+    """`/bin/kill` is of the package procps, which a minimal Debian has not: `systemctl reload` failed there."""
+    text = (ROOT / "deploy/systemd/oxidicom.service").read_text()
+    programs = {line.split("=", 1)[1].split()[0] for line in text.splitlines() if line.startswith("Exec")}
+    assert programs == {"/opt/oxidicom/bin/oxidicom", "/bin/sh"}
+
+
 def test_every_setting_in_the_files_exists():
     from oxidicom.settings import Settings
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.acceptance.network.wire import ACCEPTED, DATA, SecureWire, Wire, client_context
+from tests.acceptance.network.wire import ACCEPTED, DATA, RecordWire, SecureWire, Wire, client_context
 from tests.unit.association.association_peer import echo_rq
 
 _DELAYED_SECONDS = 0.04
@@ -44,6 +44,19 @@ def usual_wait(wire):
     return statistics.quantiles(waits, n=4)[0]
 
 
+def usual_wait_of_records(wire):
+    """The same for messages in one record of TLS that comes in two pieces: nothing can be read of the first."""
+    assert wire.associate()[0] == ACCEPTED
+    waits = []
+    for number in range(1, _MESSAGES + 1):
+        record = wire.encrypt(echo_rq(number))
+        wire.socket.sendall(record[:40])
+        waits.append(seconds_until_acknowledged(wire.socket))
+        wire.socket.sendall(record[40:])
+        assert wire.receive()[0] == DATA
+    return statistics.quantiles(waits, n=4)[0]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_part_of_a_message_is_acknowledged_at_once(gateway, host):
     with Wire(gateway.port, host) as wire:
@@ -53,3 +66,8 @@ def test_a_part_of_a_message_is_acknowledged_at_once(gateway, host):
 def test_within_tls_too(make_tls_gateway, authority):
     with SecureWire(make_tls_gateway().port, client_context(authority)) as wire:
         assert usual_wait(wire) < _DELAYED_SECONDS / 2
+
+
+def test_a_part_of_a_record_of_tls_is_acknowledged_at_once(make_tls_gateway, authority):
+    with RecordWire(make_tls_gateway().port, client_context(authority)) as wire:
+        assert usual_wait_of_records(wire) < _DELAYED_SECONDS / 2

@@ -109,3 +109,14 @@ def test_check_says_which_users_and_groups_can_read_and_delete(ordinary, umask, 
         assert readers.format(user=name, group=name) in checked
         assert deleters.format(user=name, group=name) in checked
     assert ("CUBE must be one of them" in checked) == ("everyone" not in readers)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the storage belongs to another user: run the tests as root")
+def test_check_says_whose_the_storage_is_when_it_may_not_be_written(ordinary, public_directory):
+    root = Path(public_directory, "of-root")
+    root.mkdir(mode=0o755)
+    checked = check(ordinary, CHRIS_FILES_ROOT=str(root))
+    assert (
+        f"{root} cannot be written: Permission denied. It belongs to user root and group root (drwxr-xr-x), and the "
+        f"gateway runs as user {UID}: give it the right, or run the gateway as the user of CUBE"
+    ) in checked

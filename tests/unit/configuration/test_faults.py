@@ -3,7 +3,7 @@
 import pytest
 
 from oxidicom.configuration.faults import examine
-from oxidicom.settings import Fault
+from oxidicom.setting_faults import Fault
 
 NEEDED = {"CHRIS_DB_CONNECTION": "embedded", "CHRIS_FILES_ROOT": "/data"}
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from oxidicom.configuration.faults import examine
 from oxidicom.operations.show_settings import print_settings, show_settings
-from oxidicom.settings import Settings
+from oxidicom.setting_groups import GROUPS
 
 
 def shown(file_of=(), **variables):
@@ -27,7 +27,7 @@ def test_each_setting_has_value_source_and_default():
             CHRIS_VERBOSE="",
         ).settings
     }
-    assert list(of) == [field.alias for field in Settings.model_fields.values()]
+    assert list(of) == [variable for variables in GROUPS.values() for variable in variables]
     assert [of["CHRIS_FILES_ROOT"].value, of["CHRIS_FILES_ROOT"].origin] == ["/data", "/x.env"]
     aet = of["CHRIS_SCP_AET"]
     assert (aet.value, aet.default, aet.origin) == ("OTHER", "ChRIS", "environment, as OXIDICOM_SCP_AET")

@@ -4,9 +4,10 @@ import time
 
 import pytest
 
+from oxidicom.history.records import SeriesCount
 from oxidicom.spool.metadata_rows import Verdict
 from workers.channels.ending import Ending, EndKind
-from workers.channels.facts import AssociationFinished, SeriesJudged
+from workers.channels.facts import AssociationFinished, AssociationRegistered
 from workers.channels.readings import MAX_AE_TITLES
 from workers.channels.scoreboard import Counter, Histogram
 from workers.page.chronicle import MAX_SERIES, SAMPLE_SECONDS, SAMPLES, Chronicle
@@ -35,15 +36,21 @@ def finished(title, committed=1):
     )
 
 
-def judged(number):
-    return SeriesJudged(ASSOCIATION, 1, "TEST", f"1.2.{number}", 3, 0, 3, Verdict.COMPLETE)
+def registered(*counts):
+    return AssociationRegistered(
+        ASSOCIATION, "T" * 16, "ChRIS", "[::1]:1", "released", 1, 0, 10, 3, list(counts), is_last=True
+    )
+
+
+def count(uid, stored=3, set_aside=0, expected=3):
+    return SeriesCount("h", "1.2", uid, stored, set_aside, expected, is_settled=True)
 
 
 def test_it_is_bounded_whatever_comes_and_all_of_it_can_be_left(shared, later):
     chronicle = Chronicle(shared.scoreboard, shared.page_memory)
     for number in range(10_000):
         chronicle.take(finished(f"{number:016}"))
-        chronicle.take(judged("9" * 60 + str(number)[:2]))
+        chronicle.take(registered(count("9" * 64)))
     for _ in range(2 * SAMPLES):
         later(SAMPLE_SECONDS)
         chronicle.sample_if_due()
@@ -54,6 +61,18 @@ def test_it_is_bounded_whatever_comes_and_all_of_it_can_be_left(shared, later):
     assert len(successor.samples) == SAMPLES
     assert successor.ae_totals.associations == chronicle.ae_totals.associations
     assert successor.ae_totals.instances.total() == 10_000
+
+
+def test_the_series_of_an_association_have_their_verdicts(shared):
+    chronicle = Chronicle(shared.scoreboard, shared.page_memory)
+    chronicle.take(registered(count("1"), count("2", 4), count("3", 2), count("4", expected=None), count("5", 3, 1)))
+    assert [(one.series_instance_uid, one.verdict, one.registered) for one in chronicle.series] == [
+        ("1", Verdict.COMPLETE, 3),
+        ("2", Verdict.MORE_THAN_EXPECTED, 4),
+        ("3", Verdict.INCOMPLETE, 2),
+        ("4", Verdict.UNKNOWN, 3),
+        ("5", Verdict.SET_ASIDE, 2),
+    ]
 
 
 def test_a_sample_tells_rates_and_lag_of_its_own_seconds(shared, later):
