@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from tests.powers import reason_against_tracing
+
 pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.folders",
@@ -33,6 +35,8 @@ _PROGRAMS = {
     "systemd": ("systemd-analyze", "systemd"),
     "chromium": ("chromium", "chromium"),
     "promtool": ("promtool", "prometheus"),
+    "groff": ("groff", "groff-base"),
+    "shellcheck": ("shellcheck", "shellcheck"),
 }
 
 
@@ -47,7 +51,10 @@ def long_drill(request):
 
 
 def pytest_collection_modifyitems(items):
+    reason = reason_against_tracing()
     for item in items:
         for marker, (program, package) in _PROGRAMS.items():
             if item.get_closest_marker(marker) and not shutil.which(program):
                 item.add_marker(pytest.mark.skip(reason=f"{program} is missing: apt-get install {package}"))
+        if reason and item.get_closest_marker("strace"):
+            item.add_marker(pytest.mark.skip(reason=reason))

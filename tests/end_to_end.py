@@ -69,7 +69,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tests.end_to_end", description=__doc__)
     parser.add_argument("--under", choices=("service", "container"), help="what the gateway may do")
     under = parser.parse_args().under
-    if under == "container" and (reason := container.why_not()):
+    if under == "container" and (reason := "it needs root" if os.geteuid() else container.why_not()):
         parser.exit(1, f"{parser.prog}: {reason}\n")
     console = Console(width=max(100, Console().width))
     base = Path(tempfile.mkdtemp(prefix="oxidicom-e2e-"))

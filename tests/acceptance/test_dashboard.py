@@ -20,7 +20,7 @@ def queries():
 def families_of(make_gateway):
     port = free_port()
     make_gateway(CHRIS_HTTP_PORT=str(port))
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as response:
         return list(text_string_to_metric_families(response.read().decode()))
 
 

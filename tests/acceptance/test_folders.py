@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance.drills.account import nothing_lost, settled
 from tests.dicom import contexts_of, make_instance, make_series, open_association, send
 from tests.fixtures.folders import VERSIONS, dump
+from tests.powers import need_root
 from tests.waiting import wait_until
 
 
@@ -192,8 +193,7 @@ def test_check_prints_the_grants_also_when_it_may_not_even_look(make_gateway, fo
     ],
 )
 def test_check_tells_whether_cube_can_delete_what_is_stored(umask, owner, said, make_gateway, folders_database):
-    if os.geteuid():
-        pytest.skip("only root can make a directory of CUBE's user: run the tests as root")
+    need_root()
     gateway = make_gateway(start=False, db=folders_database, CHRIS_UMASK=umask)
     if owner is not None:
         (gateway.files_root / "PIPELINES").mkdir()

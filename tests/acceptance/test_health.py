@@ -31,7 +31,7 @@ def page(make_gateway):
 
         def get(self, path):
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as response:
                     return response.status, response.read().decode()
             except urllib.error.HTTPError as error:
                 return error.code, error.read().decode()
@@ -98,7 +98,7 @@ def test_while_stopping_a_gateway_is_not_ready(page, tmp_path):
     page.gateway.process.send_signal(signal.SIGTERM)
     wait_until(lambda: page.get("/readyz")[0] == 503, "not ready")
     association.release()
-    assert page.gateway.process.wait(30) == 0
+    assert page.gateway.process.wait(60) == 0
 
 
 def test_with_the_environment_of_the_kubernetes_manifest_the_page_is_there_over_ipv6_and_ipv4(make_gateway):
@@ -180,5 +180,5 @@ def test_systemd_is_told_ready_alive_status_and_stopping(make_gateway, tmp_path)
         send(gateway.port, make_series(tmp_path / "in", 2))
         wait_until(lambda: heard("2 instances committed"), "a status line", 30)
         os.kill(gateway.process.pid, signal.SIGTERM)
-        assert gateway.process.wait(30) == 0
+        assert gateway.process.wait(60) == 0
         assert heard("STOPPING=1")

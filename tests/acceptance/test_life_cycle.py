@@ -14,6 +14,8 @@ import pytest
 from pynetdicom import build_context
 
 from tests.dicom import CT, contexts_of, make_series, open_association, send
+from tests.fixtures.postgres import value_of
+from tests.powers import OTHER_PYTHON, need_mounts
 from tests.processes import command_line, is_alive
 from tests.waiting import wait_until
 
@@ -132,8 +134,9 @@ AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 def test_a_port_for_which_this_user_lacks_the_right_is_a_fault_with_remedies(public_directory):
     """In a network of its own, where ports below 1024 are privileged whatever the host says."""
     can_run = ["unshare", "--net", *AS_NOBODY, sys.executable, "-c", "import oxidicom"]
-    if os.geteuid() != 0 or subprocess.run(can_run, capture_output=True).returncode:
-        pytest.skip("needs root, and a Python that others can run")
+    need_mounts()
+    if subprocess.run(can_run, capture_output=True).returncode:
+        pytest.skip(OTHER_PYTHON)
     os.chown(public_directory, 65534, 65534)
     environment = {
         "PATH": os.environ["PATH"],
@@ -171,7 +174,7 @@ def test_a_storage_that_cannot_be_written_stops_the_start_with_one_clear_message
     (gateway.files_root / ".oxidicom").write_bytes(b"a file in the way")
     (gateway.files_root / "SERVICES/PACS/TEST").mkdir()
     gateway.start(wait=False)
-    assert gateway.process.wait(30) == 1
+    assert gateway.process.wait(60) == 1
     (line,) = gateway.lines()
     assert "CHRIS_FILES_ROOT must be a directory that this user can write to" in line["message"]
     assert "Traceback" not in gateway.log_path.read_text()
@@ -294,35 +297,16 @@ def test_more_associations_than_listeners_wait_for_their_turn(gateway, rows, tmp
     wait_until(lambda: len(rows()) == 1, "the row")
 
 
-def test_a_row_is_visible_within_200_ms_of_success(gateway, database, tmp_path):
-    """While the gateway is not saturated; the p99 of 100 instances is their slowest but one.
-
-    What else the machine does can only add to it, so it is measured up to three times.
-    """
-    rounds = []
-    for number in range(3):
-        rounds.append(lags_of(make_series(tmp_path / str(number), 100), gateway, database))
-        if rounds[-1][-2] < 0.2:
-            return
-    raise AssertionError([lags[-5:] for lags in rounds])
-
-
-def lags_of(paths, gateway, database):
-    """Send a series over an association. Return how long after Success the rows were visible, in order."""
+def test_each_row_comes_before_the_next_instance_is_sent(gateway, database, tmp_path):
+    """No row waits for another one, or for the end of the association. How long one takes is the benchmark's to say."""
+    paths = make_series(tmp_path / "in", 100)
     association = open_association(gateway.port, contexts_of(paths))
-    lags = []
+    query = "SELECT count(*) FROM pacsfiles_pacsfile WHERE fname LIKE '%.dcm'"
     with psycopg.connect(database, autocommit=True) as connection:
-        before = connection.execute("SELECT count(*) FROM pacsfiles_pacsfile WHERE fname LIKE '%.dcm'").fetchone()
-        assert before is not None
-        for number, path in enumerate(paths, before[0] + 1):
+        for number, path in enumerate(paths, 1):
             assert association.send_c_store(str(path)).Status == 0
-            answered = time.monotonic()
-            query = "SELECT count(*) FROM pacsfiles_pacsfile WHERE fname LIKE '%.dcm'"
-            while connection.execute(query).fetchone() != (number,):
-                assert time.monotonic() - answered < 10
-            lags.append(time.monotonic() - answered)
+            wait_until(lambda number=number: value_of(connection, query) == number, "its row", every=0.001)
     association.release()
-    return sorted(lags)
 
 
 # -- end -----------------------------------------------------------------------------------------------------------
@@ -339,7 +323,7 @@ def test_a_signal_lets_a_running_association_finish_and_exits_0(number, gateway,
     for path in paths[1:]:
         assert association.send_c_store(str(path)).Status == 0
     association.release()
-    assert gateway.process.wait(30) == 0
+    assert gateway.process.wait(60) == 0
     assert len(rows()) == 4
     assert len(rows(metadata=True)) == 2
     assert not any(map(is_alive, children))
@@ -386,4 +370,4 @@ def test_no_new_connection_is_accepted_while_stopping(gateway, tmp_path):
 
     wait_until(refused, "connections are refused")
     association.release()
-    assert gateway.process.wait(30) == 0
+    assert gateway.process.wait(60) == 0

@@ -102,20 +102,13 @@ def test_a_server_that_hangs_delays_nothing(make_gateway, nats, rows, tmp_path):
     gateway = make_gateway(CHRIS_NATS_ADDRESS=nats.address, CHRIS_PROGRESS_INTERVAL="0ms")
     paths = make_series(tmp_path / "in", 100, "1.2.3")
 
-    def seconds_of_a_series():
-        association = open_association(gateway.port, contexts_of(paths))
-        began = time.monotonic()
-        for path in paths:
-            assert association.send_c_store(str(path)).Status == 0
-        seconds = time.monotonic() - began
-        association.release()
-        return seconds
-
-    before = min(seconds_of_a_series() for _ in range(3))
     nats.hang()
-    hanging = min(seconds_of_a_series() for _ in range(3))
-    print(f"100 instances: {before:.3f} s, {hanging:.3f} s while NATS hangs")
-    assert hanging < 2 * before + 0.1
+    association = open_association(gateway.port, contexts_of(paths))
+    began = time.monotonic()
+    for path in paths:
+        assert association.send_c_store(str(path)).Status == 0
+    assert time.monotonic() - began < 100, "none of them waits: a second for each would be more"
+    association.release()
     wait_until(lambda: gateway.lines("nats_unavailable"), "it is told")
     wait_until(lambda: not gateway.spooled(), "nothing is left in the spool")
     send_and_settle(gateway, tmp_path / "away", "1.2.4", rows)
@@ -159,7 +152,7 @@ def test_messages_are_counted(make_gateway, nats, subscriber, rows, tmp_path):
     gateway = make_gateway(CHRIS_NATS_ADDRESS=nats.address, CHRIS_HTTP_PORT=str(port))
 
     def counted(what):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as response:
             found = re.search(rf"^oxidicom_lonk_{what}_total (\S+)", response.read().decode(), re.M)
         assert found
         return int(float(found[1]))

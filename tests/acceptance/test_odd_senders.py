@@ -23,7 +23,7 @@ def lines_of(gateway, action):
 
 
 def value_of(port, metric):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as response:
         lines = response.read().decode().splitlines()
     return [float(line.split()[-1]) for line in lines if line.startswith(f"{metric} ")]
 

@@ -60,10 +60,10 @@ def require_what_it_takes() -> None:
     missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
     if missing:
         raise SystemExit(f"test-fresh: apt-get install {' '.join(missing)}")
-    readme = (PROJECT / "README.md").read_text("utf-8")
+    told = "".join((PROJECT / page).read_text("utf-8") for page in ("README.md", "docs/develop.md"))
     for command in (PREREQUISITES, "make install", "make run", "make test", SEND):
-        if command not in readme:
-            raise SystemExit(f"test-fresh: the README does not say any more: {command}")
+        if command not in told:
+            raise SystemExit(f"test-fresh: README.md and docs/develop.md do not say any more: {command}")
 
 
 def try_as(machine: Machine, account: str, tests: str | None) -> None:

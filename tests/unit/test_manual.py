@@ -1,7 +1,6 @@
 """The manual page has every command, option and setting, and is sound roff."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -26,7 +25,7 @@ def test_every_command_option_and_setting_is_there():
     assert "--env-file FILE" in page
 
 
-@pytest.mark.skipif(not shutil.which("groff"), reason="needs groff")
+@pytest.mark.groff
 def test_groff_has_no_complaint():
     command = ["groff", "-man", "-Tutf8", "-P-cbou", "-ww"]
     done = subprocess.run(command, input=manual(), capture_output=True, text=True, timeout=60)

@@ -11,6 +11,7 @@ import pytest
 from tests.dicom import make_series, send
 from tests.fixtures.gateway import Gateway, free_port
 from tests.fixtures.postgres import with_its_password
+from tests.powers import need_mounts
 from tests.sandbox import container, service
 from tests.sandbox.unit import UNIT, allowed_calls, calls_of, directives
 from tests.waiting import wait_until
@@ -79,6 +80,7 @@ def test_the_filters_are_those_of_the_unit():
 @pytest.mark.timeout(900)  # it installs all that the gateway needs
 def test_as_the_user_of_the_container_with_a_read_only_root(public_directory, database, rows, tmp_path):
     """What the Containerfile installs, run as its user where only the storage can be written to."""
+    need_mounts()
     if reason := container.why_not():
         pytest.skip(reason)
     gateway = Gateway(public_directory, with_its_password(database))

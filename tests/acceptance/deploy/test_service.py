@@ -2,12 +2,13 @@
 
 import os
 import pwd
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.powers import OTHER_PYTHON, need_root
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = [path for path in sys.path if path.endswith("site-packages")]
@@ -45,8 +46,7 @@ def test_it_may_be_repeated_and_keeps_the_settings(tmp_path):
 
 
 def test_it_is_removed_but_for_the_settings(tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
+    need_root()
     make("service-files", tmp_path)
     for _ in range(2):
         make("uninstall-service", tmp_path)
@@ -69,16 +69,14 @@ AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "
 @pytest.fixture
 def program(public_directory):
     """A program `oxidicom` that every user can run."""
+    need_root()
     path = Path(public_directory) / "program"
     for python in (sys.executable, f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}"):
         path.write_text(f'#!/bin/sh\nPYTHONPATH={":".join([str(ROOT), *PACKAGES])} exec {python} -m oxidicom "$@"\n')
         path.chmod(0o755)
-        if (
-            os.geteuid() == 0
-            and not subprocess.run([*AS_NOBODY, path, "check", "-h"], cwd="/", capture_output=True).returncode
-        ):
+        if not subprocess.run([*AS_NOBODY, path, "check", "-h"], cwd="/", capture_output=True).returncode:
             return path
-    pytest.skip("needs root, and a Python that others can run")
+    pytest.skip(OTHER_PYTHON)
 
 
 @pytest.fixture
@@ -129,6 +127,6 @@ def test_only_root_can_become_another_user(program):
         assert said in done.stderr
 
 
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="needs shellcheck")
+@pytest.mark.shellcheck
 def test_the_wrapper_is_sound():
     subprocess.run(["shellcheck", ROOT / "deploy/systemd/oxidicom"], check=True, timeout=60)

@@ -65,7 +65,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one(make_gateway):
 def test_with_too_few_it_does_not_start_and_says_how_many_are_needed(make_gateway):
     gateway = make_gateway(start=False, new=True, TOKIO_WORKER_THREADS="64")
     limited(gateway, 200).start(wait=False)
-    assert gateway.process.wait(30) == 78
+    assert gateway.process.wait(60) == 78
     text = gateway.log_path.read_text()
     assert "the limit of open files (ulimit -n; systemd: LimitNOFILE) is 200, but 616 are needed" in text
     assert "TOKIO_WORKER_THREADS=64" in text

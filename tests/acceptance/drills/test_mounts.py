@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.dicom import contexts_of, make_series, open_association, send
+from tests.powers import need_mounts
 from tests.waiting import wait_until
 
 OUT_OF_RESOURCES = 0xA700
@@ -40,8 +41,7 @@ class Storage:
 
 @pytest.fixture
 def storage(tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("mounting needs root: run the drills as root")
+    need_mounts()
     made = Storage(tmp_path)
     yield made
     while made.is_mounted:

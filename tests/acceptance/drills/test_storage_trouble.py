@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.dicom import LARGE, SMALL, contexts_of, make_series, open_association, send
+from tests.powers import need_mounts
 from tests.waiting import wait_until
 
 OUT_OF_RESOURCES = 0xA700
@@ -57,8 +58,7 @@ def test_an_error_of_the_spool_costs_one_instance_and_is_transient(
 @pytest.fixture
 def small_disk(tmp_path):
     """The storage is a filesystem of 16 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting needs root: run the drills as root")
+    need_mounts()
     path = tmp_path / "files"
     path.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", path], check=True)
@@ -222,8 +222,7 @@ def test_a_series_directory_that_cube_deletes_meanwhile_is_made_again(gateway, r
 
 
 def test_a_series_directory_on_another_filesystem_gets_copies(final_path, make_gateway, rows, tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("mounting needs root: run the drills as root")
+    need_mounts()
     gateway = make_gateway(start=False)
     mount = (gateway.files_root / final_path).parent
     mount.mkdir(parents=True)

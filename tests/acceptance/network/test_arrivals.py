@@ -210,7 +210,7 @@ def test_the_gateway_stops_in_order_while_somebody_is_in_the_room(gateway):
         gateway.process.send_signal(signal.SIGTERM)
         assert wire.receive() is LOST
         assert echoes(served), "an association goes on meanwhile"
-        assert gateway.process.wait(20) == 0
+        assert gateway.process.wait(60) == 0
 
 
 # -- who may not be here ---------------------------------------------------------------------------------------------

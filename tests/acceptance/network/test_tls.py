@@ -69,7 +69,7 @@ def test_storescu_needs_a_certificate_when_the_gateway_asks_for_it(make_tls_gate
 
 
 def run(command, check=True, **options):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=30, **options)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60, **options)
     assert done.returncode == 0 or not check, done.stderr
     return done
 
@@ -286,7 +286,7 @@ def test_a_gateway_does_not_start_with_a_key_that_does_not_fit(make_gateway, aut
     _, key = authority.issue("other")
     gateway = make_gateway(start=False, new=True, CHRIS_TLS_CERTIFICATE=str(certificate), CHRIS_TLS_KEY=str(key))
     gateway.start(wait=False)
-    assert gateway.process.wait(30) == 78
+    assert gateway.process.wait(60) == 78
     assert "the key is not that of the certificate" in gateway.log_path.read_text()
     assert not list(gateway.files_root.iterdir())
 
@@ -294,5 +294,5 @@ def test_a_gateway_does_not_start_with_a_key_that_does_not_fit(make_gateway, aut
 def test_a_key_without_a_certificate_is_a_fault_of_the_configuration(make_gateway):
     gateway = make_gateway(start=False, CHRIS_TLS_KEY="/key.pem")
     gateway.start(wait=False)
-    assert gateway.process.wait(30) == 78
+    assert gateway.process.wait(60) == 78
     assert "CHRIS_TLS_KEY='/key.pem' cannot be used: it has no meaning" in gateway.log_path.read_text()

@@ -24,7 +24,7 @@ def start():
 
     yield run
     for process in started:
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def test_the_cpu_time_of_children_counts_before_they_are_reaped_and_after(start):
@@ -37,7 +37,7 @@ def test_the_cpu_time_of_children_counts_before_they_are_reaped_and_after(start)
     assert root.stdout.readline() == b"reaped\n"
     assert tree_of(root.pid) == [root.pid]
     assert before == pytest.approx(cpu_seconds(root.pid), abs=0.03)
-    assert before == pytest.approx(0.32, abs=0.1)
+    assert 0.29 <= before < 1
 
 
 def test_the_precise_time_is_that_of_the_threads_that_live(start):

@@ -45,7 +45,7 @@ def test_a_line_is_read(text, value, after):
     assert parse_env_file(text + after, "file") == (expected, [])
 
 
-@pytest.mark.skipif(not SYSTEMD.exists(), reason="needs systemd")
+@pytest.mark.skipif(not SYSTEMD.exists(), reason=f"{SYSTEMD} is missing: apt-get install systemd")
 @pytest.mark.parametrize(("text", "value"), AGREED)
 def test_systemd_reads_the_same(text, value, tmp_path):
     directory = tmp_path / "environment.d"

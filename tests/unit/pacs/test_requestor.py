@@ -141,7 +141,7 @@ def test_a_host_that_swallows_packets_costs_no_more_than_the_deadline():
         began = time.monotonic()
         with pytest.raises(PacsUnavailableError, match=r"timed out|does not answer"):
             count(port)
-        assert time.monotonic() - began < _TIMEOUT_SECONDS + 5
+        assert time.monotonic() - began < _TIMEOUT_SECONDS + 20
         for one in kept:
             one.close()
 
@@ -165,4 +165,4 @@ def test_a_deadline_that_is_over_ends_the_exchange_though_there_is_always_more_t
     with pytest.raises(PacsError):
         count(port)
     over.set()
-    assert time.monotonic() - began < _TIMEOUT_SECONDS + 5
+    assert time.monotonic() - began < _TIMEOUT_SECONDS + 20

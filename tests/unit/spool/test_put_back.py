@@ -199,7 +199,7 @@ def test_two_at_the_same_time_do_not_meet(storage):
     assert storage.retry() == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user: run the tests as root")
 def test_another_user_than_that_of_the_gateway_is_refused(storage):
     storage.set_instance_aside(1)
     os.chown(storage.aside, 65534, 65534)

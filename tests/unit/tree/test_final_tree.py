@@ -11,6 +11,7 @@ import pytest
 
 from oxidicom.tree.final_tree import FinalTree
 from oxidicom.tree.versions import Versions
+from tests.powers import need_mounts
 from tests.waiting import wait_until
 
 PATH = "SERVICES/PACS/A/p/s/r/1.dcm"
@@ -178,8 +179,7 @@ def test_an_entry_whose_sync_failed_becomes_another_inode_with_the_same_content_
 @pytest.fixture
 def services_elsewhere(root):
     """SERVICES is a filesystem of its own."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting needs root: run the tests as root")
+    need_mounts()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", root / "SERVICES"], check=True)
     (root / "SERVICES/PACS").mkdir()
     yield
