@@ -6,6 +6,7 @@ registration worker rescans in its turn.
 """
 
 import contextlib
+import itertools
 import os
 import select
 import time
@@ -153,7 +154,8 @@ class StorageWorker:
         spooled = {os.path.join(self._spool, message.association) for message in placed}
         ledgers = [ledger for one in spooled if os.path.exists(ledger := os.path.join(one, LEDGER_NAME))]
         try:
-            self._sync.sync([*map(self._path, placed), *ledgers, *spooled])
+            paths = itertools.chain(map(self._path, placed), ledgers, spooled)
+            self._sync.sync(len(placed) + len(ledgers) + len(spooled), paths)
             self._tree.sync_directories()
         except OSError as error:
             if not isinstance(error, FileNotFoundError):  # which is no fault of the disk

@@ -226,7 +226,7 @@ def test_a_failed_instance_whose_entry_is_gone_is_forgotten(worker, spool, tmp_p
 def test_ledger_and_directory_are_synced_with_a_lone_instance(worker, spool, tmp_path, monkeypatch):
     directory, name, _ = make_association(spool, tmp_path, received=1)
     synced = []
-    monkeypatch.setattr(worker._sync, "sync", synced.extend)
+    monkeypatch.setattr(worker._sync, "sync", lambda count, paths: synced.extend(paths))
     worker._store([instance_of(directory, name, tmp_path)])
     assert set(synced) == {
         os.path.join(directory, name.at(RECEIVED)),
@@ -240,7 +240,7 @@ def test_after_a_failed_sync_the_entry_is_written_anew(worker, spool, tmp_path, 
     path = os.path.join(directory, name.at(RECEIVED))
     before = os.stat(path).st_ino
 
-    def fail(_):
+    def fail(*_):
         raise OSError(errno.EIO, "x")
 
     monkeypatch.setattr(worker._sync, "sync", fail)
@@ -265,7 +265,7 @@ def test_after_a_failed_sync_all_that_was_committed_before_is_written_anew(
         messages.append(Instance(ASSOCIATION, *name, moment, description.file))
         before[name] = os.stat(os.path.join(living.directory, name.at(RECEIVED))).st_ino
 
-    def fail(_):
+    def fail(*_):
         raise OSError(errno.EIO, "x")
 
     with monkeypatch.context() as broken:
