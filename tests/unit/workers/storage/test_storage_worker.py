@@ -209,8 +209,9 @@ def test_an_entry_that_came_back_is_found_although_the_association_was_settled(w
 
 
 def instance_of(directory, name: EntryName, tmp_path):
+    """Committed after the moment of which nothing is trusted at first, 0, so that only an error makes it written anew."""
     description = entry_file(tmp_path / "other")
-    return Instance(os.path.basename(directory), *name, 0, description.file)
+    return Instance(os.path.basename(directory), *name, 1, description.file)
 
 
 def test_a_failed_instance_whose_entry_is_gone_is_forgotten(worker, spool, tmp_path):
