@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from oxidicom.errors import DatasetError
+from oxidicom.files.lost_pages import has_lost_pages
 from oxidicom.paths.final_path import storage_worker_of
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.spool.association_directory import associations, ledger_mtime_ns, ledger_of
@@ -239,7 +240,9 @@ class StorageRescan:
         reason = "its size is not that of its name: it was cut off by a power failure"
         try:
             status = os.stat(path, follow_symlinks=False)
-            if status.st_size == name.size_bytes:
+            if status.st_size == name.size_bytes and has_lost_pages(path):
+                reason = "parts of it were never written to the disk: the power failed"
+            elif status.st_size == name.size_bytes:
                 return Instance(association, *name, status.st_mtime_ns, describe_entry(path).file)
         except FileNotFoundError:
             return None  # it went on while we looked

@@ -229,17 +229,19 @@ def test_ledger_and_directory_are_synced_with_a_lone_instance(worker, spool, tmp
     synced = []
     monkeypatch.setattr(worker._sync, "sync", lambda count, paths: synced.extend(paths))
     worker._store([instance_of(directory, name, tmp_path)])
-    assert set(synced) == {
-        os.path.join(directory, name.at(RECEIVED)),
-        os.path.join(directory, LEDGER_NAME),
-        directory,
-    }
+    of_instance = {os.path.join(directory, name.at(RECEIVED)), os.path.join(directory, LEDGER_NAME), directory}
+    assert set(synced) == of_instance | {spool}, "with the name of the directory, the first time"
+    synced.clear()
+    os.rename(os.path.join(directory, name.at(STORED)), os.path.join(directory, name.at(RECEIVED)))
+    worker._store([instance_of(directory, name, tmp_path)])
+    assert set(synced) == of_instance
 
 
 def test_after_a_failed_sync_the_entry_is_written_anew(worker, spool, tmp_path, monkeypatch):
     directory, name, _ = make_association(spool, tmp_path, received=1)
     path = os.path.join(directory, name.at(RECEIVED))
     before = os.stat(path).st_ino
+    os.link(path, tmp_path / "before")  # so that its number is not given to another file
 
     def fail(*_):
         raise OSError(errno.EIO, "x")
