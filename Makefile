@@ -46,7 +46,7 @@ corpus: $(STAMP) ## send the DICOM files below FOLDER to a gateway as they are, 
 	$(VENV)/bin/python -m tests.corpus $(FOLDER)
 
 drills: $(STAMP) ## break a gateway in every way we know, at full length; docs/failure-modes.md tells what they show
-	$(VENV)/bin/python -m pytest tests/acceptance/drills --long -v -rs -o console_output_style=count $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest tests/acceptance/drills tests/model --long -v -rs -o console_output_style=count $(PYTEST_ARGS)
 
 benchmark: $(VENV)/.benchmark ## measure this gateway beside its peers (BENCHMARK_ARGS=--quick: 4 minutes); docs/benchmarks.md
 	$(VENV)/bin/python -m benchmarks $(BENCHMARK_ARGS)
