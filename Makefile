@@ -50,7 +50,7 @@ crash-states: $(STAMP) ## let the power fail at CRASH_STATES (100000) moments of
 	$(VENV)/bin/python -m fuzzing.crash_states --states $(CRASH_STATES) $(CRASH_ARGS)
 
 drills: $(STAMP) ## break a gateway in every way we know, at full length; docs/failure-modes.md tells what they show
-	$(VENV)/bin/python -m pytest tests/acceptance/drills --long -v -rs -o console_output_style=count $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest tests/acceptance/drills tests/model --long -v -rs -o console_output_style=count $(PYTEST_ARGS)
 
 benchmark: $(VENV)/.benchmark ## measure this gateway beside its peers (BENCHMARK_ARGS=--quick: 4 minutes); docs/benchmarks.md
 	$(VENV)/bin/python -m benchmarks $(BENCHMARK_ARGS)

@@ -21,7 +21,7 @@ from oxidicom.tree.final_tree import FinalTree
 from oxidicom.tree.group_sync import GroupSync
 from workers.channels.messages import MAX_IN_MESSAGE, AssociationEnded, Instance, InstancesStored, ProcessDied
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
-from workers.channels.setting_aside import SettingAside
+from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
 from workers.channels.storage_condition import StorageCondition
 from workers.storage.needs import StorageNeeds
 from workers.storage.retries import Retries
@@ -129,8 +129,15 @@ class StorageWorker:
                     self._rescan.somebody_died()
         self._store(group)
         for association in ended:  # the queue keeps the order: their instances are in this group or came before
-            self._metadata.end(association)
+            self._end(association)
         return bool(group or ended)
+
+    def _end(self, association: str) -> None:
+        try:
+            self._metadata.end(association)
+        except OSError as error:  # its ledger cannot be read just now
+            waits_for_next_rescan(association, error)
+            self._rescan.look_again(association)
 
     # -- storing -----------------------------------------------------------------------------------------------
 
