@@ -9,6 +9,7 @@ only, so ports collide with nothing. Mounts, processes and network end with this
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -32,6 +33,8 @@ HOMES = {"root": "root", "visitor": "home/visitor"}
 def main() -> None:
     options = arguments()
     require_what_it_takes()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit("test-fresh: stopped"))  # by way of the end of the machine
     with Machine(options.folder) as machine:
         with step("a minimal Debian"):
             machine.build()
@@ -90,7 +93,7 @@ def send_to_gateway(machine: Machine, account: str, clone: Path) -> None:
         subprocess.run(["nsenter", f"--net=/proc/{init}/ns/net", *SEND.split(), sample], check=True)
         wait_until(lambda: [*clone.glob("data/SERVICES/PACS/TEST/*/*/*/*.dcm")], "the file is stored", 120)
         wait_until(lambda: '"action": "series_ended"' in log.read_text(), "its series is registered", 120)
-        os.kill(init, 2)
+        os.kill(init, signal.SIGINT)
         running.wait(90)
         if '"action": "stopped"' not in log.read_text():
             raise AssertionError("Ctrl-C does not stop the gateway in order")
@@ -108,4 +111,7 @@ def step(name: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (subprocess.CalledProcessError, AssertionError) as error:
+        sys.exit(f"test-fresh: FAILED: {error}")

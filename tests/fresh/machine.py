@@ -8,8 +8,11 @@ from pathlib import Path
 
 from tests.fresh.host import debian_sources, hand_over_apt, proxies
 
-_APART = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child=KILL"]
-"""Mounts and processes that are gone with the process that had them made."""
+_APART = [
+    *("setpriv", "--pdeathsig=KILL"),
+    *("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child=KILL"),
+]
+"""Mounts and processes that are gone with the process that had them made, even if it is killed."""
 
 
 class Machine:
