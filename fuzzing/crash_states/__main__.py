@@ -36,6 +36,9 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
     mutant: Annotated[
         str, typer.Option(metavar="NAME", help=f"A gateway that is broken on purpose: {', '.join(MUTANTS)}.")
     ] = "",
+    whole: Annotated[
+        int, typer.Option(min=0, help="Of each recording so many states also by the command of the gateway.")
+    ] = 10,
     seed: Annotated[str, typer.Option(help="The same seed makes the same choices of a recording.")] = "1",
     processes: Annotated[int, typer.Option(min=1, help="Processes that examine states.")] = 2 * (os.cpu_count() or 1),
     keep: Annotated[
@@ -62,7 +65,7 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
         began, total, distinct = time.monotonic(), 0, 0
         for at, (one, its_seed) in enumerate(plans):
             share = states * (at + 1) // len(plans) - states * at // len(plans)
-            outcome = _examine(console, postgres, one, its_seed, associations, share, processes, keep)
+            outcome = _examine(console, postgres, one, its_seed, associations, share, whole, processes, keep)
             found |= bool(outcome.findings)
             total, distinct = total + outcome.states, distinct + len(outcome.digests)
         rate = total / (time.monotonic() - began)
@@ -77,6 +80,7 @@ def _examine(  # noqa: PLR0913, PLR0917
     seed: str,
     associations: int,
     states: int,
+    whole: int,
     processes: int,
     keep: str,
 ) -> Outcome:
@@ -86,9 +90,11 @@ def _examine(  # noqa: PLR0913, PLR0917
         TextColumn(str(scenario)), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[wrong]} wrong"),
         TimeRemainingColumn(), console=console,
     ) as progress:  # fmt: skip
-        task = progress.add_task("", total=states, wrong=0)
+        task = progress.add_task("", total=states + whole, wrong=0)
         outcome = Campaign(recording, postgres, seed, processes).run(
-            states, lambda done, wrong: progress.update(task, completed=done, wrong=wrong)
+            states,
+            whole=whole,
+            on_progress=lambda done, wrong: progress.update(task, completed=done, wrong=wrong),
         )
     rate = outcome.states / (time.monotonic() - began)
     console.print(
@@ -126,10 +132,10 @@ def _look_again(console: Console, postgres: EmbeddedPostgres, path: str, again: 
     file, _, seed = again.partition(":")
     recording: Recording = pickle.loads(Path(file).read_bytes())  # noqa: S301 (it is our own)
     examiner = Examiner(recording, make_database(postgres, recording.scenario.schema), path)
-    state, rows = examiner.state(seed)
+    state, rows = examiner.state(seed.removeprefix("whole:"))
     console.print(f"{len(state.names)} names, {state.lost_names} changes of names and {state.lost_contents} files cut;")
     console.print(f"{len(rows)} rows; by table: {dict(Counter(row.table for row in rows))}")
-    _, wrong = examiner.examine(seed)
+    _, wrong = examiner.examine(seed.removeprefix("whole:"), whole=seed.startswith("whole:"))
     for line in examiner.lines:
         console.print(f"  the gateway: {line}", soft_wrap=True)
     for one in wrong or ["nothing is wrong"]:

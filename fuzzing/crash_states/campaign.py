@@ -19,9 +19,12 @@ from fuzzing.crash_states.recording import Recording
 from fuzzing.crash_states.replay import replay
 from fuzzing.crash_states.restart import Restart
 from fuzzing.crash_states.tables import Row, Tables, make_database
+from fuzzing.crash_states.whole_gateway import WholeGateway
 from oxidicom.embedded.server import EmbeddedPostgres
 
 _CHUNK = 25
+_WHOLE = "whole:"
+"""So begins the seed of a state on which the whole gateway is started."""
 _MAX_SECONDS = 20.0
 """What one restart may take; it takes some hundredths of that."""
 
@@ -55,6 +58,7 @@ class Examiner:
         promises = Promises(recording)
         self._contracts = Contracts(promises, self._root, has_metadata_rows=recording.scenario.schema == "flat")
         self._restart = Restart(recording.scenario, self._root, conninfo)
+        self._whole = WholeGateway(recording.scenario, self._root, conninfo)
 
     def state(self, seed: str) -> tuple[State, list[Row]]:
         """Return the state that a seed makes, and the rows of that moment."""
@@ -64,8 +68,8 @@ class Examiner:
         rows = [row for row in self._recording.rows if row.committed_us <= moment_us]
         return self._crashes.state_at(moment_us, chance), rows
 
-    def examine(self, seed: str) -> tuple[bytes, list[str]]:
-        """Return the digest of a state, and what is wrong with it."""
+    def examine(self, seed: str, *, whole: bool = False) -> tuple[bytes, list[str]]:
+        """Return the digest of a state, and what is wrong with it. `whole`: the gateway is started by its command."""
         state, rows = self.state(seed)
         shutil.rmtree(self._root, ignore_errors=True)
         os.mkdir(self._root)
@@ -74,8 +78,8 @@ class Examiner:
         registered = [row.fname for row in rows if row.fname]
         wrong = [f"at once: {one}" for one in self._contracts.broken_at_once(registered)]
         began = time.monotonic()
-        wrong += self._restart.run()
-        if time.monotonic() - began > _MAX_SECONDS:
+        wrong += (self._whole if whole else self._restart).run()
+        if not whole and time.monotonic() - began > _MAX_SECONDS:
             wrong.append("the restart takes too long")
         wrong += self._contracts.broken_in_the_end(state.moment_us, self._tables.files(), self._tables.series())
         return _digest(state, rows), wrong
@@ -110,11 +114,15 @@ class Campaign:
         self._seed = seed
         self._processes = processes
 
-    def run(self, states: int, on_progress: Callable[[int, int], None] = lambda *_: None) -> Outcome:
-        """Examine so many states. `on_progress` is told how many were, and how many of them were wrong."""
+    def run(self, states: int, *, whole: int = 0, on_progress: Callable[[int, int], None] = lambda *_: None) -> Outcome:
+        """Examine so many states, and of these the first `whole` by the command of the gateway as well.
+
+        `on_progress` is told how many were, and how many of them were wrong.
+        """
         done, digests, findings = 0, set[bytes](), list[Finding]()
         seeds = [f"{self._seed}/{number}" for number in range(states)]
-        chunks = [seeds[start : start + _CHUNK] for start in range(0, states, _CHUNK)]
+        chunks: list[list[str]] = [[f"{_WHOLE}{seed}"] for seed in seeds[:whole]]
+        chunks += [seeds[start : start + _CHUNK] for start in range(0, states, _CHUNK)]
         context = get_context("fork")
         databases = context.SimpleQueue()
         for _ in range(self._processes):
@@ -141,7 +149,7 @@ def _examine(seeds: list[str]) -> Outcome:
     (examiner,) = _examiner
     digests, findings = set(), []
     for seed in seeds:
-        digest, wrong = examiner.examine(seed)
+        digest, wrong = examiner.examine(seed.removeprefix(_WHOLE), whole=seed.startswith(_WHOLE))
         digests.add(digest)
         if wrong:
             findings.append(Finding(seed, tuple(sorted(set(wrong)))))

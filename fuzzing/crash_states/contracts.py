@@ -70,7 +70,7 @@ class Contracts:
             if os.path.basename(directory) == PRIVATE_ROOT:
                 continue
             for name in names:
-                fname = os.path.relpath(os.path.join(directory, name), self._root)
+                fname = f"{directory[len(self._root) + 1 :]}/{name}"
                 if not self._is_whole(fname):
                     yield f"a half or foreign file below SERVICES: {_kind(fname)}"
 
@@ -136,8 +136,10 @@ class Contracts:
                 if not values[directory, key]:
                     yield f"{key} is missing of a series of which something was promised"
             for text in values[directory, COMMITTED_COUNT_KEY]:
-                if not held <= int(text) <= came:
-                    yield f"{COMMITTED_COUNT_KEY} is {text}, though {held} were promised and {came} came"
+                if int(text) < held:
+                    yield f"{COMMITTED_COUNT_KEY} is less than what was promised of its series"
+                if int(text) > came:
+                    yield f"{COMMITTED_COUNT_KEY} is more than what came of its series"
 
     def _series_counts(self, moment_us: int) -> Iterator[tuple[str, int, int]]:
         held: collections.Counter[str] = collections.Counter()

@@ -158,9 +158,19 @@ class Crashes:
             image.apply(change)
         image.settle()
         for number, change in enumerate(changes[synced:kept], synced):
-            image.apply(appetite.torn(change) if number == kept - 1 and kept < len(changes) else change)
+            image.apply(appetite.torn(change) if number == kept - 1 else change)
         lost = appetite.lost_pages(image.unsettled, image.data)
-        return image.contents(lost), kept == len(changes) and not lost
+        contents = image.contents(lost)
+        return contents, kept == len(changes) and not lost and len(contents.data) == self._size(changes)
+
+    def _size(self, changes: list[ContentChange]) -> int:
+        size = 0
+        for change in changes:
+            if isinstance(change, Write):
+                size = max(size, change.offset + len(change.data))
+            elif isinstance(change, Truncate):
+                size = change.size
+        return size
 
     _limits_kept: "tuple[int, _Limits] | None" = None
 
@@ -199,7 +209,7 @@ class _Appetite:
 
     def torn(self, change: ContentChange) -> ContentChange:
         """Return what is kept of the last change of a file."""
-        if not isinstance(change, Write) or self._chance.random() < 0.5:
+        if not isinstance(change, Write) or self._all == 1.0 or self._chance.random() < 0.6:
             return change
         return change._replace(data=change.data[: self._chance.randrange(len(change.data) + 1)])
 

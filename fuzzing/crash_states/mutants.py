@@ -10,6 +10,7 @@ from collections.abc import Callable
 from oxidicom.cli import main
 from oxidicom.spool import gateway_directory, incoming, spool_writer
 from oxidicom.tree import final_tree, group_sync, tree_directories
+from workers.channels.messages import Instance
 from workers.storage import metadata_writer, storage_worker
 
 
@@ -91,18 +92,31 @@ def _no_copy_sync() -> None:
     _replace(final_tree, "_copy_durably", copy_unsynced)
 
 
-def _stored_before_sync() -> None:
-    """Storage: an entry is `.stored`, and so is registered, before it is synced."""
+def _registered_before_sync() -> None:
+    """Storage: registration is told of a group before it is synced."""
+    tell = storage_worker.StorageWorker._tell_registration
+
+    def tell_and_sync(self: storage_worker.StorageWorker, stored: list[Instance]) -> None:
+        tell(self, stored)
+        self._sync._sync_filesystem()
+        self._tree.sync_directories()
+
+    _replace(storage_worker.StorageWorker, "_make_durable", lambda _, group, __: bool(group))
+    _replace(storage_worker.StorageWorker, "_tell_registration", tell_and_sync)
+
+
+def _placed_before_sync() -> None:
+    """Storage: an entry is linked to its final path before its data is synced."""
     make_durable = storage_worker.StorageWorker._make_durable
-    late: list[Callable[[], object]] = []
 
-    def say_so(self: storage_worker.StorageWorker, group: list, sync: Callable) -> bool:  # type: ignore[type-arg]
-        while late:
-            late.pop()()
-        late.append(lambda: make_durable(self, group, sync))
-        return bool(group)
+    def make_durable_late(
+        self: storage_worker.StorageWorker, group: list[Instance], sync: Callable[[list[Instance]], None]
+    ) -> bool:
+        if sync == self._sync_spool:
+            return bool(group)
+        return make_durable(self, group, self._sync_spool) and make_durable(self, group, sync)
 
-    _replace(storage_worker.StorageWorker, "_make_durable", say_so)
+    _replace(storage_worker.StorageWorker, "_make_durable", make_durable_late)
 
 
 def _no_value_sync() -> None:
@@ -135,7 +149,8 @@ MUTANTS: dict[str, Callable[[], None]] = {
         _no_tree_sync,
         _no_parent_sync,
         _no_copy_sync,
-        _stored_before_sync,
+        _registered_before_sync,
+        _placed_before_sync,
         _no_value_sync,
         _no_format_sync,
     )
