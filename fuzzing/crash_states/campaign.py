@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import hashlib
+import math
 import os
 import random
 import shutil
@@ -22,7 +23,7 @@ from fuzzing.crash_states.tables import Row, Tables, make_database
 from fuzzing.crash_states.whole_gateway import WholeGateway
 from oxidicom.embedded.server import EmbeddedPostgres
 
-_CHUNK = 25
+_CHUNK = 10
 _WHOLE = "whole:"
 """So begins the seed of a state on which the whole gateway is started."""
 _MAX_SECONDS = 20.0
@@ -114,10 +115,18 @@ class Campaign:
         self._seed = seed
         self._processes = processes
 
-    def run(self, states: int, *, whole: int = 0, on_progress: Callable[[int, int], None] = lambda *_: None) -> Outcome:
+    def run(
+        self,
+        states: int,
+        *,
+        whole: int = 0,
+        seconds: float = math.inf,
+        on_progress: Callable[[int, int], None] = lambda *_: None,
+    ) -> Outcome:
         """Examine so many states, and of these the first `whole` by the command of the gateway as well.
 
-        `on_progress` is told how many were, and how many of them were wrong.
+        After so many `seconds` no more are begun. `on_progress` is told how many were examined, and how many of them
+        were wrong.
         """
         done, digests, findings = 0, set[bytes](), list[Finding]()
         seeds = [f"{self._seed}/{number}" for number in range(states)]
@@ -127,7 +136,11 @@ class Campaign:
         databases = context.SimpleQueue()
         for _ in range(self._processes):
             databases.put(make_database(self._postgres, self._recording.scenario.schema))
-        with context.Pool(self._processes, _begin, (self._recording, databases)) as pool:
+        deadline = time.monotonic() + seconds
+        with (
+            directory() as place,
+            context.Pool(self._processes, _begin, (self._recording, databases, place, deadline)) as pool,
+        ):
             for outcome in pool.imap_unordered(_examine, chunks):
                 done += outcome.states
                 digests |= outcome.digests
@@ -136,24 +149,27 @@ class Campaign:
         return Outcome(done, frozenset(digests), tuple(findings))
 
 
-_examiner: list[Examiner] = []
-"""Of this process of a pool; it has no other place between two calls."""
+_examiner: list[tuple[Examiner, float]] = []
+"""Of this process of a pool, and until when it goes on; they have no other place between two calls."""
 
 
-def _begin(recording: Recording, databases: Any) -> None:  # noqa: ANN401 (a queue of multiprocessing)
-    directory = tempfile.mkdtemp(prefix="crash-", dir=scratch())
-    _examiner.append(Examiner(recording, databases.get(), directory))
+def _begin(recording: Recording, databases: Any, place: str, deadline: float) -> None:  # noqa: ANN401 (a queue)
+    own = tempfile.mkdtemp(dir=place)
+    _examiner.append((Examiner(recording, databases.get(), own), deadline))
 
 
 def _examine(seeds: list[str]) -> Outcome:
-    (examiner,) = _examiner
-    digests, findings = set(), []
+    ((examiner, deadline),) = _examiner
+    digests, findings, states = set(), [], 0
     for seed in seeds:
+        if time.monotonic() > deadline:
+            break
         digest, wrong = examiner.examine(seed.removeprefix(_WHOLE), whole=seed.startswith(_WHOLE))
+        states += 1
         digests.add(digest)
         if wrong:
             findings.append(Finding(seed, tuple(sorted(set(wrong)))))
-    return Outcome(len(seeds), frozenset(digests), tuple(findings))
+    return Outcome(states, frozenset(digests), tuple(findings))
 
 
 def scratch() -> str | None:

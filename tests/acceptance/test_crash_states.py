@@ -14,11 +14,11 @@ from fuzzing.crash_states.recording import RecordingError, record
 from fuzzing.crash_states.scenario import Scenario
 from fuzzing.crash_states.tables import server
 
-pytestmark = [pytest.mark.strace, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.strace, pytest.mark.timeout(400)]
 
 PROCESSES = 4
-STATES, STATES_LONG = 600, 6000
-STATES_OF_A_BROKEN_ONE = 60
+STATES, FEWEST, SECONDS = 1000, 20, 20.0
+STATES_OF_A_BROKEN_ONE, BROKEN_SECONDS = 60, 10.0
 WHOLE = 2
 
 
@@ -44,19 +44,19 @@ def recording(request, postgres):
 def examine(recording, postgres):
     """A function that examines states of the recording, or of it with another history."""
 
-    def run(states, history=None, whole=0):
+    def run(states, seconds, history=None, whole=0):
         examined = recording._replace(history=history) if history else recording
-        return Campaign(examined, postgres, "test", PROCESSES).run(states, whole=whole)
+        return Campaign(examined, postgres, "test", PROCESSES).run(states, seconds=seconds, whole=whole)
 
     return run
 
 
-def test_what_was_promised_before_a_power_failure_is_kept(examine, long_drill):
-    states = STATES_LONG if long_drill else STATES
-    outcome = examine(states, whole=WHOLE)
+def test_what_was_promised_before_a_power_failure_is_kept(examine):
+    """As many states as there is time for: on a busy machine fewer."""
+    outcome = examine(STATES, SECONDS, whole=WHOLE)
     assert by_kind(outcome.findings) == {}
-    assert outcome.states == states + WHOLE
-    assert len(outcome.digests) > 0.8 * states
+    assert outcome.states >= FEWEST
+    assert len(outcome.digests) > 0.8 * outcome.states
 
 
 def without_syncs(history, of_directories):
@@ -77,5 +77,5 @@ def without_syncs(history, of_directories):
 @pytest.mark.parametrize("of_directories", [False, True])
 def test_a_gateway_that_syncs_no_files_or_no_directories_is_found_out(recording, examine, of_directories):
     broken = without_syncs(recording.history, of_directories)
-    found = by_kind(examine(STATES_OF_A_BROKEN_ONE, broken).findings)
+    found = by_kind(examine(STATES_OF_A_BROKEN_ONE, BROKEN_SECONDS, broken).findings)
     assert any("lost" in wrong or "has no file" in wrong or "a damaged file" in wrong for wrong in found), found

@@ -35,8 +35,8 @@ AFTER_THE_COMMIT = [
     ("listener", "write", 1),  # the ledger
     ("listener", "sendto", 1),  # the queue
     ("listener", "sendto", 2),  # the response
-    ("storage", "linkat", 1),
     ("storage", "fdatasync", 1),
+    ("storage", "linkat", 1),
     ("storage", "fsync", 1),
     ("storage", "/^rename", 1),
     ("storage", "sendto", 1),  # the hint to registration
