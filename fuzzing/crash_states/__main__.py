@@ -65,7 +65,11 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
         began, total, distinct = time.monotonic(), 0, 0
         for at, (one, its_seed) in enumerate(plans):
             share = states * (at + 1) // len(plans) - states * at // len(plans)
-            outcome = _examine(console, postgres, one, its_seed, associations, share, whole, processes, keep)
+            try:
+                outcome = _examine(console, postgres, one, its_seed, associations, share, whole, processes, keep)
+            except RecordingError as error:
+                console.print(f"{one}, seed {its_seed}: nothing was recorded: {error}", soft_wrap=True)
+                raise typer.Exit(2) from error
             found |= bool(outcome.findings)
             total, distinct = total + outcome.states, distinct + len(outcome.digests)
         rate = total / (time.monotonic() - began)

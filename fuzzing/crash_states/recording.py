@@ -7,6 +7,7 @@ FUSE filesystem would see syncs of its own kernel's making, has no `syncfs`, and
 """
 
 import contextlib
+import glob
 import os
 import pickle
 import signal
@@ -142,8 +143,8 @@ class _Gateway:
             os.kill(process, signal.SIGKILL)
         self._process.wait(_DEADLINE_SECONDS)
 
-    def _spooled(self) -> list[Path]:
-        return list(Path(self._files_root).glob(".oxidicom/*/spool/*/*"))
+    def _spooled(self) -> list[str]:
+        return glob.glob(".oxidicom/*/spool/*/*", root_dir=self._files_root)  # not of Path: it raises at what goes
 
     def _wait_until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _DEADLINE_SECONDS
