@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -135,16 +136,16 @@ def test_an_error_after_success_is_tried_again(calls, error, make_gateway, injec
 
 
 @pytest.mark.strace
-def test_a_file_whose_sync_failed_is_written_anew(make_gateway, inject, rows, tmp_path):
+def test_a_file_whose_sync_failed_is_written_anew(make_gateway, trace, rows, tmp_path):
     """After a failed sync Linux marks the pages clean: a second sync of the same file would mean nothing."""
     gateway = make_gateway(CHRIS_LISTENER_THREADS="1", TOKIO_WORKER_THREADS="1")
     (path,) = make_series(tmp_path / "in", 1, "1.2.3")
-    inject(gateway.pids_of("storage")[0], "fdatasync", "error=EIO:when=1")
+    storage = gateway.pids_of("storage")[0]
+    tracer = trace(storage, "fdatasync,/^rename", "-s", "500", "-e", "inject=fdatasync:error=EIO:when=1")
     assert statuses_of(gateway, [path]) == [0]
-    wait_until(gateway.stored, "the file")
-    before = (gateway.files_root / gateway.stored()[0]).stat().st_ino
     settled(gateway)
-    assert (gateway.files_root / gateway.stored()[0]).stat().st_ino != before
+    assert "INJECTED" in tracer.output()
+    assert re.search(r'rename\w*\(.*/tmp/\d+", .*\.received"', tracer.output()), "a copy takes the place of the entry"
     nothing_lost(gateway, rows, {"1.2.3.1": path})
 
 
