@@ -173,7 +173,7 @@ def main() -> int:
     directory = wanted.directory or tempfile.mkdtemp(prefix="oxi-outage-")
     site = Site(directory, 1, is_in_memory=False)
     try:
-        run = Run(site, wanted.instances, wanted.outage_seconds, wanted.senders)
+        run = Run(site.start(), wanted.instances, wanted.outage_seconds, wanted.senders)
         print(run.run(wanted.beside), flush=True)
     finally:
         site.remove()

@@ -10,12 +10,11 @@ from tests.acceptance.drills.soak.verdict import LostError
 
 
 @pytest.mark.timeout(3600)
-def test_nothing_is_lost_in_a_soak_and_what_is_missing_is_noticed(long_drill, tmp_path_factory, capsys):
+def test_nothing_is_lost_in_a_soak_and_what_is_missing_is_noticed(long_drill, public_directory, capsys):
     """300 kills, or 25 in short, of two gateways on one storage and one database."""
-    directory = tmp_path_factory.getbasetemp().parent / f"soak-{random.randrange(1 << 32)}"
-    site = Site(str(directory), 2)
+    site = Site(f"{public_directory}/soak", 2)
     try:
-        soak = Soak(site, random.randrange(1 << 32), per_second=2)
+        soak = Soak(site.start(), random.randrange(1 << 32), per_second=2)
         soak.run(kills=300 if long_drill else 25, seconds=0)
         assert soak.judge()
         assert soak.acknowledged

@@ -30,7 +30,7 @@ def main() -> int:
     print(f"seed {wanted.seed}, in {directory}", flush=True)
     site = Site(directory, wanted.gateways)
     try:
-        soak = Soak(site, wanted.seed, wanted.per_second)
+        soak = Soak(site.start(), wanted.seed, wanted.per_second)
         soak.run(wanted.kills, wanted.seconds)
         print(soak.judge(), flush=True)
     except LostError as lost:

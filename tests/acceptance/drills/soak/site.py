@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 from pathlib import Path
+from typing import Self
 
 from oxidicom.embedded.server import EmbeddedPostgres
 from tests.fixtures.gateway import Gateway
@@ -38,23 +39,40 @@ class Site:
     """All of it, below one directory."""
 
     def __init__(self, directory: str, gateways: int, *, is_in_memory: bool = True) -> None:
-        """Start everything. As root the storage is a file system of its own, in memory; else it is never full."""
+        """Nothing is touched before `start`. `is_in_memory`: the storage is a file system of its own there, if this is
+        root; else it is never full."""
         self.directory = Path(directory)
+        self.files_root = self.directory / "files"
+        self.server = EmbeddedPostgres(str(self.directory / "database"))
+        self.gateways: list[SoakGateway] = []
+        self.can_be_filled = False
+        self.has_clocks = False
+        self.conninfo = ""
+        self._count = gateways
+        self._is_in_memory = is_in_memory
+        self._proxies: list[Proxy] = []
+
+    @property
+    def proxy(self) -> Proxy:
+        """Between all gateways and the database."""
+        return self._proxies[0]
+
+    def start(self) -> Self:
+        """Start everything, and return when the gateways are ready."""
         self.directory.mkdir(exist_ok=True)
         self.directory.chmod(0o755)  # PostgreSQL runs as another user
-        self.files_root = self.directory / "files"
         self.files_root.mkdir()
-        self.can_be_filled = is_in_memory and self._mount()
+        self.can_be_filled = self._is_in_memory and self._mount()
         self.has_clocks = self._compile_clock()
-        self.server = EmbeddedPostgres(str(self.directory / "database"))
         self.server.start()
-        self.proxy = Proxy(self.server.port)
+        self._proxies.append(Proxy(self.server.port))
         self.conninfo = self.server.conninfo
         through_proxy = self.conninfo.replace(f"port={self.server.port}", f"port={self.proxy.port}")
         assert through_proxy != self.conninfo
-        self.gateways = [self._gateway(number, through_proxy) for number in range(gateways)]
+        self.gateways += [self._gateway(number, through_proxy) for number in range(self._count)]
         for gateway in self.gateways:
             gateway.start(wait=True)
+        return self
 
     def _mount(self) -> bool:
         options = f"size={STORAGE_BYTES},mode=0755"
@@ -88,7 +106,8 @@ class Site:
         for gateway in self.gateways:
             if gateway.process and gateway.process.poll() is None:
                 gateway.kill_all()
-        self.proxy.close()
+        for proxy in self._proxies:
+            proxy.close()
         self.server.stop()
 
     def remove(self) -> None:
