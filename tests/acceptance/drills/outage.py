@@ -79,13 +79,13 @@ class Memory(threading.Thread):
             self.measure()
 
     def measure(self) -> None:
-        """Take one sample."""
+        """Take one sample; nothing when the gateway is gone."""
         together = largest = 0
-        for pid in [self._supervisor, *processes.children(self._supervisor)]:
-            with contextlib.suppress(OSError, AssertionError):
+        with contextlib.suppress(OSError, AssertionError):  # a process may end meanwhile
+            for pid in [self._supervisor, *processes.children(self._supervisor)]:
                 together += processes.proportional_kilobytes(pid)
                 largest = max(largest, processes.private_kilobytes(pid))
-        self.samples.append((together / 1024, largest / 1024))
+            self.samples.append((together / 1024, largest / 1024))
 
     def stop(self) -> None:
         """Measure no more."""
@@ -171,7 +171,7 @@ def main() -> int:
     parser.add_argument("--directory", help="where all of it stands (a new directory, which is removed)")
     wanted = parser.parse_args()
     directory = wanted.directory or tempfile.mkdtemp(prefix="oxi-outage-")
-    site = Site(directory, 1, is_in_memory=False)
+    site = Site(directory, 1, is_in_memory=False, CHRIS_LISTENER_THREADS=str(wanted.senders + 4))
     try:
         run = Run(site.start(), wanted.instances, wanted.outage_seconds, wanted.senders)
         print(run.run(wanted.beside), flush=True)

@@ -38,9 +38,10 @@ class SoakGateway(Gateway):
 class Site:
     """All of it, below one directory."""
 
-    def __init__(self, directory: str, gateways: int, *, is_in_memory: bool = True) -> None:
+    def __init__(self, directory: str, gateways: int, *, is_in_memory: bool = True, **variables: str) -> None:
         """Nothing is touched before `start`. `is_in_memory`: the storage is a file system of its own there, if this is
-        root; else it is never full."""
+        root; else it is never full. `variables` are those of all gateways."""
+        self._variables = variables
         self.directory = Path(directory)
         self.files_root = self.directory / "files"
         self.server = EmbeddedPostgres(str(self.directory / "database"))
@@ -87,7 +88,10 @@ class Site:
         return compiler is not None
 
     def _gateway(self, number: int, conninfo: str) -> SoakGateway:
-        variables = {"STATE_DIRECTORY": str(self.directory / f"state{number}"), "CHRIS_HISTORY_DAYS": "0"}
+        variables = self._variables | {
+            "STATE_DIRECTORY": str(self.directory / f"state{number}"),
+            "CHRIS_HISTORY_DAYS": "0",
+        }
         if self.has_clocks:
             clock = self.directory / f"clock{number}"
             clock.write_bytes(bytes(8))

@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import time
 
 from benchmarks.datasets import Identity
@@ -31,9 +32,23 @@ class Soak:
         self._tell_due = 0.0
 
     def run(self, kills: int, seconds: float) -> None:
-        """Strike until there were so many kills, or it is so late; 0 is no limit. Then let the senders end."""
+        """Strike until there were so many kills, or it is so late, or somebody interrupts; 0 is no limit.
+
+        Then let the senders end, and set the clocks right.
+        """
         for sender in self._senders:
             sender.start()
+        with contextlib.suppress(KeyboardInterrupt):
+            self._strike(kills, seconds)
+        for sender in self._senders:
+            sender.stop()
+        for sender in self._senders:
+            sender.join()
+        for gateway in self._site.gateways:
+            gateway.set_clock(0)
+        self._tell(now=True)
+
+    def _strike(self, kills: int, seconds: float) -> None:
         with concurrent.futures.ThreadPoolExecutor(1) as lasting:
             under_way: concurrent.futures.Future[int] | None = None
             while not (kills and self.kills >= kills) and not (seconds and self._seconds >= seconds):
@@ -48,13 +63,6 @@ class Soak:
                 time.sleep(max(0.0, next_due - time.monotonic()))
             if under_way:
                 under_way.result()
-            for sender in self._senders:
-                sender.stop()
-            for sender in self._senders:
-                sender.join()
-        for gateway in self._site.gateways:
-            gateway.set_clock(0)
-        self._tell(now=True)
 
     @property
     def _seconds(self) -> float:
