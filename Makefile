@@ -13,7 +13,7 @@ MANUAL := $(DESTDIR)/usr/local/share/man/man1/oxidicom.1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help orthanc install run check test corpus fuzz crash-states drills benchmark curves senders integration-test least-power test-fresh foreign-clients lint format settings-page man pictures install-service service-files uninstall-service clean
+.PHONY: help orthanc install run check test corpus fuzz crash-states drills soak benchmark curves senders integration-test least-power test-fresh foreign-clients lint format settings-page man pictures install-service service-files uninstall-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ crash-states: $(STAMP) ## let the power fail at CRASH_STATES (100000) moments of
 
 drills: $(STAMP) ## break a gateway in every way we know, at full length; docs/failure-modes.md tells what they show
 	$(VENV)/bin/python -m pytest tests/acceptance/drills tests/model --long -v -rs -o console_output_style=count $(PYTEST_ARGS)
+
+soak: $(STAMP) ## strike gateways under load at random (SOAK_ARGS='--kills 10000', --seconds, --seed; 300 kills), and judge
+	$(VENV)/bin/python -m tests.acceptance.drills.soak $(SOAK_ARGS)
 
 benchmark: $(VENV)/.benchmark ## measure this gateway beside its peers (BENCHMARK_ARGS=--quick: 4 minutes); docs/benchmarks.md
 	$(VENV)/bin/python -m benchmarks $(BENCHMARK_ARGS)

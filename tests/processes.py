@@ -63,6 +63,11 @@ def private_kilobytes(pid):
     return sum(_kilobytes(f"/proc/{pid}/smaps_rollup", "Private_"))
 
 
+def proportional_kilobytes(pid):
+    """Return the memory of a process, what it shares counted by its share (PSS): those of several can be added."""
+    return sum(_kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:"))
+
+
 def own_bytes(pids):
     """Return the memory that the processes do not share with a file: it grows when they leak."""
     return 1024 * sum(sum(_kilobytes(f"/proc/{pid}/status", "RssAnon:")) for pid in pids)

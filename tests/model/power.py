@@ -15,8 +15,7 @@ from collections.abc import Callable
 
 from oxidicom.spool.gateway_directory import aside_directory
 from oxidicom.spool.journal import Owner, is_open, owner_of
-from oxidicom.spool.metadata_rows import UNKNOWN
-from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, parse_name
+from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue, parse_name
 
 _OPERATIONS = (
     "write",
@@ -203,8 +202,7 @@ class Power:
             self._judge_step(before, after)
         is_kept = self._gateway_of(after) or after.startswith(f"{self._aside}/")
         is_anew = os.path.basename(os.path.dirname(before)) == "tmp"
-        is_anew |= after.endswith(f"={UNKNOWN}.{REGISTERED}")  # a placeholder of what was put back stands there
-        if is_kept and os.path.lexists(after) and not after.endswith(".json") and not is_anew:
+        if is_kept and os.path.lexists(after) and not (after.endswith(".json") or is_anew or _is_value(before, after)):
             self._tell(f"puts {before} over {after}")
 
     def _judge_step(self, before: str, after: str) -> None:
@@ -244,6 +242,12 @@ class Power:
 
     def _tell(self, what: str) -> None:
         self.faults.append(f"{self._process.role} of {self._process.gateway or 'nobody'} {what}")
+
+
+def _is_value(before: str, after: str) -> bool:
+    """Tell whether one metadata value is put over itself: both files are empty, and say the same."""
+    one, other = (parse_name(os.path.basename(path)) for path in (before, after))
+    return one is not None and other is not None and isinstance(one[0], MetadataValue) and one[0] == other[0]
 
 
 def _path(name: str, directory: int | None) -> str:

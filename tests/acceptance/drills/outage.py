@@ -1,0 +1,184 @@
+"""`python -m tests.acceptance.drills.outage`: many instances through one outage of the database, and what it costs.
+
+The database refuses while the senders send; memory is measured meanwhile. Then it is back, and while the backlog drains
+other senders go on at a steady pace.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+
+import psycopg
+
+from benchmarks.datasets import Content, Identity, templates_of
+from benchmarks.errors import BenchmarkError
+from benchmarks.forked import fork
+from benchmarks.message import Message
+from benchmarks.requestor import Requestor
+from tests import processes
+from tests.acceptance.drills.soak.site import Site
+
+_MEASURE_SECONDS = 2.0
+_TELL_SECONDS = 15.0
+_MIB = 1 << 20
+_IN_SERIES = 500
+_PER_ASSOCIATION = 10_000
+_DRAIN_SECONDS = 7200.0
+
+
+def send(port: int, sender: int, first: int, count: int, pace: float) -> None:
+    """Send so many instances, as fast as they are answered or at a pace; each association has 10,000 at most."""
+    (template,) = templates_of(Content.SMALL_EXPLICIT)
+    for start in range(first, first + count, _PER_ASSOCIATION):
+        requestor = Requestor(port, template.sop_class_uid, template.transfer_syntax_uid)
+        message = Message(template, requestor.max_pdu_bytes)
+        for number in range(start, min(start + _PER_ASSOCIATION, first + count)):
+            began = time.monotonic()
+            message.address(Identity(1, sender, number, _IN_SERIES), number & 0x7FFF)
+            requestor.store(message, number & 0x7FFF)
+            if pace:
+                time.sleep(max(0.0, began + 1 / pace - time.monotonic()))
+        requestor.release()
+
+
+@contextlib.contextmanager
+def sending(port: int, senders: range, count: int, pace: float = 0.0) -> Iterator[list[BaseProcess]]:
+    """Several senders at work, each with its share; those that are left at the end are ended."""
+    share = count // len(senders)
+    started: list[BaseProcess] = [
+        fork.Process(target=send, args=(port, sender, 0, share, pace), daemon=True) for sender in senders
+    ]
+    for process in started:
+        process.start()
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.join()
+
+
+class Memory(threading.Thread):
+    """Measures the proportional set size (PSS) of all processes of a gateway together, and the largest private one."""
+
+    def __init__(self, supervisor: int) -> None:
+        super().__init__(daemon=True)
+        self._supervisor = supervisor
+        self._over = threading.Event()
+        self.samples: list[tuple[float, float]] = []
+        """MiB of all together, and of the largest process alone."""
+
+    def run(self) -> None:
+        while not self._over.wait(_MEASURE_SECONDS):
+            self.measure()
+
+    def measure(self) -> None:
+        """Take one sample; nothing when the gateway is gone."""
+        together = largest = 0
+        with contextlib.suppress(OSError, AssertionError):  # a process may end meanwhile
+            for pid in [self._supervisor, *processes.children(self._supervisor)]:
+                together += processes.proportional_kilobytes(pid)
+                largest = max(largest, processes.private_kilobytes(pid))
+            self.samples.append((together / 1024, largest / 1024))
+
+    def stop(self) -> None:
+        """Measure no more."""
+        self._over.set()
+        self.join()
+
+    def said(self, since: int = 0) -> str:
+        """Say what was measured since a sample."""
+        together = [one for one, _ in self.samples[since:]]
+        largest = max(one for _, one in self.samples[since:])
+        return f"{together[0]:.0f} → {together[-1]:.0f} MiB together (most {max(together):.0f}), largest {largest:.0f}"
+
+
+class Run:
+    """One outage."""
+
+    def __init__(self, site: Site, instances: int, outage_seconds: float, senders: int) -> None:
+        self._site = site
+        self._instances = instances
+        self._outage_seconds = outage_seconds
+        self._senders = senders
+        self._gateway = site.gateways[0]
+        self._memory = Memory(self._gateway.process.pid)
+
+    def run(self, beside_per_second: float) -> str:
+        """Return what was measured."""
+        self._memory.measure()
+        self._memory.start()
+        self._site.proxy.refuse()
+        began = time.monotonic()
+        with sending(self._gateway.port, range(self._senders), self._instances) as started:
+            self._await(lambda: not any(process.is_alive() for process in started), 1e9)
+        if any(process.exitcode for process in started):
+            raise BenchmarkError("a sender failed")
+        received = time.monotonic() - began
+        time.sleep(max(0.0, began + self._outage_seconds - time.monotonic()))
+        away, seen = time.monotonic() - began, len(self._memory.samples)
+        said = f"{self._instances} instances were received in {received:.0f} s ({self._instances / received:.0f}/s), "
+        said += f"the database was away for {away:.0f} s; memory meanwhile: {self._memory.said()}"
+        print(said, flush=True)
+        return f"{said}\n{self._drain(beside_per_second, seen)}"
+
+    def _drain(self, beside_per_second: float, seen: int) -> str:
+        before = self._rows()
+        self._site.proxy.accept()
+        began = time.monotonic()
+        beside = range(self._senders, self._senders + 2)
+        many = 2 * 9_000_000
+        with sending(self._gateway.port, beside, many, beside_per_second / len(beside)):
+            self._await(lambda: self._rows() >= self._instances, _DRAIN_SECONDS)
+            seconds, rows = time.monotonic() - began, self._rows() - before
+        self._memory.stop()
+        return (
+            f"drained in {seconds:.0f} s: {rows / seconds:.0f} rows/s, those of {beside_per_second:.0f}/s beside it "
+            f"included; memory: {self._memory.said(seen - 1)}"
+        )
+
+    def _await(self, condition: Callable[[], bool], seconds: float) -> None:
+        deadline, due = time.monotonic() + seconds, 0.0
+        while not condition():
+            if time.monotonic() > deadline:
+                raise BenchmarkError("it does not come to its end")
+            if time.monotonic() >= due and self._memory.samples:
+                due = time.monotonic() + _TELL_SECONDS
+                together, largest = self._memory.samples[-1]
+                print(f"{self._rows()} rows, {together:.0f} MiB together, largest {largest:.0f}", flush=True)
+            time.sleep(0.5)
+
+    def _rows(self) -> int:
+        with psycopg.connect(self._site.conninfo) as connection:
+            query = "SELECT count(*) FROM pacsfiles_pacsfile WHERE fname LIKE 'SERVICES/PACS/BENCHMARK/%'"
+            (count,) = connection.execute(query).fetchone() or (0,)
+        return count
+
+
+def main() -> int:
+    """Let the database go, send, let it come back, and say what was measured."""
+    parser = argparse.ArgumentParser(prog="outage", description=(__doc__ or "").partition("\n\n")[2])
+    parser.add_argument("--instances", type=int, default=20_000, help="received while the database is away (20,000)")
+    parser.add_argument("--outage-seconds", type=float, default=60.0, help="it is away at least so long (60)")
+    parser.add_argument("--senders", type=int, default=4, help="associations at once (4)")
+    parser.add_argument("--beside", type=float, default=100.0, help="instances a second beside the draining (100)")
+    parser.add_argument("--directory", help="where all of it stands (a new directory, which is removed)")
+    wanted = parser.parse_args()
+    directory = wanted.directory or tempfile.mkdtemp(prefix="oxi-outage-")
+    site = Site(directory, 1, is_in_memory=False, CHRIS_LISTENER_THREADS=str(wanted.senders + 4))
+    try:
+        run = Run(site.start(), wanted.instances, wanted.outage_seconds, wanted.senders)
+        print(run.run(wanted.beside), flush=True)
+    finally:
+        site.remove()
+    return os.EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
