@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 FUZZ_SECONDS ?= 600
+CRASH_STATES ?= 100000
 TEST_PROCESSES ?= 4
 STAMP := $(VENV)/.installed
 DESTDIR ?=
@@ -12,7 +13,7 @@ MANUAL := $(DESTDIR)/usr/local/share/man/man1/oxidicom.1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help orthanc install run check test corpus fuzz drills benchmark curves senders integration-test least-power test-fresh foreign-clients lint format settings-page man pictures install-service service-files uninstall-service clean
+.PHONY: help orthanc install run check test corpus fuzz crash-states drills benchmark curves senders integration-test least-power test-fresh foreign-clients lint format settings-page man pictures install-service service-files uninstall-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,8 +46,11 @@ corpus: $(STAMP) ## send the DICOM files below FOLDER to a gateway as they are, 
 	@[ -n "$(FOLDER)" ] || { echo "make: name a folder of DICOM files: make corpus FOLDER=/path/to/files"; exit 2; }
 	$(VENV)/bin/python -m tests.corpus $(FOLDER)
 
+crash-states: $(STAMP) ## let the power fail at CRASH_STATES (100000) moments of recorded gateways: hours; needs strace
+	$(VENV)/bin/python -m fuzzing.crash_states --states $(CRASH_STATES) $(CRASH_ARGS)
+
 drills: $(STAMP) ## break a gateway in every way we know, at full length; docs/failure-modes.md tells what they show
-	$(VENV)/bin/python -m pytest tests/acceptance/drills --long -v -rs -o console_output_style=count $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest tests/acceptance/drills tests/model --long -v -rs -o console_output_style=count $(PYTEST_ARGS)
 
 benchmark: $(VENV)/.benchmark ## measure this gateway beside its peers (BENCHMARK_ARGS=--quick: 4 minutes); docs/benchmarks.md
 	$(VENV)/bin/python -m benchmarks $(BENCHMARK_ARGS)
@@ -145,5 +149,5 @@ uninstall-service: ## as root: remove what install-service installed; settings, 
 	@echo "Removed. /etc/oxidicom, /var/lib/oxidicom and the user oxidicom stay."
 
 clean: ## remove what the tools left; .venv and ./data stay
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz dist build
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz .crash_states dist build
 	find oxidicom workers fuzzing tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,7 @@
 """The command line of the benchmark: `python -m benchmarks --help`."""
 
 import re
+import shutil
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -88,6 +89,8 @@ def _parse_guests(texts: Sequence[str]) -> dict[str, Invocation]:
             guests[name] = parse_invocation(notation)
         except ValueError as error:
             raise typer.BadParameter(f"gateway {name!r} cannot be started: {error}") from None
+        if not shutil.which(program := guests[name].command[0]):
+            raise typer.BadParameter(f"gateway {name!r} cannot be started: there is no program {program}")
     return guests
 
 

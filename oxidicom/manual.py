@@ -20,7 +20,7 @@ from oxidicom.settings import Settings
 _EXIT_STATUS = {
     "0": "All is well; for a command, what its description says.",
     "1": "The gateway or the command could not do its work, or a command found something.",
-    "2": "A command or an option is not known.",
+    "2": "What a command has found is critical; or a command or an option is not known.",
     "78": "The configuration has faults. All of them are told at once.",
 }
 _FILES = {

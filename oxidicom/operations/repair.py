@@ -175,7 +175,8 @@ class Repair:
             directories = {directory for path, device in there.items() if device for directory in _directories_of(path)}
             try:
                 # A group sync is that of one filesystem; a directory may be the mount of another.
-                self._sync.sync([self._full(path) for path, device in there.items() if device == self._filesystem])
+                here = [self._full(path) for path, device in there.items() if device == self._filesystem]
+                self._sync.sync(len(here), here)
                 for path, device in there.items():
                     if device not in (None, self._filesystem):
                         sync_file(self._full(path))

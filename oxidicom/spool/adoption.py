@@ -84,7 +84,7 @@ def _adopt_spool(orphan: str, spool: str, on_trouble: OnTrouble, beat: Callable[
         except OSError as error:
             on_trouble(association, error.strerror or str(error))
     try:
-        _remove_unbegun(spool_of(orphan))
+        taken += _take_or_remove_hidden(spool_of(orphan), spool)
         remove_gateway(orphan)
     except OSError as error:
         on_trouble(orphan, error.strerror or str(error))
@@ -93,7 +93,7 @@ def _adopt_spool(orphan: str, spool: str, on_trouble: OnTrouble, beat: Callable[
 
 def _take(association: str, spool: str) -> bool:
     """Move an association to `spool`, unless its listener lives or one of its name is there. Raise OSError."""
-    target = os.path.join(spool, os.path.basename(association))
+    target = os.path.join(spool, os.path.basename(association).removeprefix("."))
     if os.path.exists(target):  # never onto an empty directory: that is just being removed
         return False
     with contextlib.ExitStack() as held:
@@ -108,10 +108,12 @@ def _take(association: str, spool: str) -> bool:
     return True
 
 
-def _remove_unbegun(spool: str) -> None:
-    """Remove associations that had begun, but without any instance: they have a hidden name (see `spool_writer`)."""
-    with os.scandir(spool) as scan:
+def _take_or_remove_hidden(orphan_spool: str, spool: str) -> int:
+    """Remove associations that had begun, but without any instance: they have a hidden name (see `spool_writer`).
+
+    One with instances has it again after a power failure, which took its new name: it is taken over. Return how many.
+    """
+    with os.scandir(orphan_spool) as scan:
         hidden = [one.path for one in scan if is_ulid(one.name.removeprefix(".")) and one.name.startswith(".")]
-    for path in hidden:
-        if os.path.isdir(path) and not os.path.islink(path):
-            remove_finished(path)
+    directories = [path for path in hidden if os.path.isdir(path) and not os.path.islink(path)]
+    return sum(_take(path, spool) for path in directories if not remove_finished(path))

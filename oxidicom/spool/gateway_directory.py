@@ -167,16 +167,21 @@ class GatewayDirectory:
 
 
 def _write_format(path: str, written: Format) -> None:
+    """Write it durably, before there is a spool: a directory of which the format is not known is adopted by nobody."""
     data = msgspec.json.encode(written) + b"\n"
     with open(os.path.join(path, _FORMAT), "wb", opener=open_regular) as file:
         file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def format_of(gateway_path: str) -> Format | None:
     """Return what is said of the spool of a gateway, or None when it cannot be read. Raise OSError."""
     try:
         with open(os.path.join(gateway_path, _FORMAT), "rb", opener=open_regular) as file:
-            return msgspec.json.decode(file.read(4096), type=Format)
+            data = file.read(4096)
+        # Without contents: the power failed before they were on the disk. Who wrote it did not sync it, as of format 1.
+        return msgspec.json.decode(data, type=Format) if data.strip(b"\0") else Format(1)
     except FileNotFoundError:
         return Format(FORMAT)
     except (msgspec.DecodeError, ValueError):

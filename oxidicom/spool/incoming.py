@@ -101,10 +101,10 @@ class IncomingInstance:
         if length not in self._describer.whole_lengths:
             description = self._look_at_end(description, length)
         name = self._spool_writer.name_of(self._number, self._file_meta_bytes + self.dataset_bytes, description)
-        if self._descriptor < 0:
+        if self._descriptor < 0 and not self._spool_writer.durable:
             self._file_name = name.at(RECEIVED)
             self._finish_file()
-        else:
+        else:  # what is to outlive a power failure has its name only when its data is safe
             self._finish_file()
             self._file_name = self._spool_writer.rename(self._file_name, name.at(RECEIVED))
         self._spool_writer.enter_in_ledger(name, description)

@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 
+from oxidicom.files.lost_pages import has_lost_pages
 from oxidicom.records import Description
 from oxidicom.spool.entries import describe_entry, entries
 from oxidicom.spool.ledger import LEDGER_NAME, Committed, Ended, LedgerWriter, NumberSet, SeriesOpened, Started
@@ -84,7 +85,7 @@ def _complete_entry(writer: LedgerWriter, directory: str, name: EntryName, state
     """Enter an entry that the ledger does not know; remove one that was still being received."""
     path = os.path.join(directory, name.at(state))
     with contextlib.suppress(FileNotFoundError):  # taken up at this moment: it has gone on to the next state
-        if known.is_whole and state == RECEIVED and os.path.getsize(path) != name.size_bytes:
+        if known.is_whole and state == RECEIVED and not _is_complete(path, name):
             os.unlink(path)
             return
         description = _description(path)
@@ -93,6 +94,10 @@ def _complete_entry(writer: LedgerWriter, directory: str, name: EntryName, state
         committed = Committed(name.number, name.series_hash, name.size_bytes, description.file.fname)
         writer.append(SeriesOpened(name.series_hash, description.series, description.file.columns), committed)
         known.series.add(name.series_hash)
+
+
+def _is_complete(path: str, name: EntryName) -> bool:
+    return os.path.getsize(path) == name.size_bytes and not has_lost_pages(path)
 
 
 def _open_series(writer: LedgerWriter, series_hash: str, path: str, known: _Told) -> None:

@@ -33,7 +33,8 @@ class SpoolWriter:
         before it is committed, and the commit before it is answered. The ledger is not: `end_for_the_dead` completes it
         from the entries, and it is synced before they leave. Raise OSError when the disk does not take it.
         """
-        self._durable = durable
+        self.durable = durable
+        """Instances are synced before they are committed."""
         self.now_ns = now_ns
         self.directory = os.path.join(spool, started.association)
         hidden = os.path.join(spool, f".{started.association}")
@@ -95,7 +96,7 @@ class SpoolWriter:
 
     def sync_data(self, descriptor: int) -> None:
         """Make the data of a file durable, if it is to be durable. Raise OSError."""
-        if self._durable:
+        if self.durable:
             os.fdatasync(descriptor)
 
     def name_of(self, number: int, size_bytes: int, description: Description) -> EntryName:
@@ -108,7 +109,7 @@ class SpoolWriter:
         The file comes first, since a count without a file would be a lie that no restart can mend, while a file
         without a count is found and counted. Raise OSError when that is impossible; then remove the file.
         """
-        if self._durable:
+        if self.durable:
             os.fsync(self._descriptor)
         line = Committed(name.number, name.series_hash, name.size_bytes, description.file.fname)
         if description.series in self._series:

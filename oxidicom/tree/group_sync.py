@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from oxidicom.errors import BootError
 
@@ -42,10 +42,13 @@ class GroupSync:
         self._reports_errors = _version(kernel or platform.release()) >= _SINCE
         self._careful_until = 0.0
 
-    def sync(self, paths: Sequence[str]) -> None:
-        """Return when the data of all `paths` is durable. Raise OSError; then none of them may be trusted."""
+    def sync(self, count: int, paths: Iterable[str]) -> None:
+        """Return when the data of all `paths` is durable. Raise OSError; then none of them may be trusted.
+
+        They are `count`; when that is many nobody asks for their names, which cost 3 µs for each to make.
+        """
         try:
-            if len(paths) > _FEW and self._reports_errors and time.monotonic() >= self._careful_until:
+            if count > _FEW and self._reports_errors and time.monotonic() >= self._careful_until:
                 self._sync_filesystem()
                 return
             for path in paths:

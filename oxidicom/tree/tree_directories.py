@@ -16,6 +16,8 @@ from oxidicom.paths.final_path import PACS_ROOT
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_OPEN = 256
+_MAX_NAMED = 10_000
+"""One that is forgotten has its name synced once more."""
 
 
 class TreeDirectories:
@@ -30,6 +32,8 @@ class TreeDirectories:
         self._changed: set[str] = set()
         self._verified: set[str] = set()
         """Those that were found at their paths since `doubt`."""
+        self._named: dict[str, None] = {}
+        """Those whose own names are durable, or are noted to be made so; the last ones only."""
 
     def open(self, path: str) -> int:
         """Return a descriptor of the directory `path`, made if it is missing below SERVICES/PACS. Raise OSError.
@@ -80,6 +84,7 @@ class TreeDirectories:
     def forget(self, path: str) -> None:
         """Close a directory and all above it, which may have been deleted: what is opened anew is there."""
         while path:
+            self._named.pop(path, None)
             if path in self._open:
                 self._close(path)
             path = path.rpartition("/")[0]
@@ -98,15 +103,26 @@ class TreeDirectories:
         if not parent_path:  # the administrator may have made SERVICES a link or a mount; what is below may not be
             return os.open(os.path.join(self._files_root, name), _OPEN_DIRECTORY & ~os.O_NOFOLLOW)
         parent = self.open(parent_path)
-        try:
+        if path == PACS_ROOT:
             return os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
+        try:
+            descriptor = os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
         except FileNotFoundError:
-            if path == PACS_ROOT:
-                raise
+            self._named.pop(path, None)
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o777, dir_fd=parent)
-            self.changed(parent_path)
-            return os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
+            descriptor = os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
+        self._note_name(path, parent_path)
+        return descriptor
+
+    def _note_name(self, path: str, parent_path: str) -> None:
+        """Have the name of a directory made durable, whoever made it: that one may have died before, or be late."""
+        if path in self._named:
+            return
+        self.changed(parent_path)
+        self._named[path] = None
+        if len(self._named) > _MAX_NAMED:
+            del self._named[next(iter(self._named))]
 
     def _close(self, path: str) -> None:
         try:
@@ -128,6 +144,7 @@ class TreeDirectories:
             # As it is, also if it was moved or deleted: to open it anew would close it first, and that syncs it.
             os.fsync(self._open[path] if path in self._open else self.open(path))
         except OSError:
+            self._named.clear()
             if not self._let_go(path):
                 self._changed.discard(path)  # it cannot even be opened: nobody is to wait for it for ever
             raise

@@ -131,11 +131,11 @@ def test_without_a_directory_for_it_there_is_no_history_and_nothing_else_is_miss
     gateway = make_gateway()
     send(gateway.port, make_series(tmp_path / "in", 3))
     wait_until(lambda: len(rows()) == 3 and not gateway.spooled(), "all is registered")
-    wait_until(lambda: gateway.lines("history_failed"), "it is said")
+    wait_until(lambda: gateway.lines("history_unavailable"), "it is said")
     send(gateway.port, make_series(tmp_path / "more", 3))
     wait_until(lambda: len(rows()) == 6 and not gateway.spooled(), "all is registered")
     assert gateway.stop() == 0
-    assert len(gateway.lines("history_failed")) == 1
+    assert len(gateway.lines("history_unavailable")) == 1
     done = gateway.run("log")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

@@ -3,6 +3,9 @@
 import concurrent.futures
 import contextlib
 import json
+import os
+import signal
+import subprocess
 
 import psycopg
 import pytest
@@ -202,3 +205,25 @@ def test_nobody_waits_for_a_gateway_that_does_not_run(make_gateway, database, tm
     (shown,) = json.loads(gateway.run("status", "--json").stdout)["gateways"]
     assert (shown["running"], shown["put_back"]) == (False, True)
     assert "put back by `oxidicom retry`" in gateway.run("status").stdout
+
+
+def test_who_waits_no_longer_is_told_what_is_not_finished(make_gateway, database, tmp_path):
+    gateway = make_gateway()
+    with refusing(database, REFUSED[0]):
+        send_series(gateway, tmp_path)
+        wait_until(lambda: set_aside(gateway) and not gateway.spooled(), "one is set aside")
+    for pid in gateway.pids_of("registration"):
+        os.kill(pid, signal.SIGSTOP)
+    command = [*gateway.command, "retry", "--wait", "--at-most", "1h"]
+    output = tmp_path / "retried"
+    with output.open("wb") as file:
+        waiting = subprocess.Popen(command, env=gateway.environment, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        wait_until(lambda: "put back" in output.read_text(), "it was put back")
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(60) == 1
+    finally:
+        waiting.kill()
+        waiting.wait()
+    assert "1 thing not finished" in output.read_text()
+    assert "Traceback" not in output.read_text()

@@ -23,15 +23,15 @@ def gateway(make_gateway):
 
 
 class Terminal:
-    """A pseudo terminal in which `oxidicom top` runs."""
+    """A pseudo terminal in which a command runs."""
 
-    def __init__(self, gateway, columns=80, rows=24, **variables):
+    def __init__(self, gateway, columns=80, rows=24, command="top", **variables):
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.attributes = termios.tcgetattr(theirs)
         environment = {**gateway.environment, "TERM": "xterm-256color", **variables}
         self.process = subprocess.Popen(
-            [*gateway.command, "top"],
+            [*gateway.command, command],
             env=environment,
             stdin=theirs,
             stdout=theirs,
@@ -149,3 +149,17 @@ def test_what_is_no_gateway_is_told(make_gateway):
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "no answer from http://127.0.0.1:1/status.json: Connection refused" in done.stderr
     assert "is no address" in gateway.run("top", "--url", "file:///etc/passwd").stderr
+
+
+@pytest.mark.parametrize("command", ["status", "check"])
+def test_colours_are_for_terminals_whose_user_wants_them(command, make_gateway, terminal):
+    gateway = make_gateway()
+    coloured, plain = terminal(gateway, command=command), terminal(gateway, command=command, NO_COLOR="1")
+    for screen in (coloured, plain):
+        wait_until(lambda screen=screen: screen.read() and screen.process.poll() is not None, "it has ended")
+        screen.read()
+    assert re.search(COLOUR, coloured.seen)
+    assert not re.search(COLOUR, plain.seen)
+
+
+COLOUR = r"\x1b\[(\d+;)*(3[0-7]|9[0-7]|38)[;m]"

@@ -1,8 +1,8 @@
 """Keeps the history: takes what is told of associations, and writes it about once a second.
 
 A thread of its own writes, so that a slow or dead disk holds up nothing else of the observer. What goes wrong with the
-file costs history alone, and is said once. A record that was written is there after every crash; one that was not
-leaves a gap, which the history knows of as far as anybody can.
+file costs history alone, and is told as an outage. A record that was written is there after every crash; one that was
+not leaves a gap, which the history knows of as far as anybody can.
 """
 
 import collections
@@ -17,6 +17,7 @@ from loguru import logger
 from oxidicom.history.records import AssociationEnd
 from oxidicom.history.schema import DamagedHistoryError, NewerHistoryError, remove
 from oxidicom.history.store import HistoryStore, Transaction
+from oxidicom.outage import Outage
 from oxidicom.paths.private_root import moment_of
 from oxidicom.spool.entries import contents
 from oxidicom.spool.gateway_directory import aside_directories
@@ -52,7 +53,7 @@ class History:
         self._news = threading.Event()
         self._over = threading.Event()
         self._backoff = Backoff(_COMMIT_SECONDS, 30.0)
-        self._trouble = ""
+        self._outage = Outage("history")
         self._is_off = False
         self._given_up = 0
         """Facts for which there was no room here."""
@@ -139,20 +140,17 @@ class History:
     def _fail(self, reason: str) -> None:
         self._backoff.failed()
         self._news.set()  # to try again when the back-off is over
-        if not self._trouble:
-            logger.warning(
-                "No history is kept: {path} cannot be written: {reason}; it is tried again, everything else goes on",
-                path=self._store.path,
-                reason=reason,
-                action="history_failed",
-            )
-        self._trouble = reason
+        self._outage.goes_on(
+            "No history is kept in {path}, everything else goes on",
+            reason,
+            remedy="make room or mend the permission there; it is tried again",
+            waits=f"{len(self._waiting)} reports wait, {self._given_up} were given up",
+            path=self._store.path,
+        )
 
     def _succeed(self) -> None:
         self._backoff.succeeded()
-        if self._trouble:
-            self._trouble = ""
-            logger.info("The history is written again", action="history_written")
+        self._outage.is_over("the history is written again")
 
     def _write(self) -> None:
         while self._waiting or self._has_gap:

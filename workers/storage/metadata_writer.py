@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from oxidicom.files.directories import sync_directory
 from oxidicom.records import Series, SharedColumns
 from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import DUE, STORED, MetadataValue
@@ -70,7 +71,7 @@ class MetadataWriter:
         return any(due.association == association for due in self._due.values())
 
     def write_due(self) -> None:
-        """Write the values that are due: decide in the spool, file, sync, `.stored`, hint."""
+        """Write the values that are due: decide in the spool, file, sync both, `.stored`, hint."""
         if not self._watch.takes_files:
             return
         self._tree.doubt()
@@ -85,7 +86,10 @@ class MetadataWriter:
         if not written:
             return
         try:
-            # The files are empty: their entries, made durable here, are all that there is of them.
+            # The files are empty: their entries, made durable here, are all that there is of them. Those in the spool
+            # too: a value that is forgotten once its row is committed would be decided anew, perhaps as another.
+            for association in sorted({one.association for one in written}):
+                sync_directory(os.path.join(self._shared.directory.spool, association))
             self._tree.sync_directories()
         except OSError as error:
             for one in written:

@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 
 from oxidicom.errors import DatasetError
+from oxidicom.files.lost_pages import has_lost_pages
 from oxidicom.paths.final_path import storage_worker_of
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.spool.association_directory import associations, ledger_mtime_ns, ledger_of
 from oxidicom.spool.entries import contents, describe_entry, entries
+from oxidicom.spool.gateway_directory import aside_directories
 from oxidicom.spool.journal import Owner, owner_of
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, NumberSet, committed_numbers
-from oxidicom.spool.names import DUE, RECEIVED, EntryName, MetadataValue
+from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, EntryName, MetadataValue
 from workers.channels.heartbeat import beating
 from workers.channels.messages import Instance
 from workers.channels.scoreboard import ProcessState, Slot
@@ -78,6 +80,7 @@ class StorageRescan:
         self._setting_aside = setting_aside
         self._retries = retries
         self._spool = shared.directory.spool
+        self._aside = aside_directories(shared.settings.files_root)
         self._settled: dict[str, tuple[int, int]] = {}
         """Directories of ended associations in which nothing is left to do for this worker, with the mtimes of their
         ledgers and their own: one that was finished and put back since, or got an entry back, is not settled."""
@@ -199,7 +202,8 @@ class StorageRescan:
         """Return the values of the series that lack one or have one to be written; and the series that are finished."""
         values: dict[str, list[tuple[MetadataValue, str]]] = {}
         finished: set[str] = set()
-        for name, state in beating(self._slot, contents(directory)):
+        aside = self._values_set_aside(os.path.basename(directory))
+        for name, state in beating(self._slot, itertools.chain(contents(directory), aside)):
             if isinstance(name, MetadataValue) and self._is_mine(name.series_hash):
                 of_series = values.setdefault(name.series_hash, [])
                 of_series.append((name, state))
@@ -207,6 +211,14 @@ class StorageRescan:
                     finished.add(name.series_hash)
                     del values[name.series_hash]
         return [one for of_series in values.values() for one in of_series], finished
+
+    def _values_set_aside(self, association: str) -> Iterator[tuple[MetadataValue, str]]:
+        """Yield the values that are set aside, as if they were registered: they are decided, once and for all."""
+        for aside in self._aside:
+            with contextlib.suppress(OSError):  # what can be stored does not wait for what is set aside
+                for name, _ in contents(os.path.join(aside, association)):
+                    if isinstance(name, MetadataValue):
+                        yield name, REGISTERED
 
     def _close(self, directory: str, ledger: Ledger) -> None:
         """The association is over: its counts are final."""
@@ -239,7 +251,9 @@ class StorageRescan:
         reason = "its size is not that of its name: it was cut off by a power failure"
         try:
             status = os.stat(path, follow_symlinks=False)
-            if status.st_size == name.size_bytes:
+            if status.st_size == name.size_bytes and has_lost_pages(path):
+                reason = "parts of it were never written to the disk: the power failed"
+            elif status.st_size == name.size_bytes:
                 return Instance(association, *name, status.st_mtime_ns, describe_entry(path).file)
         except FileNotFoundError:
             return None  # it went on while we looked

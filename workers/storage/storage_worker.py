@@ -6,9 +6,11 @@ registration worker rescans in its turn.
 """
 
 import contextlib
+import itertools
 import os
 import select
 import time
+from collections.abc import Callable
 
 from loguru import logger
 
@@ -19,7 +21,7 @@ from oxidicom.tree.final_tree import FinalTree
 from oxidicom.tree.group_sync import GroupSync
 from workers.channels.messages import MAX_IN_MESSAGE, AssociationEnded, Instance, InstancesStored, ProcessDied
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
-from workers.channels.setting_aside import SettingAside
+from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
 from workers.channels.storage_condition import StorageCondition
 from workers.storage.needs import StorageNeeds
 from workers.storage.retries import Retries
@@ -30,6 +32,8 @@ from workers.storage.tree_watch import TreeWatch
 _GATHER_SECONDS = 0.02
 """Under load groups are synced no more often than this."""
 _WAIT_SECONDS = 1.0
+_MAX_NAMED = 10_000
+"""So many associations are remembered of which the name is durable; that of one that is forgotten is synced again."""
 
 
 class StorageWorker:
@@ -50,6 +54,8 @@ class StorageWorker:
             shared.directory, slot, Counter.INSTANCES_SET_ASIDE, "instance_set_aside", shared.repetitions, shared.facts
         )
         self._synced = 0.0
+        self._named: dict[str, None] = {}
+        """Directories of associations whose own names are durable."""
         self._sync = GroupSync(self._spool)
         condition = StorageCondition(self._shared.scoreboard)
         self._tree = FinalTree(
@@ -123,13 +129,23 @@ class StorageWorker:
                     self._rescan.somebody_died()
         self._store(group)
         for association in ended:  # the queue keeps the order: their instances are in this group or came before
-            self._metadata.end(association)
+            self._end(association)
         return bool(group or ended)
+
+    def _end(self, association: str) -> None:
+        try:
+            self._metadata.end(association)
+        except OSError as error:  # its ledger cannot be read just now
+            waits_for_next_rescan(association, error)
+            self._rescan.look_again(association)
 
     # -- storing -----------------------------------------------------------------------------------------------
 
     def _store(self, group: list[Instance]) -> None:
-        """Place, sync, rename to `.stored`, tell registration: in this order, a group at a time."""
+        """Sync, place, sync the names, rename to `.stored`, tell registration: in this order, a group at a time.
+
+        The data first: a power failure must leave no name below SERVICES without it.
+        """
         if not group:
             return
         if not self._watch.takes_files:
@@ -139,35 +155,58 @@ class StorageWorker:
         self._slot.beat(ProcessState.SYNCING)  # a copy, where the storage has no links, may take its time too
         self._tree.doubt()
         with OpenDirectories(self._spool) as directories:
-            placed = [message for message in group if self._place(message, directories)]
-            if self._make_durable(placed):
+            there = [message for message in group if self._renew(message)]
+            if not self._make_durable(there, self._sync_spool):
+                return
+            placed = [message for message in there if self._place(message, directories)]
+            if self._make_durable(placed, lambda _: self._tree.sync_directories()):
                 self._tell_registration([message for message in placed if self._mark_stored(message, directories)])
 
-    def _make_durable(self, placed: list[Instance]) -> bool:
-        """Sync files and directories. Return whether they are safe: if not, none of them may be trusted.
-
-        With them the directories of their associations and the ledgers, which know how many there are.
-        """
-        if not placed:
+    def _make_durable(self, group: list[Instance], sync: Callable[[list[Instance]], None]) -> bool:
+        """Sync what a group consists of. Return whether it is safe: if not, none of it may be trusted."""
+        if not group:
             return False
-        spooled = {os.path.join(self._spool, message.association) for message in placed}
-        ledgers = [ledger for one in spooled if os.path.exists(ledger := os.path.join(one, LEDGER_NAME))]
         try:
-            self._sync.sync([*map(self._path, placed), *ledgers, *spooled])
-            self._tree.sync_directories()
+            sync(group)
         except OSError as error:
             if not isinstance(error, FileNotFoundError):  # which is no fault of the disk
                 self._distrusted_ns = self._shared.storage_time_ns()
-            for message in placed:
+            for message in group:
                 self._fail(message, error)
             return False
         self._synced = time.monotonic()
         return True
 
-    def _place(self, message: Instance, directories: OpenDirectories) -> bool:
+    def _sync_spool(self, group: list[Instance]) -> None:
+        """Sync entries, with them the directories of their associations and the ledgers, which know how many there are.
+
+        Raise OSError.
+        """
+        spooled = {os.path.join(self._spool, message.association) for message in group}
+        ledgers = [ledger for one in spooled if os.path.exists(ledger := os.path.join(one, LEDGER_NAME))]
+        unnamed = [self._spool] if spooled - self._named.keys() else []
+        others = [*ledgers, *spooled, *unnamed]
+        self._sync.sync(len(group) + len(others), itertools.chain(map(self._path, group), others))
+        self._named.update(dict.fromkeys(spooled))
+        while len(self._named) > _MAX_NAMED:
+            del self._named[next(iter(self._named))]
+
+    def _renew(self, message: Instance) -> bool:
+        """See that an entry is there, written anew if a sync after it failed. Return whether it can be placed."""
         try:
             if message.committed_ns <= self._distrusted_ns:
                 self._tree.write_anew(self._path(message))
+        except OSError as error:
+            if not self._is_gone(message):
+                self._fail(message, error)
+                return False
+        if self._is_gone(message):
+            self._retries.forget(message)
+            return False
+        return True
+
+    def _place(self, message: Instance, directories: OpenDirectories) -> bool:
+        try:
             source_directory = directories[message.association]
             self._tree.place(message.name.at(RECEIVED), message.file.fname, source_directory=source_directory)
         except OSError as error:

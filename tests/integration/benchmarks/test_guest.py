@@ -99,8 +99,3 @@ def test_a_lost_file_is_found_out(ourselves, public_directory):
         fewer = dataclasses.replace(outcome, sent=outcome.sent[:1])
         with pytest.raises(BenchmarkError, match="20 instances were answered with Success, 40 files are there"):
             running.verify(fewer)
-
-
-def test_a_program_that_is_not_there_is_left_out(database):
-    guest = Guest("other", "other", parse_invocation("PORT={port} no-such-gateway"), database)
-    assert guest.why_missing() == "there is no program no-such-gateway"

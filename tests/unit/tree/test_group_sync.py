@@ -41,7 +41,7 @@ def synced(monkeypatch):
 )
 def test_files_are_synced_together_where_the_kernel_reports_errors(files, synced, tmp_path, kernel, count, calls):
     sync = GroupSync(str(tmp_path), kernel)
-    sync.sync(files[:count])
+    sync.sync(count, files[:count])
     sync.close()
     assert synced == (calls if isinstance(calls, list) else files[:calls])
 
@@ -50,13 +50,13 @@ def test_an_error_of_the_filesystem_is_raised(files, tmp_path):
     sync = GroupSync(str(tmp_path))
     os.close(sync._filesystem)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        sync.sync(files)
+        sync.sync(len(files), files)
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
     sync = GroupSync(str(tmp_path))
     with pytest.raises(FileNotFoundError):
-        sync.sync([str(tmp_path / "missing")])
+        sync.sync(1, [str(tmp_path / "missing")])
     sync.close()
 
 

@@ -14,13 +14,14 @@ from oxidicom.spool.association_directory import ledger_of, remove_finished
 from oxidicom.spool.entries import contents, describe_entry
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
-from oxidicom.spool.set_aside import set_aside_of
+from oxidicom.spool.set_aside import set_aside, set_aside_of
 from oxidicom.spool.spool_writer import SpoolWriter
 from oxidicom.storage.clock import boot_time_ns
 from tests.fixtures.storage import entry_file
-from workers.channels.messages import Instance
+from workers.channels.messages import AssociationEnded, Instance
 from workers.channels.scoreboard import Counter, Role
 from workers.storage import retries as retries_module
+from workers.storage import series_metadata
 from workers.storage import storage_rescan as rescan_module
 from workers.storage.storage_worker import StorageWorker
 
@@ -81,6 +82,29 @@ def test_what_has_its_values_is_not_asked_again_because_of_an_instance(worker, s
     assert worker._shared.inquiry_queue.get() is None
     assert set(contents(directory)) == {(name, STORED), *((value, REGISTERED) for value in values)}
     assert directory in worker._rescan._settled
+
+
+def test_a_value_that_is_set_aside_is_not_decided_anew(worker, spool, tmp_path):
+    """While something else of its association is left to be done, a worker that was restarted finds it gone."""
+    directory, _, values = make_association(spool, tmp_path, values_at=STORED, received=1)
+    expected = next(value for value in values if value.key == EXPECTED_COUNT_KEY)
+    set_aside(directory, expected.at(STORED), worker._shared.directory.aside, "its row was refused")
+    rescan(worker)
+    worker._metadata.take_answers()
+    assert worker._shared.inquiry_queue.get() is None
+
+
+def test_an_association_whose_ledger_cannot_be_read_at_its_end_is_looked_at_again(worker, spool, tmp_path, monkeypatch):
+    make_association(spool, tmp_path)
+
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as failing:
+        failing.setattr(series_metadata, "ledger_of", fail)
+        worker._queue.put(AssociationEnded(ASSOCIATION))
+        worker._take_messages()
+    assert worker._rescan._due <= time.monotonic() + 1.0
 
 
 def test_what_cannot_be_set_aside_is_left_alone_and_the_rest_goes_on(worker, spool, tmp_path):
@@ -209,8 +233,9 @@ def test_an_entry_that_came_back_is_found_although_the_association_was_settled(w
 
 
 def instance_of(directory, name: EntryName, tmp_path):
+    """Committed after moment 0, up to which nothing is trusted at first: only an error has it written anew."""
     description = entry_file(tmp_path / "other")
-    return Instance(os.path.basename(directory), *name, 0, description.file)
+    return Instance(os.path.basename(directory), *name, 1, description.file)
 
 
 def test_a_failed_instance_whose_entry_is_gone_is_forgotten(worker, spool, tmp_path):
@@ -226,21 +251,23 @@ def test_a_failed_instance_whose_entry_is_gone_is_forgotten(worker, spool, tmp_p
 def test_ledger_and_directory_are_synced_with_a_lone_instance(worker, spool, tmp_path, monkeypatch):
     directory, name, _ = make_association(spool, tmp_path, received=1)
     synced = []
-    monkeypatch.setattr(worker._sync, "sync", synced.extend)
+    monkeypatch.setattr(worker._sync, "sync", lambda count, paths: synced.extend(paths))
     worker._store([instance_of(directory, name, tmp_path)])
-    assert set(synced) == {
-        os.path.join(directory, name.at(RECEIVED)),
-        os.path.join(directory, LEDGER_NAME),
-        directory,
-    }
+    of_instance = {os.path.join(directory, name.at(RECEIVED)), os.path.join(directory, LEDGER_NAME), directory}
+    assert set(synced) == of_instance | {spool}, "with the name of the directory, the first time"
+    synced.clear()
+    os.rename(os.path.join(directory, name.at(STORED)), os.path.join(directory, name.at(RECEIVED)))
+    worker._store([instance_of(directory, name, tmp_path)])
+    assert set(synced) == of_instance
 
 
 def test_after_a_failed_sync_the_entry_is_written_anew(worker, spool, tmp_path, monkeypatch):
     directory, name, _ = make_association(spool, tmp_path, received=1)
     path = os.path.join(directory, name.at(RECEIVED))
     before = os.stat(path).st_ino
+    os.link(path, tmp_path / "before")  # so that its number is not given to another file
 
-    def fail(_):
+    def fail(*_):
         raise OSError(errno.EIO, "x")
 
     monkeypatch.setattr(worker._sync, "sync", fail)
@@ -265,7 +292,7 @@ def test_after_a_failed_sync_all_that_was_committed_before_is_written_anew(
         messages.append(Instance(ASSOCIATION, *name, moment, description.file))
         before[name] = os.stat(os.path.join(living.directory, name.at(RECEIVED))).st_ino
 
-    def fail(_):
+    def fail(*_):
         raise OSError(errno.EIO, "x")
 
     with monkeypatch.context() as broken:
