@@ -17,7 +17,7 @@ def upgraded(request, make_gateway):
     """A gateway on the storage that another version left: three instances wait for their rows, one was set aside."""
     gateway = make_gateway(start=False)
     archive = SPOOLS / f"{request.param}.tar.gz"
-    subprocess.run(["tar", "-xzf", archive, "-C", gateway.files_root], check=True)  # tarfile: only from Python 3.11.4 on
+    subprocess.run(["tar", "-xzf", archive, "-C", gateway.files_root], check=True)  # tarfile: from Python 3.11.4 on
     gateway.start()
     return gateway
 
