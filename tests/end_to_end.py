@@ -77,19 +77,19 @@ def main():
     database = EmbeddedPostgres(str(base / "postgres"))
     database.start()
     gateway = Gateway(base, with_its_password(database.conninfo), CHRIS_LISTENER_THREADS="8")
-    if under == "service":
-        service.confine(gateway)
-    if under == "container":
-        container.confine(gateway, container.install(base))
     (base / "orthanc").mkdir()
     orthanc = Orthanc(base / "orthanc", gateway.port)
     try:
+        if under == "service":
+            service.confine(gateway)
+        if under == "container":
+            container.confine(gateway, container.install(base))
         gateway.environment["CHRIS_PACS_ADDRESS"] = f"ORTHANC=127.0.0.1:{orthanc.dicom_port}"
         gateway.start()
         orthanc.wait()
         console.print(f"Orthanc {orthanc.get('/system')['Version']}, gateway on port {gateway.port}")
         run(Scenario(gateway, orthanc, database.conninfo, base), console)
-    except (Failure, AssertionError, OSError) as failure:
+    except (Failure, AssertionError, OSError, RuntimeError) as failure:
         console.print(f"[bold red]FAILED[/]: {failure}\nThe log of the gateway:")
         console.print(gateway.log_path.read_text()[-4000:], markup=False)
         return 1

@@ -103,6 +103,12 @@ STALLS = {
 }
 
 
+TOO_LATE = "the lookup of its host name takes longer"
+"""What is said where an inquirer does not say itself how far it came, half a second after the deadline: it looks up a
+name, or the machine is so busy that it had no turn.
+"""
+
+
 @pytest.fixture
 def stalling(raw_pacs):
     """A function that starts a raw PACS whose scripts end when the test does."""
@@ -135,7 +141,8 @@ def test_a_pacs_that_stalls_costs_neither_time_nor_threads_nor_sockets(name, mak
     assert inquiry.stop() == 0
     lines = inquiry.lines("series_size_unknown")
     assert sum(int(line["count"]) for line in lines) == 21
-    assert any(reason in line["message"] for line in lines), [line["message"] for line in lines]
+    told = [line["message"] for line in lines]
+    assert any(reason in one or TOO_LATE in one for one in told), told
     assert all("no answer within 4 s" in line["message"] for line in lines)
 
 

@@ -1,7 +1,7 @@
 """What an older version left is finished by this one: its spools, kept as it left them when it was killed."""
 
 import json
-import tarfile
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,8 @@ SPOOLS = Path(__file__).parent / "spools"
 def upgraded(request, make_gateway):
     """A gateway on the storage that another version left: three instances wait for their rows, one was set aside."""
     gateway = make_gateway(start=False)
-    with tarfile.open(SPOOLS / f"{request.param}.tar.gz") as archive:
-        archive.extractall(gateway.files_root, filter="fully_trusted")
+    archive = SPOOLS / f"{request.param}.tar.gz"
+    subprocess.run(["tar", "-xzf", archive, "-C", gateway.files_root], check=True)  # tarfile: from Python 3.11.4 on
     gateway.start()
     return gateway
 

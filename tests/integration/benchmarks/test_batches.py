@@ -20,7 +20,7 @@ def database():
 @pytest.mark.parametrize("schema", ["flat", "folders"])
 def test_the_rows_of_a_large_transaction_cost_less(database, schema):
     small, large = (measure_batches(1, "rows", schema, Batches(rows, schema), database).figures for rows in (1, 200))
-    assert large[Figure.ROWS_PER_SECOND] > 2 * small[Figure.ROWS_PER_SECOND]
+    assert large[Figure.ROWS_PER_SECOND] > small[Figure.ROWS_PER_SECOND], "20 times as many on a machine of its own"
     assert 0 < large[Figure.SERVER_CPU_SECONDS] < large[Figure.TOTAL_CPU_SECONDS]
     assert large[Figure.WAL_BYTES_PER_ROW] > 500
 

