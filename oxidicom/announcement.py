@@ -10,6 +10,7 @@ from oxidicom.embedded.server import EmbeddedPostgres
 from oxidicom.judgement.judgement import Judgement, Level
 from oxidicom.logs import writes_text
 from oxidicom.settings import Settings, page_address
+from oxidicom.wording import counted
 
 
 def announce(settings: Settings, database: EmbeddedPostgres | None, judgement: Judgement) -> None:
@@ -28,6 +29,7 @@ def announce(settings: Settings, database: EmbeddedPostgres | None, judgement: J
             listeners=settings.listeners,
             tls=bool(settings.tls_certificate),
             database=display(settings.db_connection),
+            page=_page(settings, judgement),
             action="ready",
         )
 
@@ -38,12 +40,12 @@ def _lines(settings: Settings, database: EmbeddedPostgres | None, judgement: Jud
         f"oxidicom {__version__} is ready{'.' if judgement.level is Level.OK else ' to receive, but not all is well:'}",
         *(f"  {reason.level.upper()}  {reason.subject}: {reason}" for reason in judgement.reasons),
         f"  listens on  port {settings.port} ({settings.bind_address}{', TLS' if tls else ''}), "
-        f"AE title {settings.ae_title}, {settings.listeners} associations at a time",
+        f"AE title {settings.ae_title}, {counted(settings.listeners, 'association')} at a time",
         f"  files       {settings.files_root}/SERVICES/PACS",
         f"  database    {display(settings.db_connection)}",
     ]
-    if settings.http_port:
-        lines.append(f"  page        {page_address(settings)}")
+    if page := _page(settings, judgement):
+        lines.append(f"  page        {page}")
     if database:
         lines += ["  look into it:", f"    {database.psql_command}"]
     lines += [
@@ -53,3 +55,9 @@ def _lines(settings: Settings, database: EmbeddedPostgres | None, judgement: Jud
         "  stop it with Ctrl-C.",
     ]
     return lines
+
+
+def _page(settings: Settings, judgement: Judgement) -> str:
+    """Return where the page is; empty when there is none: at that address may be one of another gateway."""
+    has_trouble = any(reason.subject == "page" for reason in judgement.reasons)
+    return page_address(settings) if settings.http_port and not has_trouble else ""

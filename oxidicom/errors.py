@@ -87,7 +87,7 @@ class FilesGoneError(OxidicomError):
     """Files are not at their final paths any more. Their rows are not committed; `names` has their paths."""
 
     def __init__(self, names: Collection[str]) -> None:
-        super().__init__(f"{len(names)} files are not there any more")
+        super().__init__(f"files are not there any more: {len(names)}")
         self.names = frozenset(names)
 
 

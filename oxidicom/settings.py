@@ -35,7 +35,12 @@ from oxidicom.variables import canonical
 
 EMBEDDED = "embedded"
 """The value of CHRIS_DB_CONNECTION that asks for a private PostgreSQL."""
-_Bytes = Annotated[int, BeforeValidator(parse_size)]
+_MAX_BYTES = 1 << 62
+"""What is larger fits no field of the scoreboard."""
+_MAX_SECONDS = 1_000_000.0
+"""What is longer fits no deadline of the kernel, which counts in milliseconds."""
+_Bytes = Annotated[int, BeforeValidator(parse_size), Field(le=_MAX_BYTES)]
+_Seconds = Annotated[float, Field(le=_MAX_SECONDS, allow_inf_nan=False)]
 _Interval = Annotated[float, BeforeValidator(parse_interval), PlainSerializer(show_interval)]
 
 
@@ -107,7 +112,7 @@ class Settings(pydantic.BaseModel):
         ge=1,
         description="most associations at a time of one calling AE title, so that one PACS cannot starve the rest",
     )
-    busy_seconds: float = Field(
+    busy_seconds: _Seconds = Field(
         10.0,
         alias="CHRIS_SCP_BUSY_SECONDS",
         ge=1,
@@ -146,7 +151,7 @@ class Settings(pydantic.BaseModel):
         alias="CHRIS_PACS_ADDRESS",
         description="`AET=host:port` pairs, comma-separated: where to ask for the size of a series",
     )
-    pacs_timeout_seconds: float = Field(
+    pacs_timeout_seconds: _Seconds = Field(
         10.0,
         alias="CHRIS_PACS_TIMEOUT_SECONDS",
         gt=0,
@@ -195,10 +200,10 @@ class Settings(pydantic.BaseModel):
         alias="CHRIS_TLS_CLIENT_CA",
         description="PEM file with the issuers of client certificates; when set, every peer needs one",
     )
-    tls_handshake_seconds: float = Field(
+    tls_handshake_seconds: _Seconds = Field(
         10.0, alias="CHRIS_TLS_HANDSHAKE_SECONDS", gt=0, description="deadline for the TLS handshake"
     )
-    drain_seconds: float = Field(
+    drain_seconds: _Seconds = Field(
         30.0,
         alias="CHRIS_DRAIN_SECONDS",
         ge=0,
@@ -232,16 +237,16 @@ class Settings(pydantic.BaseModel):
         ge=1,
         description="longest dataset that is stored; a longer one is refused (C000)",
     )
-    association_request_seconds: float = Field(
+    association_request_seconds: _Seconds = Field(
         30.0,
         alias="CHRIS_SCP_REQUEST_SECONDS",
         gt=0,
         description="deadline for the association request after the connection (ARTIM, PS3.8, 9.1.5)",
     )
-    idle_seconds: float = Field(
+    idle_seconds: _Seconds = Field(
         600.0, alias="CHRIS_SCP_IDLE_SECONDS", gt=0, description="longest silence between two messages"
     )
-    stall_seconds: float = Field(
+    stall_seconds: _Seconds = Field(
         30.0, alias="CHRIS_SCP_STALL_SECONDS", gt=0, description="longest silence inside a message"
     )
     min_bytes_per_second: _Bytes = Field(
@@ -288,7 +293,11 @@ class Settings(pydantic.BaseModel):
         "", alias="OTEL_RESOURCE_ATTRIBUTES", description="for example `service.name=oxidicom-test`"
     )
     metric_export_interval_milliseconds: int = Field(
-        60_000, alias="OTEL_METRIC_EXPORT_INTERVAL", ge=100, description="milliseconds between two exports of metrics"
+        60_000,
+        alias="OTEL_METRIC_EXPORT_INTERVAL",
+        ge=100,
+        le=1_000_000_000,
+        description="milliseconds between two exports of metrics",
     )
     http_port: int = Field(
         0,

@@ -1,5 +1,6 @@
 """Times and numbers as people write and read them."""
 
+import datetime
 import re
 
 _SECONDS_OF = {"s": 1, "min": 60, "h": 3600, "d": 86400}
@@ -23,6 +24,17 @@ def seconds_in(text: str) -> float:
 
 def counted(number: int, noun: str) -> str:
     """Return how many there are of something whose plural has an s, or es after an s."""
-    if number == 1:
-        return f"{number} {noun}"
-    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+    return f"{number} {noun_of(number, noun)}"
+
+
+def noun_of(number: int, noun: str) -> str:
+    """Return the noun as it stands after a number: its plural has an s, or es after an s."""
+    return noun if number == 1 else f"{noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def days_away(left: datetime.timedelta) -> str:
+    """Return how far away a moment is, in whole days: `in 3 days`, `within a day`, `1 day ago`."""
+    days = abs(left) // datetime.timedelta(days=1)
+    if left < datetime.timedelta():
+        return f"{counted(days, 'day')} ago" if days else "less than a day ago"
+    return f"in {counted(days, 'day')}" if days else "within a day"

@@ -9,6 +9,8 @@ from psycopg.pq import Conninfo
 
 from oxidicom.settings import EMBEDDED
 
+_SCHEMES = ("postgresql", "postgres")
+
 
 def display(conninfo: str) -> str:
     """Return user, host, port and name of the database, and nothing else that the connection string holds.
@@ -21,6 +23,8 @@ def display(conninfo: str) -> str:
         parameters = conninfo_to_dict(conninfo)
     except psycopg.Error:
         return "no libpq connection string or URL"
+    if _has_loose_password(conninfo):
+        return "a URL whose password is not percent-encoded"
     user, host = parameters.get("user"), parameters.get("host") or parameters.get("hostaddr")
     port, name = parameters.get("port"), parameters.get("dbname")
     location = f"{f'{user}@' if user else ''}{host or ''}{f':{port}' if port else ''}"
@@ -33,6 +37,11 @@ def conninfo_fault(conninfo: str) -> str | None:
         Conninfo.parse(conninfo.encode())
     except (psycopg.Error, UnicodeError) as error:
         return f"{_reason_of(str(error))}; libpq wants postgresql://user@host:port/database, or host=… user=… dbname=…"
+    if _has_loose_password(conninfo):
+        return (
+            "it looks as if its password were not percent-encoded, or its port is no number: in a URL write %40 for @, "
+            "%2F for /, %3A for :, %3F for ?, %23 for #, %25 for %"
+        )
     return None
 
 
@@ -41,14 +50,29 @@ def without_secrets(conninfo: str) -> str:
     if conninfo == EMBEDDED:
         return conninfo
     hidden = "(not shown: it may hold a password)"
-    if "://" in conninfo and conninfo.count("@") > 1:
-        return hidden  # a password with an `@` in it that is not percent-encoded: libpq takes a part of it for a host
     try:
         given = conninfo_to_dict(conninfo)
     except psycopg.Error:
         return hidden
+    if _has_loose_password(conninfo):
+        return hidden
     secret = {option.keyword.decode() for option in Conninfo.get_defaults() if option.dispchar}
     return make_conninfo("", **{name: "***" if name in secret else value for name, value in given.items()})
+
+
+def _has_loose_password(conninfo: str) -> bool:
+    """Tell whether what libpq takes for host, port or name of the database may be a part of a password.
+
+    In a URL a password with an `@` or a `/` that is not percent-encoded ends there. Raise psycopg.Error.
+    """
+    scheme, _, rest = conninfo.partition("://")
+    if scheme in _SCHEMES and (rest.count("@") > 1 or ("/" in rest.partition("@")[0] and "@" in rest)):
+        return True
+    given = conninfo_to_dict(conninfo)
+    ports = str(given.get("port") or "").split(",")
+    return any("@" in str(given.get(name) or "") for name in ("host", "hostaddr", "dbname")) or not all(
+        re.fullmatch(r"\d*", port.strip(), re.ASCII) for port in ports
+    )
 
 
 def _reason_of(message: str) -> str:

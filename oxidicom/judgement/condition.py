@@ -47,10 +47,15 @@ class Lately(msgspec.Struct, frozen=True):
     """Instances answered with Success."""
     refused: int = 0
     """Instances answered with a failure."""
+    out_of_resources: int = 0
+    """Those of them that the storage did not take (A700)."""
     respawned: int = 0
     """Processes that died, and were started again."""
     progress_lost: int = 0
     """Messages of live progress that no NATS server took."""
+    accepted: int = 0
+    """Associations."""
+    rejected: int = 0
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,4 +86,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """None: no TLS."""
     pacs_trouble: str = ""
     """Why a PACS did not say how many instances a series has; empty when the last question was answered."""
+    page_trouble: str = ""
+    """Why there is no page, although one is wanted."""
+    history_trouble: str = ""
+    """Why no history is written."""
     lately: Lately

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from rich.filesize import decimal
 
-from oxidicom.judgement.condition import Condition, Room
+from oxidicom.judgement.condition import Condition, Lately, Room
 from oxidicom.judgement.judgement import Judgement, Level, Reason
-from oxidicom.wording import counted, duration
+from oxidicom.wording import counted, days_away, duration
 
 MAX_AGE_SECONDS = 3600.0
 """What waits for longer is critical, unless the operator says otherwise; a quarter of it is a warning."""
@@ -16,6 +16,9 @@ _CERTIFICATE_WARNING_DAYS = 30
 _LITTLE_ROOM_BYTES = 1 << 30
 """Above the reserve."""
 _WARNING_SHARE = 0.25
+PAGE_REMEDY = "set CHRIS_HTTP_PORT to a free port, and CHRIS_HTTP_ADDRESS to an address of this host"
+_SEVERAL_REFUSALS = 3
+"""So many, and none taken, are more than one odd instance."""
 
 
 def judge(condition: Condition, max_age_seconds: float = MAX_AGE_SECONDS) -> Judgement:
@@ -37,9 +40,12 @@ def of_gateway(condition: Condition, max_age_seconds: float) -> Iterator[Reason]
     yield from _of_storage(condition)
     yield from _of_database(condition, max_age_seconds)
     yield from of_certificate(condition.certificate_expires, condition.at)
-    yield from _of_refusals(condition)
+    yield from _of_refusals(condition.lately)
+    yield from _of_rejections(condition.lately)
     yield from _of_pacs(condition)
     yield from _of_progress(condition)
+    yield from _of_page(condition)
+    yield from _of_history(condition)
 
 
 def of_room(room: Room | None) -> Iterator[Reason]:
@@ -88,9 +94,10 @@ def of_certificate(expires: datetime.datetime | None, at: datetime.datetime) -> 
     left = expires - at
     remedy = "replace the file of CHRIS_TLS_CERTIFICATE and send SIGHUP to the gateway"
     if left < datetime.timedelta():
-        yield Reason(Level.CRITICAL, "certificate", "the certificate has expired: peers that check it hang up", remedy)
+        sentence = f"the certificate expired {days_away(left)}: peers that check it hang up"
+        yield Reason(Level.CRITICAL, "certificate", sentence, remedy)
     elif left < datetime.timedelta(days=_CERTIFICATE_WARNING_DAYS):
-        yield Reason(Level.WARNING, "certificate", f"the certificate expires in {left.days} days", remedy)
+        yield Reason(Level.WARNING, "certificate", f"the certificate expires {days_away(left)}", remedy)
 
 
 def _of_phase(condition: Condition) -> Iterator[Reason]:
@@ -120,6 +127,8 @@ def _of_storage(condition: Condition) -> Iterator[Reason]:
     if trouble := condition.storage:
         sentence = f"no instance is taken (A700): {trouble.sentence}"
         yield Reason(Level.CRITICAL, "storage", sentence, trouble.remedy)
+    elif condition.room is None:
+        yield Reason(Level.WARNING, "storage", "the room on the storage was not looked at yet")
     if trouble := condition.tree:
         sentence = f"instances wait in the spool: {trouble.sentence}"
         yield Reason(Level.CRITICAL, "tree", sentence, trouble.remedy)
@@ -139,15 +148,28 @@ def _of_database(condition: Condition, max_age_seconds: float) -> Iterator[Reaso
         )
 
 
-def _of_refusals(condition: Condition) -> Iterator[Reason]:
-    lately = condition.lately
-    if lately.refused:
-        level, none = (Level.WARNING, "") if lately.taken else (Level.CRITICAL, ", and none was taken")
+def _of_refusals(lately: Lately) -> Iterator[Reason]:
+    """Who takes nothing is at fault himself, if the storage is, or if it is not about a single odd instance."""
+    if not lately.refused:
+        return
+    is_ours = lately.out_of_resources > 0 or lately.refused >= _SEVERAL_REFUSALS
+    sentence = f"{counted(lately.refused, 'instance')} refused within {lately.minutes} minutes"
+    if lately.out_of_resources:
+        sentence += f" ({lately.out_of_resources} since the storage did not take them, A700)"
+    if not lately.taken:
+        sentence += ", and none was taken"
+    level = Level.CRITICAL if is_ours and not lately.taken else Level.WARNING
+    yield Reason(level, "refusals", sentence, "the log says which and why")
+
+
+def _of_rejections(lately: Lately) -> Iterator[Reason]:
+    if lately.rejected and not lately.accepted:
+        rejected = counted(lately.rejected, "association")
         yield Reason(
-            level,
-            "refusals",
-            f"{counted(lately.refused, 'instance')} refused within {lately.minutes} minutes{none}",
-            "the log says which and why",
+            Level.WARNING,
+            "rejections",
+            f"{rejected} rejected within {lately.minutes} minutes, and none was accepted",
+            "`oxidicom log --refused` says whose and why; CHRIS_SCP_ALLOWED_AETS says who may send",
         )
 
 
@@ -168,4 +190,19 @@ def _of_progress(condition: Condition) -> Iterator[Reason]:
             "live progress",
             f"{counted(count, 'message')} of live progress lost within {condition.lately.minutes} minutes",
             "see whether the NATS servers of CHRIS_NATS_ADDRESS can be reached",
+        )
+
+
+def _of_page(condition: Condition) -> Iterator[Reason]:
+    if condition.page_trouble:
+        yield Reason(Level.WARNING, "page", f"there is no page: {condition.page_trouble}", PAGE_REMEDY)
+
+
+def _of_history(condition: Condition) -> Iterator[Reason]:
+    if condition.history_trouble:
+        yield Reason(
+            Level.WARNING,
+            "history",
+            f"no history is kept: {condition.history_trouble}",
+            "make room there, or mend the permission; a history of a later version wants that version",
         )

@@ -97,13 +97,12 @@ def _tls(settings: Settings) -> Iterator[Finding]:
 def _storage(settings: Settings) -> Iterator[Finding]:
     root = settings.files_root
     subject = "storage"
-    if not os.path.isdir(root):
-        yield Finding(
-            subject, Verdict.CRITICAL, f"{root} is no directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT"
-        )
-        return
     try:
         found = look_at_root(root)
+        if found is Root.MISSING:
+            detail = f"{root} is no directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT"
+            yield Finding(subject, Verdict.CRITICAL, detail)
+            return
         if found is Root.BARE:
             yield Finding(
                 subject,

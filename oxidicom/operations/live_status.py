@@ -7,7 +7,7 @@ import datetime
 import http.client
 import urllib.error
 import urllib.request
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -144,6 +144,25 @@ def status_address(page: str) -> str:
     if not page.startswith(("http://", "https://")):
         raise OperationError(f"{page} is no address of a page: http://host:port/ is wanted")
     return page if page.endswith("/status.json") else f"{page.rstrip('/')}/status.json"
+
+
+class Page(NamedTuple):
+    """The page that is asked."""
+
+    address: str
+    """Of its status."""
+    port: int | None
+    """The DICOM port of the gateway whose page it has to be; None: any gateway's."""
+
+    def fetch(self) -> LiveStatus:
+        """Ask the gateway how it is. Raise OperationError when it does not answer as that gateway does."""
+        status = fetch(self.address)
+        if self.port and status.port and status.port != self.port:
+            raise OperationError(
+                f"{self.address} is the page of another gateway, with PORT={status.port}; ours has PORT={self.port}: "
+                "set CHRIS_HTTP_PORT to a port of its own, or choose a page by --url"
+            )
+        return status
 
 
 def fetch(address: str) -> LiveStatus:

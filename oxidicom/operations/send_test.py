@@ -9,6 +9,7 @@ import datetime
 import io
 import os
 import ssl
+import stat
 import tempfile
 import time
 from collections.abc import Callable
@@ -65,11 +66,13 @@ class _StepError(OxidicomError):
 
 
 def run_send_test(settings: Settings, target: Target, console: Console) -> int:
-    """Send an instance and print what became of it. Return the exit status: 0 good, 1 warning, 2 critical.
-
-    Raise OSError when no temporary file can be made.
-    """
-    return _SendTest(settings, target, console).run()
+    """Send an instance and print what became of it. Return the exit status: 0 good, 1 warning, 2 critical."""
+    try:
+        test = _SendTest(settings, target, console)
+    except OSError as error:
+        _print_step(console, Verdict.CRITICAL, f"no instance can be made: {_what_fails(error)}")
+        return Verdict.CRITICAL.level.exit_status
+    return test.run()
 
 
 class _SendTest:
@@ -110,10 +113,10 @@ class _SendTest:
             verdict, detail = Verdict.GOOD, work()
         except (_StepError, PacsError, CertificateError) as error:
             verdict, detail = failure, str(error)
+        except OSError as error:
+            verdict, detail = failure, _what_fails(error)
         self._worst = max(self._worst, verdict, key=lambda one: one.level.exit_status)
-        self._console.print(f"[{verdict.style}]{verdict:<9}[/]", end="")
-        line = f"{name:<12} {time.monotonic() - began:6.2f} s  {printable(detail)}"
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _print_step(self._console, verdict, f"{name:<12} {time.monotonic() - began:6.2f} s  {printable(detail)}")
         return verdict is not failure
 
     # -- the steps -----------------------------------------------------------------------------------------------
@@ -162,7 +165,7 @@ class _SendTest:
 
     def _await_file(self) -> str:
         path = os.path.join(self._settings.files_root, self._description.file.fname)
-        if not self._wait_for(lambda: os.path.isfile(path)):
+        if not self._wait_for(lambda: _is_file(path)):
             raise _StepError(
                 f"the instance is safe in the spool, but does not stand below {self._settings.files_root}: is that the "
                 "CHRIS_FILES_ROOT of the gateway? `oxidicom status` says what it waits for"
@@ -218,6 +221,23 @@ class _SendTest:
         ]
         for line in lines:
             self._console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_step(console: Console, verdict: Verdict, line: str) -> None:
+    console.print(f"[{verdict.style}]{verdict:<9}[/]", end="")
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _what_fails(error: OSError) -> str:
+    return f"{os.fsdecode(error.filename or 'what is needed')} cannot be used: {error.strerror}"
+
+
+def _is_file(path: str) -> bool:
+    """Tell whether a file is there. Raise OSError when that cannot be told."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _own_host(bind_address: str) -> str:

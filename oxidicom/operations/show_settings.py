@@ -110,7 +110,7 @@ def _values(settings: Settings) -> dict[str, Any]:
     """Return the value of each variable; that of CHRIS_NATS_ADDRESS is without what gives access by itself."""
     values = settings.model_dump(mode="json", by_alias=True)
     values["CHRIS_DB_CONNECTION"] = without_secrets(settings.db_connection)
-    values["OTEL_EXPORTER_OTLP_ENDPOINT"] = re.sub("//.*@", "//***@", settings.otlp_endpoint)
+    values["OTEL_EXPORTER_OTLP_ENDPOINT"] = re.sub("^([^/]*//)?.*@", r"\1***@", settings.otlp_endpoint)
     return values
 
 

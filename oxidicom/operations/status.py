@@ -10,7 +10,7 @@ from oxidicom.settings import Settings
 
 
 def run_status(settings: Settings, expectations: Expectations, as_json: bool, console: Console) -> int:
-    """Print the status, as tables or as JSON. Return the exit status: 0 OK, 1 warning, 2 critical. Raise OSError."""
+    """Print the status, as tables or as JSON. Return the exit status: 0 OK, 1 warning, 2 critical."""
     status = look(settings, expectations)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(status), indent=2).decode())

@@ -4,23 +4,33 @@ What a running gateway knows of itself it has published on the storage; the rest
 """
 
 import datetime
+import errno
 import os
 from collections.abc import Iterator
 
 import msgspec
 
 from oxidicom.judgement.condition import Condition, Room
-from oxidicom.judgement.judgement import Judgement, Level, Reason
+from oxidicom.judgement.judgement import Judgement, Reason
 from oxidicom.judgement.rules import of_room, of_set_aside
 from oxidicom.operations.database import DatabaseState, state_of_database
-from oxidicom.operations.status_reasons import Expectations, RunningGateway, of_absence, of_running, of_work
+from oxidicom.operations.status_reasons import (
+    Expectations,
+    RunningGateway,
+    of_absence,
+    of_database,
+    of_running,
+    of_storage,
+    of_work,
+)
 from oxidicom.paths.private_root import PRIVATE_ROOT
-from oxidicom.settings import Settings
+from oxidicom.settings import EMBEDDED, Settings
 from oxidicom.spool.backlog import GatewayBacklog, backlog_of
 from oxidicom.spool.gateway_directory import aside_directories
 from oxidicom.spool.published import published
 from oxidicom.spool.set_aside import associations_set_aside, set_aside_of
 from oxidicom.storage.reserve import room_of
+from oxidicom.storage.root import is_directory
 
 
 class FileSetAside(msgspec.Struct):
@@ -41,7 +51,7 @@ class GatewayStatus(msgspec.Struct, kw_only=True):
     at: datetime.datetime
     files_root: str
     space: Room | None
-    """None: the storage is not there."""
+    """None: the storage is not there, or cannot be read."""
     database: DatabaseState
     running: list[RunningGateway]
     gateways: list[GatewayBacklog]
@@ -49,47 +59,48 @@ class GatewayStatus(msgspec.Struct, kw_only=True):
 
 
 def look(settings: Settings, expectations: Expectations) -> GatewayStatus:
-    """Return how everything is. Raise OSError."""
-    root, now = settings.files_root, datetime.datetime.now(datetime.UTC)
-    database = state_of_database(settings)
-    if not os.path.isdir(root):
-        reason = Reason(
-            Level.CRITICAL,
-            "storage",
-            f"{root} is no directory",
-            "mount CUBE's storage there, or set CHRIS_FILES_ROOT",
-        )
-        return GatewayStatus(
-            judgement=Judgement.of([reason]),
-            at=now,
-            files_root=root,
-            space=None,
-            database=database,
-            running=[],
-            gateways=[],
-            set_aside=[],
-        )
-    space = room_of(root, settings.storage_reserve_bytes)
-    gateways = backlog_of(root)
-    aside = [one for directory in aside_directories(root) for one in _aside(directory)]
-    running = [RunningGateway(one.gateway, _published(root, one.gateway)) for one in gateways if one.running]
-    reasons = [
-        *of_running(running, now, expectations),
-        *of_absence(running, gateways, database, expectations),
-        *of_room(space),
-        *of_work(gateways, now, expectations),
-        *of_set_aside(len(aside)),
-    ]
-    return GatewayStatus(
-        judgement=Judgement.of(reasons),
-        at=now,
-        files_root=root,
-        space=space,
-        database=database,
-        running=running,
-        gateways=gateways,
-        set_aside=aside,
+    """Return how everything is. A storage that cannot be read is a reason too."""
+    status = GatewayStatus(
+        judgement=Judgement.of([]),
+        at=datetime.datetime.now(datetime.UTC),
+        files_root=settings.files_root,
+        space=None,
+        database=state_of_database(settings),
+        running=[],
+        gateways=[],
+        set_aside=[],
     )
+    reasons: list[Reason] = []
+    try:
+        _look_at_storage(status, settings)
+        reasons += _of_work_and_gateways(status, expectations)
+    except OSError as error:
+        reasons.append(of_storage(settings.files_root, error))
+    if status.running or settings.db_connection != EMBEDDED:  # the embedded one rests with its gateway
+        reasons += of_database(status.database, status.running)
+    status.judgement = Judgement.of(reasons)
+    return status
+
+
+def _look_at_storage(status: GatewayStatus, settings: Settings) -> None:
+    """Fill in what stands on the storage. Raise OSError."""
+    root = settings.files_root
+    if not is_directory(root):
+        raise NotADirectoryError(errno.ENOTDIR, "no directory", root)
+    status.space = room_of(root, settings.storage_reserve_bytes)
+    status.gateways = backlog_of(root)
+    status.running = [
+        RunningGateway(one.gateway, _published(root, one.gateway)) for one in status.gateways if one.running
+    ]
+    status.set_aside = [one for directory in aside_directories(root) for one in _aside(directory)]
+
+
+def _of_work_and_gateways(status: GatewayStatus, expectations: Expectations) -> Iterator[Reason]:
+    yield from of_running(status.running, status.at, expectations)
+    yield from of_absence(status.running, status.gateways, expectations)
+    yield from of_room(status.space)
+    yield from of_work(status.gateways, status.at, expectations)
+    yield from of_set_aside(len(status.set_aside))
 
 
 def _published(root: str, gateway: str) -> Condition | None:

@@ -1,6 +1,7 @@
 """The reasons that `oxidicom status` adds to the rules: several gateways, none, or one that says nothing any more."""
 
 import datetime
+import os
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -9,7 +10,6 @@ from oxidicom.judgement.condition import Condition
 from oxidicom.judgement.judgement import Level, Reason
 from oxidicom.judgement.rules import MAX_AGE_SECONDS, of_gateway, of_waiting
 from oxidicom.operations.database import DatabaseState
-from oxidicom.settings import EMBEDDED
 from oxidicom.spool.backlog import Amount, GatewayBacklog
 from oxidicom.spool.published import MAX_SILENT_SECONDS
 from oxidicom.wording import counted, duration
@@ -64,10 +64,9 @@ def _located(reason: Reason, condition: Condition, gateways: int) -> Reason:
 def of_absence(
     running: Sequence[RunningGateway],
     gateways: Sequence[GatewayBacklog],
-    database: DatabaseState,
     expectations: Expectations,
 ) -> Iterator[Reason]:
-    """Without a gateway nobody receives, and nobody else knows how the database is."""
+    """Without a gateway nobody receives."""
     if running:
         return
     waits = sum(amount.count for amount in _undone(gateways))
@@ -78,9 +77,28 @@ def of_absence(
         yield Reason(Level.CRITICAL, "gateway", sentence, "start one")
     else:
         yield Reason(Level.WARNING, "gateway", "no gateway runs on this storage; nothing waits", "start one")
-    if not database.reachable and database.name != EMBEDDED:
-        sentence = f"the database cannot be used: {database.reason}"
-        yield Reason(Level.WARNING, "database", sentence, "`oxidicom check` says what is missing")
+
+
+def of_database(database: DatabaseState, running: Sequence[RunningGateway]) -> Iterator[Reason]:
+    """What our own look found, unless a running gateway complains of the database itself."""
+    if database.reachable or any(one.condition and one.condition.database.word != "up" for one in running):
+        return
+    sentence = f"the database cannot be used: {database.reason}"
+    yield Reason(Level.WARNING, "database", sentence, "`oxidicom check` says what is missing")
+
+
+def of_storage(files_root: str, error: OSError) -> Reason:
+    """Without the storage nothing is known, and nothing can be received."""
+    if isinstance(error, NotADirectoryError) and error.filename == files_root:
+        sentence = f"{files_root} is no directory"
+        return Reason(Level.CRITICAL, "storage", sentence, "mount CUBE's storage there, or set CHRIS_FILES_ROOT")
+    where = os.path.relpath(os.fsdecode(error.filename or files_root), files_root)
+    return Reason(
+        Level.CRITICAL,
+        "storage",
+        f"{files_root} cannot be read: {error.strerror}{'' if where == '.' else f' ({where})'}",
+        "run this as the user of the gateway (`sudo oxidicom` does), or see whether the storage answers",
+    )
 
 
 def of_work(gateways: Sequence[GatewayBacklog], now: datetime.datetime, expectations: Expectations) -> Iterator[Reason]:

@@ -60,7 +60,11 @@ def _print_gateways(gateways: Sequence[GatewayBacklog], now: datetime.datetime, 
 def _state_of(gateway: GatewayBacklog) -> str:
     if gateway.put_back:
         return "put back by `oxidicom retry`: a running gateway takes it up in a moment, a stopped one at its start"
-    return "running" if gateway.running else "gone: the next to start or to look around takes over"
+    if gateway.running:
+        return "running"
+    if gateway.later:
+        return "gone, and of a later version, which alone takes over: start that"
+    return "gone: the next to start or to look around takes over"
 
 
 def _print_associations(unfinished: list[AssociationBacklog], now: datetime.datetime, console: Console) -> None:

@@ -19,7 +19,10 @@ def unwritable(root: str, error: OSError) -> str:
     reason = f"{root} cannot be written: {error.strerror}"
     if not isinstance(error, PermissionError):
         return reason
-    there = os.stat(root)
+    try:
+        there = os.stat(root)
+    except OSError:  # it may not even be looked at
+        return reason
     return (
         f"{reason}. It belongs to {_user_name(there.st_uid)} and {_group_name(there.st_gid)} "
         f"({stat.filemode(there.st_mode)}), and the gateway runs as {_user_name(os.geteuid())}: give it the right, "

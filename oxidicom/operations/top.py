@@ -15,7 +15,7 @@ from rich.text import Text
 
 from oxidicom.errors import OperationError
 from oxidicom.logs import printable
-from oxidicom.operations.live_status import LiveStatus, fetch, status_address
+from oxidicom.operations.live_status import LiveStatus, Page, status_address
 from oxidicom.operations.status import run_status
 from oxidicom.operations.status_reasons import Expectations
 from oxidicom.operations.top_frame import frame
@@ -34,17 +34,17 @@ def run_top(settings: Settings, url: str, interval_seconds: float, once: bool, c
             file=sys.stderr,
         )
         return run_status(settings, Expectations(), False, console)
-    address = status_address(url or page_address(settings))
+    page = Page(status_address(url or page_address(settings)), None if url else settings.port)
     if once or not console.is_terminal or console.is_dumb_terminal:
-        status = fetch(address)
+        status = page.fetch()
         console.print(frame(status, None, None))
         return status.judgement.level.exit_status
     with contextlib.suppress(KeyboardInterrupt):
-        _follow(address, interval_seconds, console)
+        _follow(page, interval_seconds, console)
     return 0
 
 
-def _follow(address: str, interval_seconds: float, console: Console) -> None:
+def _follow(page: Page, interval_seconds: float, console: Console) -> None:
     """Show a new frame each interval until q is pressed. A gateway that does not answer is asked again."""
     status: LiveStatus | None = None
     before: LiveStatus | None = None
@@ -52,7 +52,7 @@ def _follow(address: str, interval_seconds: float, console: Console) -> None:
         while True:
             trouble = ""
             try:
-                status, before = fetch(address), status
+                status, before = page.fetch(), status
             except OperationError as error:
                 trouble = str(error)
             if status:

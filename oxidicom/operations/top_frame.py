@@ -13,7 +13,7 @@ from rich.text import Text
 from oxidicom.logs import printable
 from oxidicom.operations.live_status import LiveAssociation, LiveStatus, SeriesBar
 from oxidicom.operations.styles import LEVEL_STYLES
-from oxidicom.wording import duration
+from oxidicom.wording import counted, duration
 
 _BAR = 20
 _GOOD_VERDICTS = ("complete", "unknown")
@@ -52,7 +52,7 @@ def _fit(sections: list[Section], height: int) -> None:
         hidden[longest] += 1
     for section, count in zip(sections, hidden, strict=False):
         if count:
-            section[0].append(f"  ({count} lines more)", "dim")
+            section[0].append(f"  ({counted(count, 'line')} more)", "dim")
 
 
 def _line(*parts: str | tuple[str, str]) -> Text:
@@ -87,7 +87,7 @@ def _numbers(status: LiveStatus, before: LiveStatus | None) -> Section:
     received, registered = _throughput(status, before)
     lag = next((one.lag_seconds for one in reversed(status.hour) if one.lag_seconds is not None), None)
     aside = sum(one.files for one in status.set_aside.associations)
-    more = f" and that of {status.set_aside.more} associations" if status.set_aside.more else ""
+    more = f" and that of {counted(status.set_aside.more, 'association')}" if status.set_aside.more else ""
     free = f"{decimal(storage.free_bytes)} free of {decimal(storage.total_bytes)}" if storage else "away"
     return [
         _line(
@@ -159,8 +159,8 @@ def _pacs(status: LiveStatus) -> Section:
         [
             [
                 one.calling_ae_title,
-                f"{one.associations} associations",
-                f"{one.instances} instances",
+                counted(one.associations, "association"),
+                counted(one.instances, "instance"),
                 decimal(one.size_bytes),
                 _clock(one.last_seen),
             ]

@@ -16,7 +16,7 @@ from oxidicom.files.regular_file import NotRegularFileError
 from oxidicom.paths.private_root import moment_of
 from oxidicom.spool.association_directory import associations, ledger_of
 from oxidicom.spool.entries import contents, describe_entry
-from oxidicom.spool.gateway_directory import format_of, gateway_paths, is_running, spool_of
+from oxidicom.spool.gateway_directory import FORMAT, format_of, gateway_paths, is_running, spool_of
 from oxidicom.spool.journal import Owner, is_open, owner_of
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, committed_lines, read_started
 from oxidicom.spool.metadata_rows import metadata_row
@@ -71,6 +71,8 @@ class GatewayBacklog(msgspec.Struct):
     running: bool
     put_back: bool
     """It is no gateway, but what an operator put back and no gateway took up yet."""
+    later: bool
+    """Its spool is of a later version, or cannot be told: this one leaves it alone."""
     since: datetime.datetime | None
     waiting: Backlog
     associations: list[AssociationBacklog]
@@ -119,7 +121,8 @@ def _gateway(path: str) -> GatewayBacklog:
     ulid = os.path.basename(path)
     written = format_of(path)
     put_back = written is not None and written.put_back
-    backlog = GatewayBacklog(ulid, not put_back and is_running(path), put_back, moment_of(ulid), Backlog(), [])
+    later = written is None or written.format > FORMAT
+    backlog = GatewayBacklog(ulid, not put_back and is_running(path), put_back, later, moment_of(ulid), Backlog(), [])
     for directory in associations(spool_of(path)):
         with contextlib.suppress(FileNotFoundError):  # finished while we looked
             one = _association(directory)

@@ -6,6 +6,7 @@ with its directory, and what is in it means nothing any more once the lock is fr
 
 import contextlib
 import os
+import time
 
 import msgspec
 
@@ -16,6 +17,9 @@ from oxidicom.spool.gateway_directory import lock_of
 MAX_SILENT_SECONDS = 60.0
 """A condition that is older says nothing of now."""
 _MAX_BYTES = 16384
+_ATTEMPTS = 25
+_PAUSE_SECONDS = 0.02
+"""A write is over by then: what cannot be read after all attempts is no half of one."""
 
 
 def publish(gateway_path: str, condition: Condition) -> None:
@@ -37,7 +41,9 @@ def published(gateway_path: str) -> Condition | None:
 
     None: it has told none, or in the words of another version. Raise OSError.
     """
-    for _ in range(2):
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS)
         with open(lock_of(gateway_path), "rb", opener=open_regular) as file:
             data = file.read(_MAX_BYTES)
         with contextlib.suppress(msgspec.DecodeError, ValueError):

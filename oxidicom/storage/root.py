@@ -35,7 +35,7 @@ class Root(enum.Enum):
 
 def look_at_root(files_root: str) -> Root:
     """Tell what stands at the root. Raise OSError when it cannot be looked at."""
-    if not os.path.isdir(files_root):
+    if not is_directory(files_root):
         return Root.MISSING
     is_used = _has_entries(os.path.join(files_root, PRIVATE_ROOT)) or has_files(files_root)
     return Root.THERE if is_used else Root.BARE
@@ -48,8 +48,13 @@ def has_files(files_root: str) -> bool:
 
 def has_tree(files_root: str) -> bool:
     """Tell whether `SERVICES/PACS` is there. Raise OSError."""
+    return is_directory(os.path.join(files_root, PACS_ROOT))
+
+
+def is_directory(path: str) -> bool:
+    """Tell whether a directory is there; what cannot be looked at is not the same as none. Raise OSError."""
     try:
-        return stat.S_ISDIR(os.stat(os.path.join(files_root, PACS_ROOT)).st_mode)
+        return stat.S_ISDIR(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
 

@@ -154,7 +154,7 @@ def answers(page):
 def test_a_health_port_in_use_stops_nothing(make_gateway, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         gateway = make_gateway(CHRIS_HTTP_PORT=str(other.getsockname()[1]))
-        (line,) = wait_until(lambda: gateway.lines("health_port_failed"), "one line says so")
+        (line,) = wait_until(lambda: gateway.lines("page_unavailable"), "one line says so")
     assert "CHRIS_HTTP_PORT" in line["message"]
     assert send(gateway.port, make_series(tmp_path / "in", 1))[0].Status == 0
 
@@ -182,3 +182,23 @@ def test_systemd_is_told_ready_alive_status_and_stopping(make_gateway, tmp_path)
         os.kill(gateway.process.pid, signal.SIGTERM)
         assert gateway.process.wait(60) == 0
         assert heard("STOPPING=1")
+
+
+def test_a_page_whose_port_is_taken_is_not_announced_and_comes_when_it_is_free(make_gateway, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        gateway = make_gateway(CHRIS_HTTP_PORT=str(port))
+        (ready,) = gateway.lines("ready")
+        assert ready["page"] == ""
+        assert ready["level"] == "WARNING"
+        done = gateway.run("status")
+        assert done.returncode == 1
+        assert f"there is no page: 127.0.0.1, port {port}: Address already in use" in done.stdout
+    wait_until(lambda: gateway.lines("page_available"), "the port is taken once it is free")
+    wait_until(lambda: gateway.run("status").returncode == 0, "all is well")
+    (tmp_path / "second").mkdir()
+    second = make_gateway(directory=tmp_path / "second", name="second", start=False, CHRIS_HTTP_PORT=str(port))
+    done = second.run("top", "--once")
+    assert done.returncode == 1
+    assert "is the page of another gateway" in done.stderr
+    assert second.run("top", "--once", "--url", f"http://127.0.0.1:{port}/").returncode == 0

@@ -203,7 +203,7 @@ def test_two_hundred_who_never_read_and_a_port_scan_hurt_nobody(site, tmp_path):
         assert own_bytes([server]) - before < 20_000_000
     assert site.gateway.pids_of("page") == [server]
     wait_until(lambda: asked(site, "/") == 200, "the page")
-    assert not site.gateway.lines("health_page_failed")
+    assert not site.gateway.lines("page_failed")
 
 
 def asked(site, path):

@@ -138,9 +138,9 @@ def test_a_storage_that_is_not_there_is_said(make_gateway, tmp_path):
     assert not (tmp_path / "missing").exists()
 
 
-def reasons_of(gateway, *arguments):
+def reasons_of(gateway, *arguments, **variables):
     """Return the exit status, and of each reason its level, subject and sentence."""
-    done = gateway.run("status", "--json", *arguments)
+    done = gateway.run("status", "--json", *arguments, **variables)
     judgement = json.loads(done.stdout)["judgement"]
     return done.returncode, [(one["level"], one["subject"], one["sentence"]) for one in judgement["reasons"]]
 
@@ -192,3 +192,56 @@ def test_a_database_that_only_reads_is_noticed(make_gateway, database):
     done = gateway.run("check")
     assert done.returncode == 2
     assert "it only reads" in done.stdout.replace("\n", " ")
+
+
+def test_a_storage_that_cannot_be_read_is_judged(make_gateway):
+    gateway = make_gateway(start=False)
+    private = gateway.files_root / ".oxidicom"
+    private.rmdir()
+    private.symlink_to(private)
+    code, reasons = reasons_of(gateway)
+    assert code == 2
+    ((level, subject, sentence),) = reasons
+    assert (level, subject) == ("critical", "storage")
+    assert "cannot be read: Too many levels of symbolic links (.oxidicom)" in sentence
+    assert gateway.run("check").returncode == 2
+    root = gateway.files_root.with_name("loop")
+    root.symlink_to(root)
+    done = gateway.run("status", CHRIS_FILES_ROOT=str(root))
+    assert done.returncode == 2
+    assert "cannot be read" in done.stdout
+
+
+def test_a_database_that_stops_answering_is_seen_beside_a_gateway_that_has_not_noticed(make_gateway):
+    gateway = make_gateway()
+    assert reasons_of(gateway) == (0, [])
+    code, reasons = reasons_of(gateway, CHRIS_DB_CONNECTION="host=127.0.0.1 port=1 dbname=nowhere")
+    assert code == 1
+    assert [one[:2] for one in reasons] == [("warning", "database")]
+
+
+def test_an_embedded_database_rests_with_its_gateway(make_gateway):
+    gateway = make_gateway(start=False, db="embedded")
+    assert reasons_of(gateway) == (1, [("warning", "gateway", "no gateway runs on this storage; nothing waits")])
+
+
+def test_a_spool_of_a_later_version_is_left_to_it(make_gateway):
+    gateway = make_gateway(start=False)
+    directory = gateway.files_root / ".oxidicom" / "01JDZX2M6T3V8Q5R7W9Y0A1B2C"
+    (directory / "spool").mkdir(parents=True)
+    (directory / "format.json").write_text('{"format": 99}')
+    (directory / "lock").touch()
+    assert "of a later version" in gateway.run("status").stdout
+    assert status(gateway)[1]["gateways"][0]["later"]
+
+
+def test_a_spool_that_takes_nothing_is_told_at_once(gateway):
+    """The lock file, where the gateway tells how it is, can be written all the same."""
+    (spool,) = gateway.find(".oxidicom/0*/spool")
+    (steward,) = gateway.pids_of("steward")
+    obstacle = spool / f".probe-{steward}"
+    obstacle.mkdir()
+    seen = wait_until(lambda: [one for one in reasons_of(gateway)[1] if one[1] == "storage"], "it is said")
+    assert seen == [("critical", "storage", "no instance is taken (A700): the spool takes no files")]
+    obstacle.rmdir()
+    wait_until(lambda: reasons_of(gateway) == (0, []), "all is well again")

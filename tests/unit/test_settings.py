@@ -272,3 +272,25 @@ def test_a_password_for_nats_is_never_in_a_fault_and_not_shown():
     good = settings(CHRIS_NATS_ADDRESS="nats://me:secret@host")
     assert "secret" not in repr(good)
     assert "secret" not in good.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CHRIS_STORAGE_RESERVE_BYTES", "99999999999999999999"),
+        ("CHRIS_STORAGE_RESERVE_BYTES", "9EiB"),
+        ("CHRIS_SCP_MAX_INSTANCE_BYTES", "99999999999999999999"),
+        ("CHRIS_SCP_MAX_PDU_BYTES", "99999999999999999999"),
+        ("CHRIS_SCP_MIN_BYTES_PER_SECOND", "99999999999999999999"),
+        ("CHRIS_SCP_IDLE_SECONDS", "1e300"),
+        ("CHRIS_SCP_STALL_SECONDS", "inf"),
+        ("CHRIS_SCP_BUSY_SECONDS", "nan"),
+        ("CHRIS_SCP_REQUEST_SECONDS", "1e12"),
+        ("CHRIS_TLS_HANDSHAKE_SECONDS", "1e12"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "99999999999999999999"),
+    ],
+)
+def test_what_no_field_and_no_deadline_can_hold_is_a_fault(variable, value):
+    with pytest.raises(ConfigurationError) as raised:
+        settings(**{variable: value})
+    assert all(fault.startswith(variable) for fault in raised.value.faults)

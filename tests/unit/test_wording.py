@@ -1,8 +1,10 @@
-"""Times for people."""
+"""Times and numbers for people."""
+
+import datetime
 
 import pytest
 
-from oxidicom.wording import duration, seconds_in
+from oxidicom.wording import counted, days_away, duration, seconds_in
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,23 @@ def test_a_time_is_a_number_with_its_unit(text, seconds):
 def test_anything_else_is_not_guessed(text):
     with pytest.raises(ValueError, match="a number with its unit"):
         seconds_in(text)
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [
+        (49, "in 2 days"),
+        (24, "in 1 day"),
+        (23, "within a day"),
+        (0, "within a day"),
+        (-1, "less than a day ago"),
+        (-24, "1 day ago"),
+        (-95, "3 days ago"),
+    ],
+)
+def test_days_are_counted_in_both_directions(hours, text):
+    assert days_away(datetime.timedelta(hours=hours)) == text
+
+
+def test_one_is_no_plural():
+    assert [counted(number, "process") for number in (0, 1, 2)] == ["0 processes", "1 process", "2 processes"]

@@ -35,12 +35,17 @@ def condition_of(shared: BasicNeeds) -> Condition:
         set_aside=steward[Counter.SET_ASIDE_NOW],
         certificate_expires=_moment(board.slots[0][Counter.CERTIFICATE_EXPIRES_SECONDS]),
         pacs_trouble=board.of_role(Role.INQUIRY)[0].note,
+        page_trouble="; ".join(slot.note for slot in board.of_role(Role.PAGE)),
+        history_trouble=board.of_role(Role.OBSERVER)[0].note,
         lately=Lately(
-            steward[Counter.LATELY_MINUTES],
-            steward[Counter.LATELY_TAKEN],
-            steward[Counter.LATELY_REFUSED],
-            steward[Counter.LATELY_RESPAWNED],
-            steward[Counter.LATELY_PROGRESS_LOST],
+            minutes=steward[Counter.LATELY_MINUTES],
+            taken=steward[Counter.LATELY_TAKEN],
+            refused=steward[Counter.LATELY_REFUSED],
+            out_of_resources=steward[Counter.LATELY_OUT_OF_RESOURCES],
+            respawned=steward[Counter.LATELY_RESPAWNED],
+            progress_lost=steward[Counter.LATELY_PROGRESS_LOST],
+            accepted=steward[Counter.LATELY_ACCEPTED],
+            rejected=steward[Counter.LATELY_REJECTED],
         ),
     )
 

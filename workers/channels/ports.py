@@ -1,4 +1,4 @@
-"""Listening sockets: that of the gateway, which all listeners share, and that of the health page.
+"""Listening sockets: that of the gateway, which all listeners share, and that of the page.
 
 Who has said nothing yet is kept by the kernel for a while (TCP_DEFER_ACCEPT, tcp(7)): it completes the handshake,
 but lets nobody accept the connection before its first byte, or its end. After that time, and when so many are silent

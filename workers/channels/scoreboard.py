@@ -127,6 +127,9 @@ class Counter(enum.IntEnum):
     """Of the steward: what happened within so many minutes."""
     HISTORY_DROPPED = 50
     """Of the dropped facts those that the history is made of."""
+    LATELY_OUT_OF_RESOURCES = 51
+    LATELY_ACCEPTED = 52
+    LATELY_REJECTED = 53
 
 
 REFUSED = (

@@ -37,6 +37,8 @@ _WEIGHT = 0.5
 """Of the last answer in the average."""
 _GRACE_SECONDS = 0.5
 """So long after the deadline an inquirer may take to say how far it came."""
+_TROUBLE_SECONDS = 600.0
+"""So long trouble is shown that no later question has ended."""
 _AGAIN_SECONDS = 0.5
 _LATEST_AGAIN_SECONDS = 5.0
 
@@ -69,8 +71,16 @@ class PacsDesk:
         self._answer_seconds = 0.0
         """How long the PACS takes for an answer, on average over the last few."""
         self._doubts = Doubts(address.ae_title)
-        self.trouble = ""
-        """Why the last question had no answer; empty when it had one, be it none of use."""
+        self._trouble = ""
+        self._trouble_until = 0.0
+
+    @property
+    def trouble(self) -> str:
+        """Why the last question had no answer; empty when it had one, be it none of use, or when it is long ago.
+
+        Nobody asks without a series: how the PACS is by then is not known.
+        """
+        return self._trouble if time.monotonic() < self._trouble_until else ""
 
     @property
     def is_busy(self) -> bool:
@@ -118,7 +128,7 @@ class PacsDesk:
             self._settle(question, outcome)
 
     def _settle(self, question: Question, outcome: int | PacsError) -> None:
-        self.trouble = ""
+        self._trouble = ""
         seconds = time.monotonic() - (question.put_at or question.asked_at)
         self._answer_seconds += (seconds - self._answer_seconds) * _WEIGHT
         if isinstance(outcome, int):
@@ -150,7 +160,7 @@ class PacsDesk:
         question.trouble = str(error)
         self._pause_after(inquirer)
         if not self._others_are_at_work(inquirer):
-            self.trouble = str(error)
+            self._note_trouble(str(error))
             for one in [question for question in self._open.values() if not question.in_hand]:
                 self._end(one, None, str(error))
 
@@ -161,8 +171,12 @@ class PacsDesk:
         now = time.monotonic()
         for question in list(itertools.takewhile(lambda question: question.deadline <= now, self._open.values())):
             if not question.in_hand or question.deadline + _GRACE_SECONDS < now:
-                self.trouble = self._reason(question)
-                self._end(question, None, self.trouble)
+                reason = self._reason(question)
+                self._note_trouble(reason)
+                self._end(question, None, reason)
+
+    def _note_trouble(self, reason: str) -> None:
+        self._trouble, self._trouble_until = reason, time.monotonic() + _TROUBLE_SECONDS
 
     def _reason(self, question: Question) -> str:
         within = f"within {self._timeout_seconds:g} s"

@@ -128,7 +128,7 @@ class AssociationAccount:
     def _write_end(self, titles: tuple[str, str], ending: Ending, stored: StoreAccount) -> None:
         seconds = time.monotonic() - self.began
         logger.bind(association=self.ulid).info(
-            "Association of {calling_ae_title} ended after {seconds} s ({how}): {received} instances received, "
+            "Association of {calling_ae_title} ended after {seconds} s ({how}). Instances: {received} received, "
             "{committed} committed, {refused} refused",
             calling_ae_title=titles[0],
             called_ae_title=titles[1],

@@ -48,6 +48,8 @@ class History:
         """Begin to write, for which nobody waits."""
         settings = shared.settings
         self._shared = shared
+        self._slot = slot
+        slot.say("")  # what a process that died in this place said last may stand there
         self._store = HistoryStore(settings.history_path, settings.history_days)
         self._waiting: collections.deque[Fact] = collections.deque()
         self._news = threading.Event()
@@ -108,6 +110,7 @@ class History:
         except NewerHistoryError as error:
             self._is_off = True
             self._waiting.clear()
+            self._slot.say(f"{self._store.path} was written by a later version")
             logger.warning(
                 "No history is kept: {path} was written by a later version: {reason}",
                 path=self._store.path,
@@ -139,6 +142,7 @@ class History:
 
     def _fail(self, reason: str) -> None:
         self._backoff.failed()
+        self._slot.say(f"{self._store.path}: {reason}")
         self._news.set()  # to try again when the back-off is over
         self._outage.goes_on(
             "No history is kept in {path}, everything else goes on",
@@ -150,6 +154,8 @@ class History:
 
     def _succeed(self) -> None:
         self._backoff.succeeded()
+        if self._outage.lasts:
+            self._slot.say("")
         self._outage.is_over("the history is written again")
 
     def _write(self) -> None:

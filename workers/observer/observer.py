@@ -106,8 +106,8 @@ class Observer:
         if news != self._reported:
             self._reported = news
             logger.info(
-                "Totals: {committed} instances committed; {new} rows registered, {known} already there; "
-                "{backlog} waiting to be registered",
+                "Totals: instances committed {committed}; rows registered {new}, already there {known}, "
+                "waiting to be registered {backlog}",
                 committed=news[0],
                 new=new,
                 known=known,

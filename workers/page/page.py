@@ -11,7 +11,7 @@ class Page:
     def __init__(self, shared: PageNeeds, slot: Slot) -> None:
         self._shared = shared
         self._slot = slot
-        self._port = Port(shared.settings)
+        self._port = Port(shared.settings, slot)
         self._listening_socket = self._port.open()  # at once: who comes before the rest is there waits in the kernel
 
     def run(self) -> None:

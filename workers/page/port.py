@@ -1,32 +1,34 @@
-"""The port of the page: trouble with it is said once, and it is tried again."""
+"""The port of the page: while it cannot be used it is tried again, and everybody is told that there is no page."""
 
 import socket
 
-from loguru import logger
-
+from oxidicom.judgement.rules import PAGE_REMEDY
+from oxidicom.outage import Outage
 from oxidicom.settings import Settings
 from workers.channels.ports import open_port
+from workers.channels.scoreboard import Slot
 
 
 class Port:
     """Opens the port, at the first try or at a later one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, slot: Slot) -> None:
         self._address, self._port = settings.http_address, settings.http_port
-        self._is_told = False
+        self._slot = slot
+        self._outage = Outage("page", "ERROR")
 
     def open(self) -> socket.socket | None:
         """Return the listening socket, or None when the port cannot be used now."""
+        address, port = self._address, self._port
         try:
-            return open_port(self._address, self._port)
+            listening_socket = open_port(address, port)
         except OSError as error:
-            if not self._is_told:
-                logger.error(
-                    "No page: {address}:{port} cannot be used: {reason}; set CHRIS_HTTP_PORT to a free port",
-                    address=self._address,
-                    port=self._port,
-                    reason=error.strerror,
-                    action="health_port_failed",
-                )
-            self._is_told = True
+            reason = error.strerror or "it cannot be used"
+            self._slot.say(f"{address}, port {port}: {reason}")
+            self._outage.goes_on(
+                "No page at {address}, port {port}", reason, remedy=PAGE_REMEDY, address=address, port=port
+            )
             return None
+        self._slot.say("")
+        self._outage.is_over("there is a page at {address}, port {port}", address=address, port=port)
+        return listening_socket

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from rich.filesize import decimal
 
 from oxidicom import __version__
-from oxidicom.wording import duration
+from oxidicom.wording import days_away, duration, noun_of
 from workers.page.plots import HEIGHT, WIDTH, plot_of
 from workers.page.status import Status
 
@@ -59,7 +59,15 @@ class Renderer:
             lstrip_blocks=True,
         )
         environment.filters.update(
-            bytes=decimal, count=_count, rate=_rate, seconds=_seconds, clock=_clock, day=_day, age=duration
+            bytes=decimal,
+            count=_count,
+            counted=_counted,
+            rate=_rate,
+            seconds=_seconds,
+            clock=_clock,
+            day=_day,
+            days_away=days_away,
+            age=duration,
         )
         environment.globals.update(
             plot_of=plot_of, plot_width=WIDTH, plot_height=HEIGHT, version=__version__, **_VALUES_OF_HOUR
@@ -93,6 +101,10 @@ def asset(name: str) -> bytes:
 
 def _count(number: int) -> str:
     return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{_count(number)} {noun_of(number, noun)}"
 
 
 def _rate(per_second: float) -> str:

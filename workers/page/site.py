@@ -85,5 +85,5 @@ def _tell_bug(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> N
             "Unexpected {error} in {place}; the page goes on",
             error=type(error).__name__,
             place=place_of(error),
-            action="health_page_failed",
+            action="page_failed",
         )

@@ -140,7 +140,7 @@ class Guarded:
                 "Unexpected {error} in {place}; the page gave no answer",
                 error=type(error).__name__,
                 place=place_of(error),
-                action="health_page_failed",
+                action="page_failed",
             )
             if started:
                 raise  # which cuts the connection: the rest is missing

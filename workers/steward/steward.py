@@ -5,6 +5,7 @@ storage does not answer, it is this process that waits for it. It never changes 
 associations of gateways that are gone to this one.
 """
 
+import contextlib
 import os
 import select
 import time
@@ -89,6 +90,7 @@ class Steward:
             self._lately.tell()
             if trouble is StorageTrouble.NONE:
                 self._keep()
+            self._publish()
             self._slot.beat(ProcessState.WAITING)
             pause.poll((_LOOK_SOON_SECONDS if trouble else _LOOK_SECONDS) * 1000)
 
@@ -218,7 +220,7 @@ class Steward:
     def _keep(self) -> None:
         """Look after a storage that is there."""
         self._tell_of_tree(self._judge_tree())
-        for duty in (self._keep_time, self._measure, self._adopt_if_due, self._census.take_if_due, self._publish):
+        for duty in (self._keep_time, self._measure, self._adopt_if_due, self._census.take_if_due):
             try:
                 duty()
             except OSError as error:
@@ -238,13 +240,17 @@ class Steward:
         self._slot.set(Counter.STORAGE_TOTAL_BYTES, room.total_bytes)  # last: before it nothing is known
 
     def _publish(self) -> None:
-        """Tell how the gateway is to whoever looks at this storage: at once when that is new."""
+        """Tell how the gateway is to whoever looks at this storage: at once when that is new.
+
+        Above all when there is trouble with it. Where it cannot even be told, its silence is seen.
+        """
         condition = condition_of(self._shared)
         reasons = judge(condition).reasons
         news = [(reason.level, reason.subject) for reason in reasons]
         if news != self._published or time.monotonic() >= self._publish_due:
-            publish(self._directory.path, condition)
-            self._published, self._publish_due = news, time.monotonic() + _PUBLISH_SECONDS
+            with contextlib.suppress(OSError):
+                publish(self._directory.path, condition)
+                self._published, self._publish_due = news, time.monotonic() + _PUBLISH_SECONDS
 
     def _adopt_if_due(self) -> None:
         last_put_back = last_put_back_ns(self._root)
@@ -268,15 +274,17 @@ class Steward:
             return
         if adopted.put_back:
             logger.info(
-                "Took up {count} associations that were put back by `oxidicom retry`",
+                "Took up what was put back by `oxidicom retry`: associations {count}",
                 count=adopted.put_back,
                 action="put_back_adopted",
             )
         if adopted.left_behind and first:
-            logger.info("Resuming {count} unfinished associations", count=adopted.left_behind, action="spool_adopted")
+            logger.info(
+                "Resuming what is not finished: associations {count}", count=adopted.left_behind, action="spool_adopted"
+            )
         elif adopted.left_behind:
             logger.warning(
-                "Took over {count} associations from a gateway that is no longer running",
+                "Took over what a gateway left that is no longer running: associations {count}",
                 count=adopted.left_behind,
                 action="spool_adopted",
             )

@@ -25,6 +25,7 @@ from oxidicom.judgement.rules import judge
 from oxidicom.service_manager import ServiceManager
 from oxidicom.settings import Settings
 from oxidicom.spool.gateway_directory import GatewayDirectory
+from oxidicom.wording import counted
 from workers.channels.condition import condition_of
 from workers.channels.encryption import Encryption
 from workers.channels.log_facts import forward_logs
@@ -45,7 +46,7 @@ _TELEMETRY_SECONDS = 1.5
 """What the observer may take to export the last of it."""
 _STATUS_SECONDS = 5.0
 _ANSWER_SECONDS = 5.0
-"""So long a start waits for the first word of the database: whoever reads "ready" is to know how it is."""
+"""So long a start waits for the first word of database and storage: whoever reads "ready" is to know how it is."""
 
 
 class Supervisor:
@@ -129,16 +130,18 @@ class Supervisor:
         """The gateway is ready when all processes are at work, and fails when they are not in time."""
         late = self._children.late
         if self._keeper.is_made and not late:
-            if not self._waits_for_the_database():
+            if not self._waits_for_answers():
                 self._shared.scoreboard.phase = GatewayPhase.SERVING
                 self._service_manager.ready(self._status())
                 self._on_ready(self._judgement())
         elif time.monotonic() > deadline:
             self._failure = f"not ready within {_BOOT_SECONDS:g} s: {', '.join(late)}"
 
-    def _waits_for_the_database(self) -> bool:
+    def _waits_for_answers(self) -> bool:
         self._answer_deadline = self._answer_deadline or time.monotonic() + _ANSWER_SECONDS
-        return not condition_of(self._shared).database.is_known and time.monotonic() < self._answer_deadline
+        condition = condition_of(self._shared)
+        is_known = condition.database.is_known and condition.room is not None
+        return not is_known and time.monotonic() < self._answer_deadline
 
     def _judgement(self) -> Judgement:
         return judge(condition_of(self._shared))
@@ -167,8 +170,8 @@ class Supervisor:
         judgement = self._judgement()
         return (
             ("" if judgement.level is Level.OK else f"{judgement}; ")
-            + f"port {self._settings.port}: {total(Counter.INSTANCES_COMMITTED)} instances committed, "
-            f"{total(Counter.ROWS_REGISTERED)} rows registered, {total(Counter.BACKLOG)} waiting"
+            + f"port {self._settings.port}: {counted(total(Counter.INSTANCES_COMMITTED), 'instance')} committed, "
+            f"{counted(total(Counter.ROWS_REGISTERED), 'row')} registered, {total(Counter.BACKLOG)} waiting"
         )
 
     def _say_status(self) -> None:

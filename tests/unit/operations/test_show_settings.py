@@ -46,6 +46,8 @@ def test_each_setting_has_value_source_and_default():
         },
         {"CHRIS_DB_CONNECTION": "password=very hush", "CHRIS_NATS_ADDRESS": "x://u:hush@h", "CHRIS_PASWORD": "hush"},
         {"CHRIS_DB_CONNECTION": "postgresql://u:p@ss/hush@h/d", "CHRIS_NATS_ADDRESS": "nats://hush:hush@h:x"},
+        {"CHRIS_DB_CONNECTION": "postgresql://u:hush/x@h/d", "OTEL_EXPORTER_OTLP_ENDPOINT": "u:hu/sh@hush@h:4317"},
+        {"CHRIS_DB_CONNECTION": "postgresql://u:1/hush@h/d", "OTEL_EXPORTER_OTLP_ENDPOINT": "u:hush@collector:4317"},
     ],
 )
 def test_secrets_are_never_shown(variables, as_json, capsys):
@@ -53,6 +55,7 @@ def test_secrets_are_never_shown(variables, as_json, capsys):
     text = capsys.readouterr().out
     assert "CHRIS_NATS_ADDRESS" in text
     assert "hush" not in text
+    assert "hu/sh" not in text
 
 
 def test_what_is_faulty_is_shown_with_its_fault(capsys):

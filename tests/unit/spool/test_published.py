@@ -1,6 +1,7 @@
 """What a running gateway tells of itself through its lock file."""
 
 import os
+import threading
 
 import msgspec
 import pytest
@@ -42,3 +43,23 @@ def test_what_was_published_goes_with_the_directory(gateway_directory):
     assert not os.path.exists(gateway_directory.path)
     with pytest.raises(FileNotFoundError):
         publish(gateway_directory.path, GOOD)
+
+
+def test_what_is_half_written_is_read_again(gateway_directory):
+    path = gateway_directory.path
+    over = threading.Event()
+
+    def write_in_halves():
+        while not over.is_set():
+            with open(lock_of(path), "r+b") as file:
+                file.write(b'{"version": "')
+            publish(path, GOOD)
+
+    publish(path, GOOD)
+    writer = threading.Thread(target=write_in_halves)
+    writer.start()
+    try:
+        assert [published(path) for _ in range(20)] == [GOOD] * 20
+    finally:
+        over.set()
+        writer.join()

@@ -21,6 +21,8 @@ def board(shared):
     board.phase = GatewayPhase.SERVING
     board.steward.set(Counter.STORAGE_TROUBLE, StorageTrouble.NONE)
     board.of_role(Role.REGISTRATION)[0].set(Counter.DATABASE_UP, 1)
+    board.steward.set(Counter.STORAGE_FREE_BYTES, 10 << 30)
+    board.steward.set(Counter.STORAGE_TOTAL_BYTES, 20 << 30)
     return board
 
 
@@ -51,6 +53,7 @@ def test_a_storage_that_does_not_answer_is_trouble(shared, board, monkeypatch):
 
 
 def test_the_certificate_and_the_room_are_those_of_the_scoreboard(shared, board):
+    board.steward.set(Counter.STORAGE_TOTAL_BYTES, 0)
     assert condition_of(shared).room is None, "nobody has looked yet"
     expires = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     board.slots[0].set(Counter.CERTIFICATE_EXPIRES_SECONDS, int(expires.timestamp()))

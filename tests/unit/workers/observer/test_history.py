@@ -12,7 +12,9 @@ from loguru import logger
 from oxidicom.history.reader import HistoryReader, Wanted
 from oxidicom.history.schema import FORMAT, DamagedHistoryError
 from oxidicom.history.store import HistoryStore
+from oxidicom.judgement.rules import judge
 from tests.waiting import wait_until
+from workers.channels.condition import condition_of
 from workers.channels.ending import Ending, EndKind
 from workers.channels.facts import AssociationFinished
 from workers.channels.scoreboard import Counter, Role
@@ -91,7 +93,7 @@ def test_what_a_predecessor_had_not_written_leaves_a_gap_of_unknown_size(begin, 
 
 
 def test_what_waits_for_a_file_that_takes_nothing_is_bounded_and_written_when_it_does(
-    begin, path, actions, monkeypatch
+    begin, path, actions, slot, shared, monkeypatch
 ):
     monkeypatch.setattr(history, "_MAX_WAITING", 3)
     in_the_way = Path(path).parent
@@ -101,13 +103,15 @@ def test_what_waits_for_a_file_that_takes_nothing_is_bounded_and_written_when_it
         kept.take(finished(number))
     wait_until(lambda: "history_unavailable" in actions, "it is told")
     assert len(kept._waiting) == 3
+    assert "history" in {reason.subject for reason in judge(condition_of(shared)).reasons}
     in_the_way.unlink()
     wait_until(lambda: kept_in(path) == (["A0", "A1", "A2"], [7]), "what waited, and how much was given up")
     wait_until(lambda: "history_available" in actions, "it is told that it is over")
     assert actions.count("history_unavailable") == 1
+    assert slot.note == ""
 
 
-def test_a_later_format_is_left_as_it_is_and_nothing_gathers(begin, path, actions):
+def test_a_later_format_is_left_as_it_is_and_nothing_gathers(begin, path, actions, slot):
     store = HistoryStore(path, 30)
     with store.transaction():
         pass
@@ -119,6 +123,7 @@ def test_a_later_format_is_left_as_it_is_and_nothing_gathers(begin, path, action
     kept = begin()
     kept.take(finished(1))
     wait_until(lambda: actions == ["history_failed"], "it is told")
+    assert "later version" in slot.note
     for number in range(10):
         kept.take(finished(number))
     assert not kept._waiting
