@@ -31,6 +31,7 @@ from oxidicom.errors import (
 from oxidicom.files.descriptors import raise_limit
 from oxidicom.log_stream import never_wait_for_readers
 from oxidicom.logs import configure_logs, is_journal
+from oxidicom.paths.private_root import is_ulid
 from oxidicom.service_manager import ServiceManager
 from oxidicom.setting_faults import Fault
 from oxidicom.settings import EMBEDDED, Settings
@@ -219,7 +220,7 @@ def retry(
     from oxidicom.operations.retry import Retry, run_retry  # noqa: PLC0415 (serving does without it)
 
     wait_seconds = _seconds(at_most, "'--at-most'") if wait else 0.0
-    wanted = Retry(association, dry_run, wait_seconds, as_json)
+    wanted = Retry(_ulid(association), dry_run, wait_seconds, as_json)
     _operate(lambda settings: run_retry(settings.files_root, wanted, Console()))
 
 
@@ -240,7 +241,7 @@ def discard(
 
     if everything == (association is not None):
         raise typer.BadParameter("either --association ULID or --all says what is meant")
-    wanted = Discard(association, yes, dry_run, as_json)
+    wanted = Discard(_ulid(association), yes, dry_run, as_json)
     _operate(lambda settings: run_discard(settings.files_root, wanted, Console()))
 
 
@@ -331,6 +332,14 @@ def _seconds(text: str, option: str) -> float:
         return seconds_in(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _ulid(association: str | None) -> str | None:
+    if association is not None and not is_ulid(association):
+        raise typer.BadParameter(
+            "an association is called by a ULID, as `oxidicom status` lists them", param_hint="'--association'"
+        )
+    return association
 
 
 def _operate(operation: Callable[[Settings], int]) -> NoReturn:
