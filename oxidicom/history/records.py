@@ -4,6 +4,7 @@ import datetime
 
 import msgspec
 
+from oxidicom.association.uids import shown_uid
 from oxidicom.spool.metadata_rows import Verdict, verdict_of
 
 
@@ -15,7 +16,7 @@ class Refusal(msgspec.Struct, frozen=True):
     reason: str
     count: int
     sop_instance_uids: list[str]
-    """Of the first of them, as the peer wrote them."""
+    """Of the first of them; what is no UID is not among them."""
 
 
 class SeriesCount(msgspec.Struct, frozen=True, array_like=True):
@@ -25,6 +26,7 @@ class SeriesCount(msgspec.Struct, frozen=True, array_like=True):
     """Tells series of one UID apart that differ otherwise."""
     study_instance_uid: str
     series_instance_uid: str
+    """Both as the peer wrote them, so that they can be searched for; what is no UID is not shown."""
     stored: int
     """Instances that were answered with Success."""
     set_aside: int = 0
@@ -113,8 +115,8 @@ class AssociationRecord(msgspec.Struct, frozen=True):
 def record_of(count: SeriesCount) -> SeriesRecord:
     """Return what a count says in the end."""
     return SeriesRecord(
-        count.study_instance_uid,
-        count.series_instance_uid,
+        shown_uid(count.study_instance_uid),
+        shown_uid(count.series_instance_uid),
         count.stored,
         count.registered if count.is_settled else None,
         count.expected,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 from rich.filesize import decimal
 
+from oxidicom.association.uids import shown_uid
 from oxidicom.errors import OperationError
 from oxidicom.history.reader import Gap, HistoryReader, Wanted
 from oxidicom.history.records import AssociationRecord, SeriesRecord
@@ -208,10 +209,13 @@ def _series_line(series: SeriesRecord, record: AssociationRecord) -> str:
 
 
 def _is_of(series: SeriesRecord, wanted: Wanted) -> bool:
-    return wanted.study_instance_uid in ("", series.study_instance_uid) and wanted.series_instance_uid in (
-        "",
-        series.series_instance_uid,
+    return _names(wanted.study_instance_uid, series.study_instance_uid) and _names(
+        wanted.series_instance_uid, series.series_instance_uid
     )
+
+
+def _names(wanted: str, shown: str) -> bool:
+    return not wanted or shown_uid(wanted) == shown
 
 
 def _refusals_of(record: AssociationRecord) -> Iterator[str]:

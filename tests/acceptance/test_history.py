@@ -4,11 +4,14 @@ import json
 import os
 import signal
 import subprocess
+import urllib.request
 
 import pytest
 from pynetdicom import AE
 
-from tests.dicom import contexts_of, make_instance, make_series, open_association, send
+from tests.dicom import CT, contexts_of, dataset_bytes, make_instance, make_series, open_association, send
+from tests.fixtures.gateway import free_port
+from tests.raw_sender import RawSender
 from tests.waiting import wait_until
 
 
@@ -202,3 +205,34 @@ def test_one_can_follow_it(gateway, tmp_path):
     assert len(lines) == 2
     assert "2 instances stored" in lines[1]
     assert "1 series of unknown size" in lines[1]
+
+
+def test_what_is_no_uid_is_shown_nowhere_and_found_all_the_same(make_gateway, tmp_path):
+    number, name = "1.2.9999999999999999", "1.2.<b>SECRETDOE</b>"
+    dataset = dataset_bytes(make_instance(tmp_path / "odd.dcm", 1, number, SOPInstanceUID="1.2.3.1"))
+    dataset = dataset.replace(number.encode(), name.encode())
+    gateway = make_gateway(CHRIS_HTTP_PORT=str(free_port()))
+    with RawSender(gateway.port, CT, "1.2.840.10008.1.2.1") as sender:
+        sender.store(dataset, CT, "1.2.3.1")
+        wait_until(lambda: under_way(gateway), "the page shows it under way")
+        assert [one["series_instance_uid"] for one in under_way(gateway)] == ["(no UID)"]
+        sender.store(dataset, CT, name)  # is refused: another instance than that of the command
+    (record,) = settled(gateway, 1, "--series", name)
+    assert [one["series_instance_uid"] for one in record["series"]] == ["(no UID)"]
+    assert [one["sop_instance_uids"] for one in record["refusals"]] == [[]]
+    text = gateway.run("log", "--series", name, "--refused").stdout
+    assert "series (no UID) of study" in text
+    wait_until(lambda: page_of(gateway)["series"], "the page shows it at its end")
+    wait_until(lambda: gateway.lines("series_ended"), "and so does the log")
+    shown = [text, json.dumps(record), json.dumps(page_of(gateway)), gateway.run("top", "--once").stdout]
+    assert not [one for one in (*shown, gateway.log_path.read_text()) if "SECRET" in one]
+    assert gateway.lines("series_ended")[0]["series_instance_uid"] == "(no UID)"
+
+
+def page_of(gateway):
+    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.environment['CHRIS_HTTP_PORT']}/status.json") as answer:
+        return json.load(answer)
+
+
+def under_way(gateway):
+    return [series for one in page_of(gateway)["under_way"]["associations"] for series in one["series"]]

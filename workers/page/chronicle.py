@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from oxidicom.association.uids import shown_uid
 from oxidicom.spool.metadata_rows import Verdict
 from workers.channels.condition import backlog
 from workers.channels.facts import AssociationFinished, AssociationRegistered, PageFact
@@ -101,7 +102,7 @@ class Chronicle:
                 now,
                 fact.association,
                 fact.calling_ae_title,
-                one.series_instance_uid,
+                shown_uid(one.series_instance_uid),
                 one.stored,
                 one.registered,
                 one.set_aside,

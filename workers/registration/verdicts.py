@@ -4,6 +4,7 @@ import collections
 
 from loguru import logger
 
+from oxidicom.association.uids import shown_uid
 from oxidicom.records import EXPECTED_COUNT_KEY
 from oxidicom.spool.ledger import Counts
 from oxidicom.spool.metadata_rows import UNKNOWN, Verdict, verdict_of
@@ -68,7 +69,7 @@ class Verdicts:
                 registered_before=known[series_hash],
                 refused_in_association=counts.ended.refused if counts.ended else None,
                 series_hash=series_hash,
-                series_instance_uid=counts.opened.get(series_hash, ""),
+                series_instance_uid=shown_uid(counts.opened[series_hash]) if series_hash in counts.opened else "",
                 action="series_ended",
             )
 
