@@ -74,6 +74,15 @@ def command_tree() -> typer.core.TyperGroup:
     return root
 
 
+def _require_text(value: str) -> str:
+    """Refuse bytes that are no text: nothing has such a name, and nothing could be asked for it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise typer.BadParameter("it is no UTF-8") from error
+    return value
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"oxidicom {__version__}")
@@ -147,9 +156,17 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.
 @_app.command("send-test")
 def send_test(
     calling: Annotated[
-        str, typer.Option(metavar="AET", help="Calling AE title, where CHRIS_SCP_ALLOWED_AETS does not let all send.")
+        str,
+        typer.Option(
+            metavar="AET",
+            callback=_require_text,
+            help="Calling AE title, where CHRIS_SCP_ALLOWED_AETS does not let all send.",
+        ),
     ] = "OXIDICOM-TEST",
-    host: Annotated[str, typer.Option(help="Host of the gateway, or of the balancer before it; else this one.")] = "",
+    host: Annotated[
+        str,
+        typer.Option(callback=_require_text, help="Host of the gateway, or of the balancer before it; else this one."),
+    ] = "",
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port, if that is not PORT.")] = None,
     at_most: Annotated[str, typer.Option(help="How long it may take: 90s, 2min.")] = "60s",
 ) -> None:
@@ -278,13 +295,15 @@ def reconcile(
 
 @_app.command()
 def log(  # noqa: PLR0913, PLR0917 (each is an option)
-    aet: Annotated[str, typer.Option(help="Only associations of this calling AE title.")] = "",
+    aet: Annotated[str, typer.Option(callback=_require_text, help="Only associations of this calling AE title.")] = "",
     since: Annotated[
         str, typer.Option(help="Only what was not over by then: 2026-01-31, '2026-01-31 14:05', or 90min, 2h, 3d ago.")
     ] = "",
     until: Annotated[str, typer.Option(help="Only what had begun by then; a date is taken to its end.")] = "",
-    study: Annotated[str, typer.Option(help="Only what brought something of this Study Instance UID.")] = "",
-    series: Annotated[str, typer.Option(help="The same of a Series Instance UID.")] = "",
+    study: Annotated[
+        str, typer.Option(callback=_require_text, help="Only what brought something of this Study Instance UID.")
+    ] = "",
+    series: Annotated[str, typer.Option(callback=_require_text, help="The same of a Series Instance UID.")] = "",
     refused: Annotated[
         bool, typer.Option("--refused", help="Only associations that were rejected or had something refused, and why.")
     ] = False,
@@ -309,7 +328,11 @@ def log(  # noqa: PLR0913, PLR0917 (each is an option)
 @_app.command()
 def top(
     url: Annotated[
-        str, typer.Option(help="Address of the gateway's page; else that of CHRIS_HTTP_ADDRESS and CHRIS_HTTP_PORT.")
+        str,
+        typer.Option(
+            callback=_require_text,
+            help="Address of the gateway's page; else that of CHRIS_HTTP_ADDRESS and CHRIS_HTTP_PORT.",
+        ),
     ] = "",
     interval: Annotated[str, typer.Option(help="Time between two frames: 1s, 5s, 1min.")] = "1s",
     once: Annotated[
@@ -428,4 +451,7 @@ def _run(settings: Settings) -> int:
 
 
 def _service_manager() -> ServiceManager:
-    return ServiceManager(os.environ.get("NOTIFY_SOCKET", ""), os.environ.get("WATCHDOG_USEC", ""))
+    watchdog = os.environ.get("WATCHDOG_USEC", "")
+    if watchdog and not watchdog.isdecimal():
+        logger.warning(f"WATCHDOG_USEC={watchdog!r} is no number: systemd gets no watchdog", action="unknown_variable")
+    return ServiceManager(os.environ.get("NOTIFY_SOCKET", ""), watchdog)

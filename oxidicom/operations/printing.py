@@ -4,12 +4,18 @@ The law of this file: what came from the network, the disk or the environment is
 character of it talks to the terminal. Commands print through here alone.
 """
 
+import json
+import re
+
 import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from oxidicom.logs import printable
+
+_SURROGATE = re.compile("[\udc80-\udcff]")
+"""What stands in a text of Python for a byte that is no UTF-8."""
 
 Part = str | tuple[str, str]
 """Text, or text and its style."""
@@ -52,5 +58,6 @@ def _cell(cell: Part | list[str]) -> Text:
 
 
 def print_json(told: msgspec.Struct) -> None:
-    """Print a report for programs."""
-    print(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+    """Print a report for programs. A byte of a name that is no UTF-8 stands in it as a backslash, x and two digits."""
+    text = json.dumps(msgspec.to_builtins(told), indent=2, ensure_ascii=False)
+    print(_SURROGATE.sub(lambda found: f"\\\\x{ord(found[0]) - 0xDC00:02x}", text))

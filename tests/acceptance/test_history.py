@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import urllib.request
+from pathlib import Path
 
 import pytest
 from pynetdicom import AE
 
+from oxidicom.settings import Settings
 from tests.dicom import CT, contexts_of, dataset_bytes, make_instance, make_series, open_association, send
 from tests.fixtures.gateway import free_port
 from tests.raw_sender import RawSender
@@ -158,6 +160,26 @@ def test_a_damaged_file_is_put_aside(gateway, tmp_path):
     assert len(gateway.lines("history_damaged")) == 1
 
 
+def test_what_is_no_file_keeps_nobody_waiting(make_gateway, rows, tmp_path):
+    gateway = make_gateway(start=False)
+    path = named_by(gateway)
+    path.parent.mkdir()
+    os.mkfifo(path)
+    done = gateway.run("log")
+    assert done.returncode == 1
+    assert "is no regular file" in done.stderr
+    gateway.start()
+    send(gateway.port, make_series(tmp_path / "in", 1))
+    wait_until(lambda: gateway.lines("history_unavailable"), "it is told")
+    wait_until(lambda: len(rows()) == 1 and not gateway.spooled(), "all is registered")
+    assert path.is_fifo()
+
+
+def named_by(gateway):
+    """Return where a gateway keeps its history."""
+    return Path(Settings.from_environment(gateway.environment).history_path)
+
+
 def test_no_history_is_kept_where_none_is_wanted(make_gateway, tmp_path):
     gateway = make_gateway()
     send(gateway.port, make_series(tmp_path / "in", 1))
@@ -174,6 +196,13 @@ def test_before_the_first_start_there_is_none(make_gateway):
     done = make_gateway(start=False).run("log")
     assert done.returncode == 1
     assert "there is no history yet" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--aet", "--study", "--series"])
+def test_bytes_that_are_no_text_are_a_usage_error(option, make_gateway):
+    done = make_gateway(start=False).run("log", option, b"\xff")
+    assert done.returncode == 2
+    assert "it is no UTF-8" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--since", "tuesday"], ["--until", "3y"]])
