@@ -35,16 +35,19 @@ class SeriesCount(msgspec.Struct, frozen=True, array_like=True):
     """So many the PACS says it has; None: it did not say."""
     is_settled: bool = False
     """All of them are registered or set aside."""
+    repeated: int = 0
+    """So many of them had come before in the same association: each is one file and one row with that."""
 
     @property
     def registered(self) -> int:
-        """Those that are registered, when it is settled."""
-        return self.stored - self.set_aside
+        """How many are registered, when it is settled."""
+        return max(0, self.stored - self.repeated - self.set_aside)
 
     @property
     def verdict(self) -> Verdict:
         """What the numbers say, when it is settled."""
-        return verdict_of(None if self.expected is None else str(self.expected), self.stored, self.set_aside)
+        expected = None if self.expected is None else str(self.expected)
+        return verdict_of(expected, self.stored - self.repeated, self.set_aside)
 
 
 class AssociationEnd(msgspec.Struct, frozen=True):
@@ -77,6 +80,8 @@ class SeriesRecord(msgspec.Struct, frozen=True):
     study_instance_uid: str
     series_instance_uid: str
     stored: int
+    repeated: int
+    """So many of those had come before in the same association; 0 also while that is not known."""
     registered: int | None
     """None: not known, or not yet."""
     expected: int | None
@@ -118,6 +123,7 @@ def record_of(count: SeriesCount) -> SeriesRecord:
         shown_uid(count.study_instance_uid),
         shown_uid(count.series_instance_uid),
         count.stored,
+        count.repeated,
         count.registered if count.is_settled else None,
         count.expected,
         count.verdict if count.is_settled else None,

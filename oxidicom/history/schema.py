@@ -55,6 +55,7 @@ _TABLES = (
         set_aside INTEGER NOT NULL,
         expected INTEGER,
         is_settled INTEGER NOT NULL,
+        repeated INTEGER NOT NULL,
         PRIMARY KEY (association, hash)
     ) WITHOUT ROWID
     """,

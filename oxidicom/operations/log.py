@@ -202,9 +202,10 @@ def _registered_of(series: SeriesRecord) -> str:
 def _series_line(series: SeriesRecord, record: AssociationRecord) -> str:
     expected = "the PACS did not say how many it has" if series.expected is None else f"{series.expected} expected"
     registered = "" if series.registered is None else f", {series.registered} registered"
+    again = f" ({series.repeated} of them again)" if series.repeated else ""
     return (
         f"series {series.series_instance_uid} of study {series.study_instance_uid}: {_verdict_of(series, record)}; "
-        f"{series.stored} stored{registered}, {expected}"
+        f"{series.stored} stored{again}{registered}, {expected}"
     )
 
 

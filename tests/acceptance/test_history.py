@@ -11,8 +11,10 @@ import pytest
 from pynetdicom import AE
 
 from oxidicom.settings import Settings
+from tests.acceptance.test_retry import refusing
 from tests.dicom import CT, contexts_of, dataset_bytes, make_instance, make_series, open_association, send
 from tests.fixtures.gateway import free_port
+from tests.fixtures.pacs import answer
 from tests.raw_sender import RawSender
 from tests.waiting import wait_until
 
@@ -53,6 +55,7 @@ def test_what_came_and_what_was_refused(gateway, tmp_path):
             "study_instance_uid": "1.2",
             "series_instance_uid": "1.2.3",
             "stored": 3,
+            "repeated": 0,
             "registered": 3,
             "expected": None,
             "verdict": "unknown",
@@ -66,6 +69,56 @@ def test_what_came_and_what_was_refused(gateway, tmp_path):
     assert all(
         b"SECRET" not in part.read_bytes() and b"1CT1" not in part.read_bytes() for part in path.parent.iterdir()
     )
+
+
+def test_an_instance_that_comes_twice_completes_no_series(make_gateway, rows, pacs, tmp_path):
+    seen = pacs(lambda event: [(0xFF00, answer(event.identifier, 2))])
+    gateway = make_gateway(CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{seen['port']}", CHRIS_HTTP_PORT=str(free_port()))
+    first, second = make_series(tmp_path / "in", 2, "1.2.3", StudyInstanceUID="1.2")
+    send(gateway.port, [first, first])
+    (record,) = settled(gateway)
+    (series,) = record["series"]
+    told = [series[name] for name in ("stored", "repeated", "registered", "expected", "verdict")]
+    assert told == [2, 1, 1, 2, "incomplete"]
+    assert len(rows()) == 1
+    attempted = [row for row in rows(metadata=True) if row["ProtocolName"] == "OxidicomAttemptedPushCount"]
+    assert [row["SeriesDescription"] for row in attempted] == ["2"], "attempts, as its name says"
+    (line,) = wait_until(lambda: gateway.lines("series_ended"), "the account of the series")
+    assert (line["verdict"], line["account"]) == ("incomplete", "1 of 2 received, 1 came again")
+    (shown,) = wait_until(lambda: page_of(gateway)["series"], "the page shows it")
+    assert (shown["verdict"], shown["registered"]) == ("incomplete", 1)
+    text = gateway.run("log", "--study", "1.2").stdout
+    assert "1 series incomplete (1 of 2)" in text
+    assert "2 stored (1 of them again), 1 registered, 2 expected" in text
+    send(gateway.port, [first, second, first])
+    assert [one["verdict"] for one in settled(gateway, 2)[1]["series"]] == ["complete"]
+
+
+def test_what_was_put_back_and_registered_is_told_wherever_it_was_said_to_be_set_aside(
+    make_gateway, database, pacs, tmp_path
+):
+    seen = pacs(lambda event: [(0xFF00, answer(event.identifier, 2))])
+    gateway = make_gateway(CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{seen['port']}", CHRIS_HTTP_PORT=str(free_port()))
+    with refusing(database, """"PatientID" <> '1CT1'"""):
+        send(gateway.port, make_series(tmp_path / "in", 2, "1.2.3", StudyInstanceUID="1.2"))
+        (record,) = settled(gateway)
+    assert [(one["registered"], one["verdict"]) for one in record["series"]] == [(0, "set aside in part")]
+    wait_until(lambda: page_of(gateway)["series"], "the page shows it")
+    assert gateway.run("retry", "--wait", "--at-most", "55s").returncode == 0
+
+    def is_complete():
+        (now,) = log(gateway, "--study", "1.2")
+        (shown,) = page_of(gateway)["series"]
+        return all((one["registered"], one["verdict"]) == (2, "complete") for one in (*now["series"], shown))
+
+    wait_until(is_complete, "history and page say that it is complete", every=0.2)
+    (now,) = log(gateway)
+    assert {name: now[name] for name in now if name != "series"} == {
+        name: record[name] for name in record if name != "series"
+    }
+    assert "1 series complete" in gateway.run("log").stdout
+    (line,) = gateway.lines("series_put_back")
+    assert (line["level"], line["account"]) == ("INFO", "no instance is set aside any more")
 
 
 def test_rejected_and_aborted_associations_and_a_mere_connection(make_gateway, tmp_path):
