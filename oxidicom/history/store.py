@@ -92,9 +92,12 @@ class Transaction:
 
         `set_aside` has their numbers by series hash.
         """
-        self._connection.execute(
-            "UPDATE association SET is_settled = 1, is_lost = 1, change = ? WHERE id = ?", (self._change, association)
+        settled = self._connection.execute(
+            "UPDATE association SET is_settled = 1, is_lost = 1, change = ? WHERE id = ? AND NOT is_settled",
+            (self._change, association),
         )
+        if not settled.rowcount:
+            return  # somebody told of it meanwhile
         self._connection.executemany(
             "UPDATE series SET is_settled = 1, set_aside = min(stored, ?) WHERE association = ? AND hash = ?",
             [(count, association, series_hash) for series_hash, count in set_aside.items()],
