@@ -31,6 +31,7 @@ from oxidicom.errors import (
 from oxidicom.files.descriptors import raise_limit
 from oxidicom.log_stream import never_wait_for_readers
 from oxidicom.logs import configure_logs, is_journal
+from oxidicom.paths.private_root import is_ulid
 from oxidicom.service_manager import ServiceManager
 from oxidicom.setting_faults import Fault
 from oxidicom.settings import EMBEDDED, Settings
@@ -71,6 +72,15 @@ def command_tree() -> typer.core.TyperGroup:
     root = typer.main.get_command(_app)
     assert isinstance(root, typer.core.TyperGroup)
     return root
+
+
+def _require_text(value: str) -> str:
+    """Refuse bytes that are no text: nothing has such a name, and nothing could be asked for it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise typer.BadParameter("it is no UTF-8") from error
+    return value
 
 
 def _print_version(wanted: bool) -> None:
@@ -146,9 +156,17 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.
 @_app.command("send-test")
 def send_test(
     calling: Annotated[
-        str, typer.Option(metavar="AET", help="Calling AE title, where CHRIS_SCP_ALLOWED_AETS does not let all send.")
+        str,
+        typer.Option(
+            metavar="AET",
+            callback=_require_text,
+            help="Calling AE title, where CHRIS_SCP_ALLOWED_AETS does not let all send.",
+        ),
     ] = "OXIDICOM-TEST",
-    host: Annotated[str, typer.Option(help="Host of the gateway, or of the balancer before it; else this one.")] = "",
+    host: Annotated[
+        str,
+        typer.Option(callback=_require_text, help="Host of the gateway, or of the balancer before it; else this one."),
+    ] = "",
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port, if that is not PORT.")] = None,
     at_most: Annotated[str, typer.Option(help="How long it may take: 90s, 2min.")] = "60s",
 ) -> None:
@@ -219,7 +237,7 @@ def retry(
     from oxidicom.operations.retry import Retry, run_retry  # noqa: PLC0415 (serving does without it)
 
     wait_seconds = _seconds(at_most, "'--at-most'") if wait else 0.0
-    wanted = Retry(association, dry_run, wait_seconds, as_json)
+    wanted = Retry(_ulid(association), dry_run, wait_seconds, as_json)
     _operate(lambda settings: run_retry(settings.files_root, wanted, Console()))
 
 
@@ -240,7 +258,7 @@ def discard(
 
     if everything == (association is not None):
         raise typer.BadParameter("either --association ULID or --all says what is meant")
-    wanted = Discard(association, yes, dry_run, as_json)
+    wanted = Discard(_ulid(association), yes, dry_run, as_json)
     _operate(lambda settings: run_discard(settings.files_root, wanted, Console()))
 
 
@@ -277,13 +295,15 @@ def reconcile(
 
 @_app.command()
 def log(  # noqa: PLR0913, PLR0917 (each is an option)
-    aet: Annotated[str, typer.Option(help="Only associations of this calling AE title.")] = "",
+    aet: Annotated[str, typer.Option(callback=_require_text, help="Only associations of this calling AE title.")] = "",
     since: Annotated[
         str, typer.Option(help="Only what was not over by then: 2026-01-31, '2026-01-31 14:05', or 90min, 2h, 3d ago.")
     ] = "",
     until: Annotated[str, typer.Option(help="Only what had begun by then; a date is taken to its end.")] = "",
-    study: Annotated[str, typer.Option(help="Only what brought something of this Study Instance UID.")] = "",
-    series: Annotated[str, typer.Option(help="The same of a Series Instance UID.")] = "",
+    study: Annotated[
+        str, typer.Option(callback=_require_text, help="Only what brought something of this Study Instance UID.")
+    ] = "",
+    series: Annotated[str, typer.Option(callback=_require_text, help="The same of a Series Instance UID.")] = "",
     refused: Annotated[
         bool, typer.Option("--refused", help="Only associations that were rejected or had something refused, and why.")
     ] = False,
@@ -308,7 +328,11 @@ def log(  # noqa: PLR0913, PLR0917 (each is an option)
 @_app.command()
 def top(
     url: Annotated[
-        str, typer.Option(help="Address of the gateway's page; else that of CHRIS_HTTP_ADDRESS and CHRIS_HTTP_PORT.")
+        str,
+        typer.Option(
+            callback=_require_text,
+            help="Address of the gateway's page; else that of CHRIS_HTTP_ADDRESS and CHRIS_HTTP_PORT.",
+        ),
     ] = "",
     interval: Annotated[str, typer.Option(help="Time between two frames: 1s, 5s, 1min.")] = "1s",
     once: Annotated[
@@ -331,6 +355,14 @@ def _seconds(text: str, option: str) -> float:
         return seconds_in(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _ulid(association: str | None) -> str | None:
+    if association is not None and not is_ulid(association):
+        raise typer.BadParameter(
+            "an association is called by a ULID, as `oxidicom status` lists them", param_hint="'--association'"
+        )
+    return association
 
 
 def _operate(operation: Callable[[Settings], int]) -> NoReturn:
@@ -419,4 +451,7 @@ def _run(settings: Settings) -> int:
 
 
 def _service_manager() -> ServiceManager:
-    return ServiceManager(os.environ.get("NOTIFY_SOCKET", ""), os.environ.get("WATCHDOG_USEC", ""))
+    watchdog = os.environ.get("WATCHDOG_USEC", "")
+    if watchdog and not watchdog.isdecimal():
+        logger.warning(f"WATCHDOG_USEC={watchdog!r} is no number: systemd gets no watchdog", action="unknown_variable")
+    return ServiceManager(os.environ.get("NOTIFY_SOCKET", ""), watchdog)

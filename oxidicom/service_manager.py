@@ -9,9 +9,12 @@ class ServiceManager:
     """Speaks to the service manager, if there is one."""
 
     def __init__(self, notify_socket: str, watchdog_microseconds: str) -> None:
-        """The values of NOTIFY_SOCKET and WATCHDOG_USEC; empty without systemd."""
+        """The values of NOTIFY_SOCKET and WATCHDOG_USEC; empty without systemd.
+
+        Without a number nobody waits for signs of life, and none are given.
+        """
         self._address = f"\0{notify_socket[1:]}" if notify_socket.startswith("@") else notify_socket
-        self._interval_seconds = float(watchdog_microseconds or 0) / 1e6 / 2
+        self._interval_seconds = int(watchdog_microseconds) / 1e6 / 2 if watchdog_microseconds.isdecimal() else 0.0
         self._due = 0.0
 
     def ready(self, status: str) -> None:

@@ -1,4 +1,4 @@
-"""A C-STORE SCU that sends datasets as the bytes that they are, under whatever UIDs it is told to."""
+"""A C-STORE SCU that sends datasets as the bytes that they are, under whatever UIDs and title it is told to."""
 
 from struct import pack
 
@@ -9,6 +9,8 @@ _STORE_RQ = 0x0001
 _HAS_DATASET = 0x0000
 _COMMAND, _LAST = 0b01, 0b10
 _FRAGMENT_BYTES = 60_000
+_TITLE = "CALLING"
+"""Stands in for the calling AE title: pynetdicom, which encodes the request, takes only good ones."""
 
 
 class NotAcceptedError(Exception):
@@ -20,7 +22,8 @@ class RawSender:
 
     def __init__(self, port, sop_class, transfer_syntax, calling="TEST"):
         self._wire = Wire(port)
-        self._wire.send(associate_rq([(1, sop_class, [transfer_syntax])], calling=calling))
+        request = associate_rq([(1, sop_class, [transfer_syntax])], calling=_TITLE)
+        self._wire.send(request.replace(_TITLE.ljust(16).encode(), calling.ljust(16).encode("latin-1")))
         pdu_type, body = self._wire.receive()
         result = body.find(b"\x21\0")  # the one answered presentation context (PS3.8, table 9-18)
         if pdu_type != ACCEPTED or body[result + 6]:

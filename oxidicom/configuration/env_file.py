@@ -47,6 +47,12 @@ def parse_env_file(text: str, path: str) -> EnvFile:
     variables: dict[str, str] = {}
     faults = []
     position = 0
+    if text.startswith("\ufeff"):
+        faults.append(
+            f"{path}, line 1: it begins with a byte order mark, which systemd takes for a part of the first name: save "
+            "the file as UTF-8 without one"
+        )
+        position = 1
     while position < len(text):
         line = text.count("\n", 0, position) + 1
         try:

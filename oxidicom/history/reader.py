@@ -113,8 +113,8 @@ class HistoryReader:
     def _record_of(self, row: sqlite3.Row) -> AssociationRecord:
         with damage_told():
             series = self._connection.execute(
-                "SELECT hash, study, uid, stored, set_aside, expected, is_settled FROM series WHERE association = ? "
-                "ORDER BY study, uid, hash",
+                "SELECT hash, study, uid, stored, set_aside, expected, is_settled, repeated FROM series "
+                "WHERE association = ? ORDER BY study, uid, hash",
                 (row["id"],),
             ).fetchall()
         return AssociationRecord(

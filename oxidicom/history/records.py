@@ -4,6 +4,7 @@ import datetime
 
 import msgspec
 
+from oxidicom.association.uids import shown_uid
 from oxidicom.spool.metadata_rows import Verdict, verdict_of
 
 
@@ -15,7 +16,7 @@ class Refusal(msgspec.Struct, frozen=True):
     reason: str
     count: int
     sop_instance_uids: list[str]
-    """Of the first of them, as the peer wrote them."""
+    """Of the first of them; what is no UID is not among them."""
 
 
 class SeriesCount(msgspec.Struct, frozen=True, array_like=True):
@@ -25,6 +26,7 @@ class SeriesCount(msgspec.Struct, frozen=True, array_like=True):
     """Tells series of one UID apart that differ otherwise."""
     study_instance_uid: str
     series_instance_uid: str
+    """Both as the peer wrote them, so that they can be searched for; what is no UID is not shown."""
     stored: int
     """Instances that were answered with Success."""
     set_aside: int = 0
@@ -33,16 +35,19 @@ class SeriesCount(msgspec.Struct, frozen=True, array_like=True):
     """So many the PACS says it has; None: it did not say."""
     is_settled: bool = False
     """All of them are registered or set aside."""
+    repeated: int = 0
+    """So many of them had come before in the same association: each is one file and one row with that."""
 
     @property
     def registered(self) -> int:
-        """Those that are registered, when it is settled."""
-        return self.stored - self.set_aside
+        """How many are registered, when it is settled."""
+        return max(0, self.stored - self.repeated - self.set_aside)
 
     @property
     def verdict(self) -> Verdict:
         """What the numbers say, when it is settled."""
-        return verdict_of(None if self.expected is None else str(self.expected), self.stored, self.set_aside)
+        expected = None if self.expected is None else str(self.expected)
+        return verdict_of(expected, self.stored - self.repeated, self.set_aside)
 
 
 class AssociationEnd(msgspec.Struct, frozen=True):
@@ -75,6 +80,8 @@ class SeriesRecord(msgspec.Struct, frozen=True):
     study_instance_uid: str
     series_instance_uid: str
     stored: int
+    repeated: int
+    """So many of those had come before in the same association; 0 also while that is not known."""
     registered: int | None
     """None: not known, or not yet."""
     expected: int | None
@@ -113,9 +120,10 @@ class AssociationRecord(msgspec.Struct, frozen=True):
 def record_of(count: SeriesCount) -> SeriesRecord:
     """Return what a count says in the end."""
     return SeriesRecord(
-        count.study_instance_uid,
-        count.series_instance_uid,
+        shown_uid(count.study_instance_uid),
+        shown_uid(count.series_instance_uid),
         count.stored,
+        count.repeated,
         count.registered if count.is_settled else None,
         count.expected,
         count.verdict if count.is_settled else None,

@@ -7,9 +7,11 @@ ours, is put aside under another name, and a new one is begun. Several gateways 
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 
 from oxidicom.errors import OxidicomError
+from oxidicom.files.regular_file import NotRegularFileError, open_regular
 
 FORMAT = 1
 _BUSY_SECONDS = 5.0
@@ -53,6 +55,7 @@ _TABLES = (
         set_aside INTEGER NOT NULL,
         expected INTEGER,
         is_settled INTEGER NOT NULL,
+        repeated INTEGER NOT NULL,
         PRIMARY KEY (association, hash)
     ) WITHOUT ROWID
     """,
@@ -81,7 +84,7 @@ def open_to_write(path: str) -> sqlite3.Connection:
     Raise NewerHistoryError, DamagedHistoryError, sqlite3.Error or OSError.
     """
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    os.close(open_regular(path, os.O_RDWR | os.O_CREAT))
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         with damage_told():
@@ -100,9 +103,10 @@ def open_to_write(path: str) -> sqlite3.Connection:
 def open_to_read(path: str) -> sqlite3.Connection:
     """Open the history at `path`, beside whoever writes it or alone.
 
-    Raise FileNotFoundError, NewerHistoryError, DamagedHistoryError or sqlite3.Error.
+    Raise FileNotFoundError or another OSError, NewerHistoryError, DamagedHistoryError or sqlite3.Error.
     """
-    os.stat(path)
+    if not stat.S_ISREG(os.stat(path).st_mode):  # SQLite would wait for a FIFO for ever
+        raise NotRegularFileError(path)
     connection = sqlite3.connect(_uri(path, "mode=ro"), uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         with damage_told():

@@ -39,12 +39,12 @@ _BY_LEDGER = _INSERT + (
 )
 """What the listener told is more, and stays."""
 _SERIES = (
-    "INSERT INTO series VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (association, hash) DO UPDATE SET "
+    "INSERT INTO series VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (association, hash) DO UPDATE SET "
     "stored = max(stored, excluded.stored), expected = coalesce(excluded.expected, expected), "
     "set_aside = CASE WHEN excluded.is_settled THEN excluded.set_aside ELSE set_aside END, "
-    "is_settled = max(is_settled, excluded.is_settled)"
+    "is_settled = max(is_settled, excluded.is_settled), repeated = max(repeated, excluded.repeated)"
 )
-"""What was set aside and put back is told again alone: the number that was stored in all stays."""
+"""What was set aside and put back is told again without numbers: what was stored in all stays."""
 
 
 class Transaction:
@@ -81,6 +81,7 @@ class Transaction:
                     one.set_aside,
                     one.expected,
                     one.is_settled,
+                    one.repeated,
                 )
                 for one in counts
             ],
@@ -91,9 +92,12 @@ class Transaction:
 
         `set_aside` has their numbers by series hash.
         """
-        self._connection.execute(
-            "UPDATE association SET is_settled = 1, is_lost = 1, change = ? WHERE id = ?", (self._change, association)
+        settled = self._connection.execute(
+            "UPDATE association SET is_settled = 1, is_lost = 1, change = ? WHERE id = ? AND NOT is_settled",
+            (self._change, association),
         )
+        if not settled.rowcount:
+            return  # somebody told of it meanwhile
         self._connection.executemany(
             "UPDATE series SET is_settled = 1, set_aside = min(stored, ?) WHERE association = ? AND hash = ?",
             [(count, association, series_hash) for series_hash, count in set_aside.items()],

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table
 
 from oxidicom.cube.rights import LackingGrants
 from oxidicom.errors import CertificateError, OxidicomError
@@ -20,6 +19,7 @@ from oxidicom.lonk.address import shown
 from oxidicom.lonk.connection import try_server
 from oxidicom.operations.database import conninfo_of, database_of, state_of_database
 from oxidicom.operations.finding import Finding, Verdict
+from oxidicom.operations.printing import TextTable, say
 from oxidicom.operations.storage_access import deletion_by_cube, readers_of, unwritable
 from oxidicom.pacs.echo import echo
 from oxidicom.pacs.find import try_find
@@ -35,18 +35,18 @@ _VERDICTS = {Level.WARNING: Verdict.WARNING, Level.CRITICAL: Verdict.CRITICAL}
 
 def run_checks(settings: Settings, warnings: Sequence[str], console: Console) -> int:
     """Check everything, print a table, and return the exit status: 0 OK, 1 warning, 2 critical."""
-    table = Table("what", "verdict", "detail", title="oxidicom check")
+    table = TextTable("oxidicom check", "what", "verdict", "detail")
     worst = Level.OK
     statements: list[str] = []
     for finding in _findings(settings, warnings):
-        table.add_row(finding.subject, f"[{finding.verdict.style}]{finding.verdict}[/]", finding.detail)
+        table.add(finding.subject, (finding.verdict, finding.verdict.style), finding.detail)
         worst = max(worst, finding.verdict.level, key=lambda level: level.exit_status)
         statements += finding.statements
-    console.print(table)
+    table.print(console)
     if statements:
-        console.print("For psql, as the owner of the database:")
+        say(console, "For psql, as the owner of the database:")
     for statement in statements:
-        console.print(statement, soft_wrap=True, highlight=False, markup=False)  # in one line, to be pasted
+        say(console, statement)  # in one line, to be pasted
     return worst.exit_status
 
 

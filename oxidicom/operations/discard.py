@@ -10,19 +10,16 @@ from collections.abc import Sequence
 import msgspec
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape
-from rich.table import Table
 
 from oxidicom.errors import OperationError
-from oxidicom.logs import printable
+from oxidicom.operations.left_things import MAX_LINES, LeftThing, left_thing, require_some, tell_of_things
+from oxidicom.operations.printing import TextTable, print_json, say
 from oxidicom.spool.discard import Waste, discard, waste_of
 from oxidicom.spool.gateway_directory import aside_directories
 from oxidicom.spool.names import STORED, EntryName
 from oxidicom.spool.put_back import sole_use_of
 from oxidicom.spool.set_aside import ThingSetAside
 from oxidicom.wording import counted
-
-_MAX_LINES = 20
 
 
 class Discard(msgspec.Struct, frozen=True):
@@ -46,20 +43,12 @@ class DiscardedGroup(msgspec.Struct, frozen=True):
     reason: str
 
 
-class LeftFile(msgspec.Struct, frozen=True):
-    """What stays."""
-
-    association: str
-    file_name: str
-    reason: str
-
-
 class Report(msgspec.Struct, frozen=True):
     """The JSON form."""
 
     dry_run: bool
     discarded: list[DiscardedGroup]
-    left: list[LeftFile]
+    left: list[LeftThing]
 
 
 def run_discard(files_root: str, wanted: Discard, console: Console) -> int:
@@ -69,17 +58,14 @@ def run_discard(files_root: str, wanted: Discard, console: Console) -> int:
     """
     asides = aside_directories(files_root)
     wastes = [waste for aside in asides for waste in waste_of(files_root, aside, wanted.association)]
-    if wanted.association and not wastes:
-        raise OperationError(
-            f"nothing of an association {wanted.association} is set aside; `oxidicom status` lists what is"
-        )
+    require_some(wanted.association, wastes)
     if not wanted.as_json:
         _print(wastes, console)
     is_agreed = _agree(wastes, wanted)
     if is_agreed and not wanted.dry_run:
         wastes = [_throw_away(files_root, waste) for waste in wastes]
     if wanted.as_json:
-        print(msgspec.json.format(msgspec.json.encode(_report(wastes, wanted)), indent=2).decode())
+        print_json(_report(wastes, wanted))
     else:
         _print_end(wastes, wanted, is_agreed, console)
     return 0 if is_agreed and not any(waste.left for waste in wastes) else 1
@@ -123,55 +109,41 @@ def _group_of(one: ThingSetAside) -> tuple[str, str]:
 
 
 def _report(wastes: Sequence[Waste], wanted: Discard) -> Report:
-    left = [LeftFile(one.association, printable(one.shown_name), why) for waste in wastes for one, why in waste.left]
+    left = [left_thing(one, why) for waste in wastes for one, why in waste.left]
     return Report(wanted.dry_run, _groups_of(wastes), left)
 
 
 def _print(wastes: Sequence[Waste], console: Console) -> None:
     groups = _groups_of(wastes)
     if groups:
-        table = Table(title="oxidicom discard")
-        table.add_column("association", no_wrap=True)
-        for heading in ("what", "size", "why it was set aside"):
-            table.add_column(heading)
-        for one in groups[:_MAX_LINES]:
-            what = f"{one.kind}: {one.files}"
-            table.add_row(
-                escape(printable(one.association)), what, decimal(one.size_bytes), escape(printable(one.reason))
-            )
-        console.print(table)
-        if len(groups) > _MAX_LINES:
-            console.print(f"… and {len(groups) - _MAX_LINES} more groups; --dry-run --json has all", highlight=False)
-    left = [pair for waste in wastes for pair in waste.left]
-    for thing, reason in left[:_MAX_LINES]:
-        line = f"left: {printable(thing.association)}/{printable(thing.shown_name)}: {reason}"
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-    if len(left) > _MAX_LINES:
-        console.print(f"left: … and {len(left) - _MAX_LINES} more", highlight=False)
+        table = TextTable(
+            "oxidicom discard", "association", "what", "size", "why it was set aside", is_first_whole=True
+        )
+        for one in groups[:MAX_LINES]:
+            table.add(one.association, f"{one.kind}: {one.files}", decimal(one.size_bytes), one.reason)
+        table.print(console)
+        if len(groups) > MAX_LINES:
+            say(console, f"… and {len(groups) - MAX_LINES} more groups; --dry-run --json has all")
+    tell_of_things("left", [pair for waste in wastes for pair in waste.left], console)
 
 
 def _print_end(wastes: Sequence[Waste], wanted: Discard, is_agreed: bool, console: Console) -> None:
     files = [one for waste in wastes for one in waste.files]
     if not files:
-        console.print("Nothing was thrown away." if any(waste.left for waste in wastes) else "Nothing is set aside.")
+        say(console, "Nothing was thrown away." if any(waste.left for waste in wastes) else "Nothing is set aside.")
         return
     if not is_agreed:
-        console.print("Nothing was thrown away.")
+        say(console, "Nothing was thrown away.")
         return
     amount = f"{counted(len(files), 'file')}, {decimal(sum(one.size_bytes for one in files))},"
     if wanted.dry_run:
-        console.print(f"{amount} would be thrown away.", highlight=False)
+        say(console, f"{amount} would be thrown away.")
         return
-    console.print(
-        f"{amount} thrown away. The JSON files in .oxidicom/set-aside tell what it was.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(console, f"{amount} thrown away. The JSON files in .oxidicom/set-aside tell what it was.")
     stored = sum(isinstance(one.name, EntryName) and one.file_name.endswith(f".{STORED}") for one in files)
     if stored:
-        console.print(
+        say(
+            console,
             f"{counted(stored, 'instance')} of it had been stored: the file below SERVICES/PACS is left there, without "
             "a row; `oxidicom reconcile` lists such files.",
-            highlight=False,
-            soft_wrap=True,
         )

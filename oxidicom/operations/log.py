@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 from rich.filesize import decimal
 
+from oxidicom.association.uids import shown_uid
 from oxidicom.errors import OperationError
 from oxidicom.history.reader import Gap, HistoryReader, Wanted
 from oxidicom.history.records import AssociationRecord, SeriesRecord
@@ -201,17 +202,21 @@ def _registered_of(series: SeriesRecord) -> str:
 def _series_line(series: SeriesRecord, record: AssociationRecord) -> str:
     expected = "the PACS did not say how many it has" if series.expected is None else f"{series.expected} expected"
     registered = "" if series.registered is None else f", {series.registered} registered"
+    again = f" ({series.repeated} of them again)" if series.repeated else ""
     return (
         f"series {series.series_instance_uid} of study {series.study_instance_uid}: {_verdict_of(series, record)}; "
-        f"{series.stored} stored{registered}, {expected}"
+        f"{series.stored} stored{again}{registered}, {expected}"
     )
 
 
 def _is_of(series: SeriesRecord, wanted: Wanted) -> bool:
-    return wanted.study_instance_uid in ("", series.study_instance_uid) and wanted.series_instance_uid in (
-        "",
-        series.series_instance_uid,
+    return _names(wanted.study_instance_uid, series.study_instance_uid) and _names(
+        wanted.series_instance_uid, series.series_instance_uid
     )
+
+
+def _names(wanted: str, shown: str) -> bool:
+    return not wanted or shown_uid(wanted) == shown
 
 
 def _refusals_of(record: AssociationRecord) -> Iterator[str]:

@@ -7,6 +7,7 @@ import msgspec
 from rich.console import Console
 
 from oxidicom.operations.differences import DifferenceKind
+from oxidicom.operations.printing import say
 from oxidicom.wording import counted
 
 _MAX_LINES = 20
@@ -102,7 +103,7 @@ class TextReport:
             )
 
     def _print(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+        say(self._console, line)
 
 
 class JsonReport:

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from oxidicom.errors import OperationError
+from oxidicom.operations.left_things import LeftThing, left_thing, require_some, tell_of_things
+from oxidicom.operations.printing import TextTable, print_json, say
 from oxidicom.operations.retry_outcome import Outcome, outcome_of
 from oxidicom.spool.gateway_directory import GatewayDirectory, aside_directories, gateway_paths, is_running
 from oxidicom.spool.names import EntryName
 from oxidicom.spool.put_back import Plan, is_in_a_spool, plan_for, put_back, sole_use_of, tell_of_put_back
-from oxidicom.spool.set_aside import ThingSetAside, associations_set_aside, forget_reasons, set_aside_of
+from oxidicom.spool.set_aside import associations_set_aside, forget_reasons, set_aside_of
 from oxidicom.wording import counted, duration
-
-_MAX_LINES = 20
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -28,14 +27,6 @@ class Retry(msgspec.Struct, frozen=True):
     wait_seconds: float = 0.0
     """Wait so long for what was put back; 0: do not wait."""
     as_json: bool = False
-
-
-class LeftThing(msgspec.Struct, frozen=True):
-    """What was not put back, or was set aside again."""
-
-    association: str
-    file_name: str
-    reason: str
 
 
 class AssociationPutBack(msgspec.Struct, frozen=True):
@@ -70,17 +61,20 @@ def run_retry(files_root: str, wanted: Retry, console: Console) -> int:
             chosen = [one for one in associations_set_aside(aside) if wanted.association in (None, one)]
             plans += (_look if wanted.dry_run else _put_back)(files_root, aside, chosen)
     plans = [plan for plan in plans if plan.files or plan.left]
-    if wanted.association and not plans:
-        raise OperationError(
-            f"nothing of an association {wanted.association} is set aside; `oxidicom status` lists what is"
-        )
+    require_some(wanted.association, plans)
     if not wanted.as_json:
         _print(plans, wanted, console)
-    outcome = _wait(files_root, plans, wanted, console)
+    is_awaited = bool(wanted.wait_seconds) and not wanted.dry_run and any(plan.files for plan in plans)
+    runs = is_awaited and any(map(is_running, gateway_paths(files_root)))
+    outcome = _wait(files_root, plans, wanted, console) if runs else None
     if wanted.as_json:
-        print(msgspec.json.format(msgspec.json.encode(_report(plans, outcome, wanted)), indent=2).decode())
+        print_json(_report(plans, outcome, wanted))
     elif outcome:
-        _print_outcome(outcome, wanted, console)
+        _print_outcome(outcome, console)
+    if is_awaited and not runs:  # what was done has been told by now
+        raise OperationError(
+            "no gateway runs on this storage: what was put back is stored and registered after the next start"
+        )
     is_good = outcome is None or not (outcome.set_aside_again or outcome.unfinished)
     return 0 if is_good and not any(plan.left for plan in plans) else 1
 
@@ -116,14 +110,7 @@ def _unfinished(aside: str, association: str) -> Plan:
     return Plan(association, left=[(one, reason) for one in set_aside_of(aside, association)])
 
 
-def _wait(files_root: str, plans: Sequence[Plan], wanted: Retry, console: Console) -> Outcome | None:
-    """Wait for what was put back, if that is wanted. Raise OperationError when there is nobody to wait for."""
-    if wanted.dry_run or not wanted.wait_seconds or not any(plan.files for plan in plans):
-        return None
-    if not any(map(is_running, gateway_paths(files_root))):
-        raise OperationError(
-            "no gateway runs on this storage: what was put back is stored and registered after the next start"
-        )
+def _wait(files_root: str, plans: Sequence[Plan], wanted: Retry, console: Console) -> Outcome:
     shown = Console(quiet=True) if wanted.as_json else console
     return outcome_of(files_root, plans, wanted.wait_seconds, shown)
 
@@ -132,11 +119,9 @@ def _report(plans: Sequence[Plan], outcome: Outcome | None, wanted: Retry) -> Re
     return Report(
         wanted.dry_run,
         [AssociationPutBack(plan.association, _instances_of(plan), _values_of(plan)) for plan in plans if plan.files],
-        [LeftThing(one.association, one.shown_name, reason) for plan in plans for one, reason in plan.left],
+        [left_thing(one, reason) for plan in plans for one, reason in plan.left],
         outcome.registered if outcome else None,
-        [LeftThing(one.association, one.shown_name, one.reason) for one in outcome.set_aside_again]
-        if outcome
-        else None,
+        [left_thing(one, one.reason) for one in outcome.set_aside_again] if outcome else None,
         outcome.unfinished if outcome else None,
     )
 
@@ -151,38 +136,30 @@ def _values_of(plan: Plan) -> int:
 
 def _print(plans: Sequence[Plan], wanted: Retry, console: Console) -> None:
     if not plans:
-        console.print("Nothing is set aside.")
+        say(console, "Nothing is set aside.")
         return
-    table = Table("association", "instances", "metadata", "left", title="oxidicom retry")
+    table = TextTable("oxidicom retry", "association", "instances", "metadata", "left", is_first_whole=True)
     for plan in plans:
-        table.add_row(plan.association, str(_instances_of(plan)), str(_values_of(plan)), str(len(plan.left)))
-    console.print(table)
+        table.add(plan.association, str(_instances_of(plan)), str(_values_of(plan)), str(len(plan.left)))
+    table.print(console)
     put = sum(len(plan.files) for plan in plans)
-    _explain("left", [pair for plan in plans for pair in plan.left], console)
+    tell_of_things("left", [pair for plan in plans for pair in plan.left], console)
     if put and wanted.dry_run:
-        console.print(f"{put} would be put back.")
+        say(console, f"{put} would be put back.")
     elif put:
-        console.print(
+        say(
+            console,
             f"{put} put back: a running gateway takes them up in a moment, a stopped one at its start. "
-            "What is refused again is set aside again."
+            "What is refused again is set aside again.",
         )
 
 
-def _print_outcome(outcome: Outcome, wanted: Retry, console: Console) -> None:
-    _explain("set aside again", [(one, one.reason) for one in outcome.set_aside_again], console)
-    console.print(f"{outcome.registered} registered, {len(outcome.set_aside_again)} set aside again", highlight=False)
+def _print_outcome(outcome: Outcome, console: Console) -> None:
+    tell_of_things("set aside again", [(one, one.reason) for one in outcome.set_aside_again], console)
+    say(console, f"{outcome.registered} registered, {len(outcome.set_aside_again)} set aside again")
     if outcome.unfinished:
-        console.print(
-            f"{counted(outcome.unfinished, 'thing')} not finished within {duration(wanted.wait_seconds)}: the gateway "
-            "goes on with it; `oxidicom status` shows what it waits for",
-            highlight=False,
-            soft_wrap=True,
+        say(
+            console,
+            f"{counted(outcome.unfinished, 'thing')} not finished within {duration(outcome.waited_seconds)}: the "
+            "gateway goes on with it; `oxidicom status` shows what it waits for",
         )
-
-
-def _explain(what: str, pairs: Sequence[tuple[ThingSetAside, str]], console: Console) -> None:
-    for one, reason in pairs[:_MAX_LINES]:
-        line = f"{what}: {one.association}/{one.shown_name}: {reason}"
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-    if len(pairs) > _MAX_LINES:
-        console.print(f"{what}: … and {len(pairs) - _MAX_LINES} more")

@@ -25,7 +25,8 @@ class Outcome(NamedTuple):
     registered: int
     set_aside_again: list[ThingSetAside]
     unfinished: int
-    """When the time was over."""
+    """When the waiting was over."""
+    waited_seconds: float
 
 
 def outcome_of(files_root: str, plans: Sequence[Plan], seconds: float, console: Console) -> Outcome:
@@ -35,8 +36,9 @@ def outcome_of(files_root: str, plans: Sequence[Plan], seconds: float, console: 
     """
     put = sum(len(plan.files) for plan in plans)
     unfinished = put
+    start = time.monotonic()
+    deadline = start + seconds
     with contextlib.suppress(KeyboardInterrupt), console.status("waiting for a gateway …") as status:
-        deadline = time.monotonic() + seconds
         while True:
             began = time.monotonic()
             unfinished = _unfinished(files_root, plans)
@@ -45,8 +47,9 @@ def outcome_of(files_root: str, plans: Sequence[Plan], seconds: float, console: 
             status.update(f"{put - unfinished} of {put} finished …")
             pause_seconds = max(_LOOK_SECONDS, _SHARE * (time.monotonic() - began))
             time.sleep(min(pause_seconds, max(0.0, deadline - time.monotonic())))
+    waited_seconds = time.monotonic() - start
     again = [one for plan in plans for one in _set_aside_again(files_root, plan)]
-    return Outcome(put - unfinished - len(again), again, unfinished)
+    return Outcome(put - unfinished - len(again), again, unfinished, waited_seconds)
 
 
 def _unfinished(files_root: str, plans: Sequence[Plan]) -> int:

@@ -26,10 +26,10 @@ from oxidicom.association.commands import Element
 from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import read_header_of_file
 from oxidicom.errors import CertificateError, DatabaseUnavailableError, OxidicomError
-from oxidicom.logs import printable
 from oxidicom.operations.database import database_of
 from oxidicom.operations.finding import Verdict
 from oxidicom.operations.made_instance import make_instance
+from oxidicom.operations.printing import say
 from oxidicom.pacs.address_book import PacsAddress
 from oxidicom.pacs.echo import echo
 from oxidicom.pacs.errors import PacsError
@@ -101,7 +101,7 @@ class _SendTest:
         ]
         all(self._step(name, work, Verdict.CRITICAL) for name, work in steps)
         for address in self._settings.pacs_addresses.values():
-            self._step(f"PACS {printable(address.ae_title)}", partial(self._ask, address), Verdict.WARNING)
+            self._step(f"PACS {address.ae_title}", partial(self._ask, address), Verdict.WARNING)
         if self._is_sent:
             self._say_what_is_left()
         return self._worst.level.exit_status
@@ -116,7 +116,7 @@ class _SendTest:
         except OSError as error:
             verdict, detail = failure, _what_fails(error)
         self._worst = max(self._worst, verdict, key=lambda one: one.level.exit_status)
-        _print_step(self._console, verdict, f"{name:<12} {time.monotonic() - began:6.2f} s  {printable(detail)}")
+        _print_step(self._console, verdict, f"{name:<12} {time.monotonic() - began:6.2f} s  {detail}")
         return verdict is not failure
 
     # -- the steps -----------------------------------------------------------------------------------------------
@@ -220,12 +220,11 @@ class _SendTest:
             f"  and what is of this series below {metadata}",
         ]
         for line in lines:
-            self._console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+            say(self._console, line)
 
 
 def _print_step(console: Console, verdict: Verdict, line: str) -> None:
-    console.print(f"[{verdict.style}]{verdict:<9}[/]", end="")
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    say(console, (f"{verdict:<9}", verdict.style), line)
 
 
 def _what_fails(error: OSError) -> str:

@@ -9,10 +9,9 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from oxidicom.cube.conninfo import without_secrets
+from oxidicom.operations.printing import TextTable, print_json, say
 from oxidicom.setting_faults import SECRET, Fault
 from oxidicom.setting_groups import GROUPS, grouped_fields
 from oxidicom.settings import Settings, known_variables
@@ -81,26 +80,26 @@ def show_settings(
 def print_settings(configuration: ShownConfiguration, as_json: bool, console: Console) -> None:
     """Print it, as a table or as JSON."""
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(configuration), indent=2).decode())
+        print_json(configuration)
         return
-    table = Table("variable", "value", "from", "default", title="oxidicom settings")
+    table = TextTable("oxidicom settings", "variable", "value", "from", "default")
     last_of_groups = {variables[-1] for variables in GROUPS.values()}
     for one in configuration.settings:
         style = "bold red" if one.faults else "bold" if one.spelled else "dim"
         default = "required" if one.default is None and one.variable in _REQUIRED else text_of(one.default)
-        table.add_row(
+        table.add(
             one.variable,
-            escape("not set" if one.variable in _REQUIRED and one.value is None else text_of(one.value)),
-            escape(one.origin),
-            escape(default),
+            "not set" if one.variable in _REQUIRED and one.value is None else text_of(one.value),
+            one.origin,
+            default,
             style=style,
             end_section=one.variable in last_of_groups,
         )
-    console.print(table)
+    table.print(console)
     for sentence in (*(fault for one in configuration.settings for fault in one.faults), *configuration.faults):
-        console.print(f"[bold red]fault[/]    {escape(sentence)}", soft_wrap=True, highlight=False)
+        say(console, ("fault", "bold red"), f"    {sentence}")
     for warning in configuration.warnings:
-        console.print(f"[yellow]remark[/]   {escape(warning)}", soft_wrap=True, highlight=False)
+        say(console, ("remark", "yellow"), f"   {warning}")
 
 
 _REQUIRED = {str(field.alias) for field in Settings.model_fields.values() if field.is_required()}

@@ -178,6 +178,8 @@ class Counts:
     """SeriesInstanceUID by the hash of each series that is known; of one that is not, because its line is lost, nothing
     can be said."""
     ended: Ended | None = None
+    repeated: dict[str, int] = dataclasses.field(default_factory=dict)
+    """How many of the committed instances came again, by series hash, where that was looked for (see `repeated`)."""
 
     @property
     def calling_ae_title(self) -> str:

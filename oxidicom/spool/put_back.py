@@ -29,7 +29,7 @@ from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.spool.entries import describe_entry
 from oxidicom.spool.gateway_directory import gateway_paths, spool_of
 from oxidicom.spool.journal import first_state
-from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
+from oxidicom.spool.ledger import LEDGER_NAME, Counts, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.spool.metadata_rows import UNKNOWN
 from oxidicom.spool.names import REGISTERED, EntryName, MetadataValue
 from oxidicom.spool.set_aside import ThingSetAside, set_aside_of
@@ -38,6 +38,11 @@ from oxidicom.tree.group_sync import sync_file
 _LOCK = "retry"
 ENDED = "put back by retry"
 """How the ledger of an association says that it ended, the second time."""
+
+
+def is_put_back(counts: Counts) -> bool:
+    """Tell whether an association was put back: its ledger says what its series are, and no instance of them."""
+    return counts.ended is not None and counts.ended.how == ENDED
 
 
 @dataclasses.dataclass(frozen=True)

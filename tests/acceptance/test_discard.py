@@ -79,8 +79,9 @@ def test_a_dry_run_changes_nothing(stuck):
 
 def test_nothing_goes_without_being_meant(stuck):
     assert stuck.run("discard").returncode == 2
+    assert stuck.run("discard", "--association", "", "--yes").returncode == 2
     assert stuck.run("discard", "--all", "--association", "x").returncode == 2
-    assert stuck.run("discard", "--association", "../..", "--yes").returncode == 1
+    assert stuck.run("discard", "--association", "../..", "--yes").returncode == 2
     for arguments in (["--all"], ["--all", "--json"]):
         done = stuck.run("discard", *arguments)
         assert done.returncode == 1

@@ -4,11 +4,18 @@ import json
 import os
 import signal
 import subprocess
+import urllib.request
+from pathlib import Path
 
 import pytest
 from pynetdicom import AE
 
-from tests.dicom import contexts_of, make_instance, make_series, open_association, send
+from oxidicom.settings import Settings
+from tests.acceptance.test_retry import refusing
+from tests.dicom import CT, contexts_of, dataset_bytes, make_instance, make_series, open_association, send
+from tests.fixtures.gateway import free_port
+from tests.fixtures.pacs import answer
+from tests.raw_sender import RawSender
 from tests.waiting import wait_until
 
 
@@ -48,6 +55,7 @@ def test_what_came_and_what_was_refused(gateway, tmp_path):
             "study_instance_uid": "1.2",
             "series_instance_uid": "1.2.3",
             "stored": 3,
+            "repeated": 0,
             "registered": 3,
             "expected": None,
             "verdict": "unknown",
@@ -61,6 +69,56 @@ def test_what_came_and_what_was_refused(gateway, tmp_path):
     assert all(
         b"SECRET" not in part.read_bytes() and b"1CT1" not in part.read_bytes() for part in path.parent.iterdir()
     )
+
+
+def test_an_instance_that_comes_twice_completes_no_series(make_gateway, rows, pacs, tmp_path):
+    seen = pacs(lambda event: [(0xFF00, answer(event.identifier, 2))])
+    gateway = make_gateway(CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{seen['port']}", CHRIS_HTTP_PORT=str(free_port()))
+    first, second = make_series(tmp_path / "in", 2, "1.2.3", StudyInstanceUID="1.2")
+    send(gateway.port, [first, first])
+    (record,) = settled(gateway)
+    (series,) = record["series"]
+    told = [series[name] for name in ("stored", "repeated", "registered", "expected", "verdict")]
+    assert told == [2, 1, 1, 2, "incomplete"]
+    assert len(rows()) == 1
+    attempted = [row for row in rows(metadata=True) if row["ProtocolName"] == "OxidicomAttemptedPushCount"]
+    assert [row["SeriesDescription"] for row in attempted] == ["2"], "attempts, as its name says"
+    (line,) = wait_until(lambda: gateway.lines("series_ended"), "the account of the series")
+    assert (line["verdict"], line["account"]) == ("incomplete", "1 of 2 received, 1 came again")
+    (shown,) = wait_until(lambda: page_of(gateway)["series"], "the page shows it")
+    assert (shown["verdict"], shown["registered"]) == ("incomplete", 1)
+    text = gateway.run("log", "--study", "1.2").stdout
+    assert "1 series incomplete (1 of 2)" in text
+    assert "2 stored (1 of them again), 1 registered, 2 expected" in text
+    send(gateway.port, [first, second, first])
+    assert [one["verdict"] for one in settled(gateway, 2)[1]["series"]] == ["complete"]
+
+
+def test_what_was_put_back_and_registered_is_told_wherever_it_was_said_to_be_set_aside(
+    make_gateway, database, pacs, tmp_path
+):
+    seen = pacs(lambda event: [(0xFF00, answer(event.identifier, 2))])
+    gateway = make_gateway(CHRIS_PACS_ADDRESS=f"TEST=127.0.0.1:{seen['port']}", CHRIS_HTTP_PORT=str(free_port()))
+    with refusing(database, """"PatientID" <> '1CT1'"""):
+        send(gateway.port, make_series(tmp_path / "in", 2, "1.2.3", StudyInstanceUID="1.2"))
+        (record,) = settled(gateway)
+    assert [(one["registered"], one["verdict"]) for one in record["series"]] == [(0, "set aside in part")]
+    wait_until(lambda: page_of(gateway)["series"], "the page shows it")
+    assert gateway.run("retry", "--wait", "--at-most", "55s").returncode == 0
+
+    def is_complete():
+        (now,) = log(gateway, "--study", "1.2")
+        (shown,) = page_of(gateway)["series"]
+        return all((one["registered"], one["verdict"]) == (2, "complete") for one in (*now["series"], shown))
+
+    wait_until(is_complete, "history and page say that it is complete", every=0.2)
+    (now,) = log(gateway)
+    assert {name: now[name] for name in now if name != "series"} == {
+        name: record[name] for name in record if name != "series"
+    }
+    assert "1 series complete" in gateway.run("log").stdout
+    (line,) = gateway.lines("series_put_back")
+    assert (line["level"], line["account"]) == ("INFO", "no instance is set aside any more")
 
 
 def test_rejected_and_aborted_associations_and_a_mere_connection(make_gateway, tmp_path):
@@ -155,6 +213,26 @@ def test_a_damaged_file_is_put_aside(gateway, tmp_path):
     assert len(gateway.lines("history_damaged")) == 1
 
 
+def test_what_is_no_file_keeps_nobody_waiting(make_gateway, rows, tmp_path):
+    gateway = make_gateway(start=False)
+    path = named_by(gateway)
+    path.parent.mkdir()
+    os.mkfifo(path)
+    done = gateway.run("log")
+    assert done.returncode == 1
+    assert "is no regular file" in done.stderr
+    gateway.start()
+    send(gateway.port, make_series(tmp_path / "in", 1))
+    wait_until(lambda: gateway.lines("history_unavailable"), "it is told")
+    wait_until(lambda: len(rows()) == 1 and not gateway.spooled(), "all is registered")
+    assert path.is_fifo()
+
+
+def named_by(gateway):
+    """Return where a gateway keeps its history."""
+    return Path(Settings.from_environment(gateway.environment).history_path)
+
+
 def test_no_history_is_kept_where_none_is_wanted(make_gateway, tmp_path):
     gateway = make_gateway()
     send(gateway.port, make_series(tmp_path / "in", 1))
@@ -171,6 +249,13 @@ def test_before_the_first_start_there_is_none(make_gateway):
     done = make_gateway(start=False).run("log")
     assert done.returncode == 1
     assert "there is no history yet" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--aet", "--study", "--series"])
+def test_bytes_that_are_no_text_are_a_usage_error(option, make_gateway):
+    done = make_gateway(start=False).run("log", option, b"\xff")
+    assert done.returncode == 2
+    assert "it is no UTF-8" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--since", "tuesday"], ["--until", "3y"]])
@@ -202,3 +287,34 @@ def test_one_can_follow_it(gateway, tmp_path):
     assert len(lines) == 2
     assert "2 instances stored" in lines[1]
     assert "1 series of unknown size" in lines[1]
+
+
+def test_what_is_no_uid_is_shown_nowhere_and_found_all_the_same(make_gateway, tmp_path):
+    number, name = "1.2.9999999999999999", "1.2.<b>SECRETDOE</b>"
+    dataset = dataset_bytes(make_instance(tmp_path / "odd.dcm", 1, number, SOPInstanceUID="1.2.3.1"))
+    dataset = dataset.replace(number.encode(), name.encode())
+    gateway = make_gateway(CHRIS_HTTP_PORT=str(free_port()))
+    with RawSender(gateway.port, CT, "1.2.840.10008.1.2.1") as sender:
+        sender.store(dataset, CT, "1.2.3.1")
+        wait_until(lambda: under_way(gateway), "the page shows it under way")
+        assert [one["series_instance_uid"] for one in under_way(gateway)] == ["(no UID)"]
+        sender.store(dataset, CT, name)  # is refused: another instance than that of the command
+    (record,) = settled(gateway, 1, "--series", name)
+    assert [one["series_instance_uid"] for one in record["series"]] == ["(no UID)"]
+    assert [one["sop_instance_uids"] for one in record["refusals"]] == [[]]
+    text = gateway.run("log", "--series", name, "--refused").stdout
+    assert "series (no UID) of study" in text
+    wait_until(lambda: page_of(gateway)["series"], "the page shows it at its end")
+    wait_until(lambda: gateway.lines("series_ended"), "and so does the log")
+    shown = [text, json.dumps(record), json.dumps(page_of(gateway)), gateway.run("top", "--once").stdout]
+    assert not [one for one in (*shown, gateway.log_path.read_text()) if "SECRET" in one]
+    assert gateway.lines("series_ended")[0]["series_instance_uid"] == "(no UID)"
+
+
+def page_of(gateway):
+    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.environment['CHRIS_HTTP_PORT']}/status.json") as answer:
+        return json.load(answer)
+
+
+def under_way(gateway):
+    return [series for one in page_of(gateway)["under_way"]["associations"] for series in one["series"]]

@@ -218,6 +218,20 @@ def test_check_fails_for_what_cannot_be_used(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_check_shows_settings_as_the_text_that_they_are(tmp_path):
+    done = run(
+        "check",
+        COLUMNS="300",
+        CHRIS_DB_CONNECTION="host=127.0.0.1 port=1",
+        CHRIS_FILES_ROOT=str(tmp_path / "x[/x]"),
+        CHRIS_PACS_ADDRESS="P=[fd00::5]:104",
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "x[/x] is no directory" in done.stdout
+    assert "[fd00::5]:104" in done.stdout
+
+
 def test_check_fails_when_every_instance_would_be_refused(gateway):
     done = run("check", **gateway.environment, CHRIS_STORAGE_RESERVE_BYTES=str(1 << 60))
     assert done.returncode == 2

@@ -157,7 +157,13 @@ def test_retry_says_what_it_leaves_and_why(make_gateway, database, tmp_path):
     assert done.returncode == 1
     assert f"{path.parent.name}/{path.name}: it has 3 bytes" in done.stdout
     assert set_aside(gateway)
-    assert gateway.run("retry", "--association", "x").returncode == 1
+    for association in ("", "x", "../x"):
+        refused = gateway.run("retry", "--association", association)
+        assert refused.returncode == 2
+        assert "ULID" in refused.stderr
+    none = gateway.run("retry", "--association", "01HZ7TF03EZD364005NP332RBQ")
+    assert (none.returncode, none.stdout) == (1, "")
+    assert "nothing of an association 01HZ7TF03EZD364005NP332RBQ is set aside" in none.stderr
     assert json.loads(gateway.run("status", "--json").stdout)["set_aside"][0]["size_bytes"] == 3
 
 
@@ -199,9 +205,12 @@ def test_nobody_waits_for_a_gateway_that_does_not_run(make_gateway, database, tm
         send_series(gateway, tmp_path)
         wait_until(lambda: set_aside(gateway) and not gateway.spooled(), "one is set aside")
         gateway.stop()
-    done = gateway.run("retry", "--wait")
+    done = gateway.run("retry", "--wait", "--json")
     assert done.returncode == 1
     assert "no gateway runs" in done.stderr
+    told = json.loads(done.stdout)
+    assert [one["instances"] for one in told["put_back"]] == [1]
+    assert (told["registered"], told["set_aside_again"], told["unfinished"]) == (None, None, None)
     (shown,) = json.loads(gateway.run("status", "--json").stdout)["gateways"]
     assert (shown["running"], shown["put_back"]) == (False, True)
     assert "put back by `oxidicom retry`" in gateway.run("status").stdout
@@ -225,5 +234,6 @@ def test_who_waits_no_longer_is_told_what_is_not_finished(make_gateway, database
     finally:
         waiting.kill()
         waiting.wait()
-    assert "1 thing not finished" in output.read_text()
+    assert "1 thing not finished within " in output.read_text()
+    assert "within 1 h" not in output.read_text(), "the time that was really waited"
     assert "Traceback" not in output.read_text()

@@ -6,8 +6,9 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from tests.acceptance.test_retry import refusing
-from tests.dicom import contexts_of, make_series, open_association, send
+from tests.dicom import CT, contexts_of, dataset_bytes, make_instance, make_series, open_association, send
 from tests.fixtures.postgres import value_of
+from tests.raw_sender import RawSender
 from tests.waiting import wait_until
 
 
@@ -245,3 +246,27 @@ def test_a_spool_that_takes_nothing_is_told_at_once(gateway):
     assert seen == [("critical", "storage", "no instance is taken (A700): the spool takes no files")]
     obstacle.rmdir()
     wait_until(lambda: reasons_of(gateway) == (0, []), "all is well again")
+
+
+def test_what_came_from_the_network_or_stands_on_the_disk_is_shown_as_text(make_gateway, tmp_path):
+    gateway = make_gateway(db="host=127.0.0.1 port=1 dbname=nowhere")
+    title = "\x1b[31m[b]E<b>V"
+    dataset = dataset_bytes(make_instance(tmp_path / "one.dcm"))
+    with RawSender(gateway.port, CT, "1.2.840.10008.1.2.1", calling=title) as sender:
+        sender.store(dataset, CT, "1.2.3.1")
+    for directory in ("[red]evil", "\x1b[31mevil"):
+        evil = gateway.files_root / ".oxidicom" / "set-aside" / directory
+        evil.mkdir(parents=True)
+        (evil / "[/x]").touch()
+        reason = {"reason": "\x1b[31mwhy[/x]", "at": "2026-01-31T12:00:00Z"}
+        (evil / "[/x].json").write_text(json.dumps(reason))
+    wait_until(lambda: "associations in work" in gateway.run("status").stdout, "it waits for its row", every=0.2)
+    shown = gateway.run("status").stdout
+    assert "\\x1b[31m[b]E<b>V" in shown
+    told = [gateway.run(*command).stdout for command in (["retry", "--dry-run"], ["discard", "--all", "--dry-run"])]
+    for text in (shown, *told):
+        assert "\x1b" not in text
+        assert "[red]evil" in text
+        assert "\\x1b[31mevil" in text
+    assert "\\x1b[31mwhy[/x]" in shown
+    assert all("/[/x]: " in text for text in told)

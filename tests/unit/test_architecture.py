@@ -161,3 +161,10 @@ def test_each_room_says_what_lives_there_and_which_file_to_open_first(package):
         named = re.findall(r"`([a-z0-9_/]+\.py)`", said)
         assert named, f"{path}: which file is to be opened first?"
         assert all((path.parent / name).exists() or (ROOT / name).exists() for name in named), path
+
+
+def test_commands_print_through_one_place_so_that_nothing_from_elsewhere_is_markup():
+    printing = {"oxidicom/operations/printing.py"}
+    assert users_of("rich.table", "rich.markup") == printing
+    ours = [path for path in FILES if "console.print(" in path.read_text()]
+    assert {str(path.relative_to(ROOT)) for path in ours} == printing | {"oxidicom/operations/top.py"}

@@ -5,7 +5,7 @@ Both are bounded, whatever the peer sends: what is beyond is counted elsewhere.
 
 from collections.abc import Sequence
 
-from oxidicom.association.uids import is_instance_uid
+from oxidicom.association.uids import is_class_uid
 from oxidicom.history.records import Refusal, SeriesCount
 from oxidicom.records import Series
 from oxidicom.spool.spool_writer import MAX_SERIES
@@ -34,7 +34,7 @@ class Refusals:
                 return
             self._counts[kind], self._uids[kind] = 0, []
         self._counts[kind] += 1
-        if self._room and is_instance_uid(sop_instance_uid):
+        if self._room and is_class_uid(sop_instance_uid):
             self._room -= 1
             self._uids[kind].append(sop_instance_uid)
 

@@ -5,37 +5,36 @@ file costs history alone, and is told as an outage. A record that was written is
 not leaves a gap, which the history knows of as far as anybody can.
 """
 
-import collections
-import contextlib
-import os
 import sqlite3
 import threading
 import time
 
 from loguru import logger
 
-from oxidicom.history.records import AssociationEnd
 from oxidicom.history.schema import DamagedHistoryError, NewerHistoryError, remove
-from oxidicom.history.store import HistoryStore, Transaction
+from oxidicom.history.store import HistoryStore
 from oxidicom.outage import Outage
-from oxidicom.paths.private_root import moment_of
-from oxidicom.spool.entries import contents
-from oxidicom.spool.gateway_directory import aside_directories
-from oxidicom.spool.names import EntryName
-from oxidicom.spool.put_back import is_in_a_spool
 from workers.channels.backoff import Backoff
 from workers.channels.bugs import place_of
-from workers.channels.ending import EndKind
-from workers.channels.facts import AssociationFinished, AssociationRegistered, Fact, InstancesRefused, SeriesReceived
+from workers.channels.facts import (
+    AssociationFinished,
+    AssociationRegistered,
+    Fact,
+    InstancesRefused,
+    SeriesReceived,
+)
 from workers.channels.scoreboard import Counter, Slot
+from workers.observer.history_entries import enter
+from workers.observer.lost_associations import LostAssociations
 from workers.observer.needs import ObserverNeeds
+from workers.observer.waiting_facts import WaitingFacts
 
 _COMMIT_SECONDS = 1.0
 """Between two transactions: the first fact after a pause is written at once."""
 _LOOK_SECONDS = 60.0
 _CLOSE_SECONDS = 1.0
-_MAX_WAITING = 2_000
-"""Facts that wait for a file that takes nothing; of more the latest are lost."""
+_MAX_WAITING_BYTES = 8 * 1024 * 1024
+"""Of facts that wait for a file that takes nothing: some 20,000 of the usual size; of more the latest are lost."""
 _MAX_AT_ONCE = 1000
 
 
@@ -51,7 +50,7 @@ class History:
         self._slot = slot
         slot.say("")  # what a process that died in this place said last may stand there
         self._store = HistoryStore(settings.history_path, settings.history_days)
-        self._waiting: collections.deque[Fact] = collections.deque()
+        self._waiting = WaitingFacts(_MAX_WAITING_BYTES)
         self._news = threading.Event()
         self._over = threading.Event()
         self._backoff = Backoff(_COMMIT_SECONDS, 30.0)
@@ -66,8 +65,7 @@ class History:
         self._lost_since_ns = time.time_ns()
         self._had_predecessor = slot[Counter.RESPAWNS] > 0
         """What it had not written is lost."""
-        self._missing: set[str] = set()
-        """Associations that were in no spool at the last look."""
+        self._lost_associations = LostAssociations(settings.files_root, shared.directory.spool, self._news.set)
         self._look_due = time.monotonic() + _LOOK_SECONDS
         self._prune_due = 0.0
         self._thread = threading.Thread(target=self._run, daemon=True, name="history")
@@ -77,10 +75,9 @@ class History:
         """Take a fact, to be written within a second."""
         if self._is_off:
             return
-        if len(self._waiting) >= _MAX_WAITING:
+        if not self._waiting.add(fact):
             self._given_up += 1
             return
-        self._waiting.append(fact)
         self._news.set()
 
     def close(self) -> None:
@@ -105,11 +102,11 @@ class History:
         """Write what waits and do what is due. Whatever goes wrong costs history alone."""
         try:
             self._write()
-            self._look_for_lost()
+            self._settle_lost()
             self._prune()
         except NewerHistoryError as error:
             self._is_off = True
-            self._waiting.clear()
+            self._waiting.remove(len(self._waiting))
             self._slot.say(f"{self._store.path} was written by a later version")
             logger.warning(
                 "No history is kept: {path} was written by a later version: {reason}",
@@ -128,9 +125,9 @@ class History:
         except (OSError, sqlite3.Error) as error:
             self._fail(getattr(error, "strerror", None) or str(error))
         except Exception as error:  # noqa: BLE001 (a bug of ours costs what it met)
-            while self._waiting:
-                self._waiting.popleft()
-                self._bugged += 1
+            bugged = len(self._waiting)
+            self._waiting.remove(bugged)
+            self._bugged += bugged
             logger.opt(exception=error).error(
                 "Unexpected {error} in {place}; the history misses something. Please report this line",
                 error=type(error).__name__,
@@ -160,7 +157,7 @@ class History:
 
     def _write(self) -> None:
         while self._waiting or self._has_gap:
-            batch = [self._waiting[at] for at in range(min(len(self._waiting), _MAX_AT_ONCE))]
+            batch = self._waiting.first(_MAX_AT_ONCE)
             lost = self._lost
             with self._store.transaction() as transaction:
                 if self._had_predecessor:
@@ -168,9 +165,8 @@ class History:
                 if lost != self._lost_noted:
                     transaction.gap(self._lost_since_ns, lost - self._lost_noted)
                 for fact in batch:
-                    self._note(transaction, fact)
-            for _ in batch:
-                self._waiting.popleft()
+                    enter(transaction, fact, self._shared.directory.ulid)
+            self._waiting.remove(len(batch))
             self._lost_noted, self._had_predecessor = lost, False
             self._lost_since_ns = time.time_ns()
 
@@ -183,85 +179,17 @@ class History:
         """Facts that never came, or were given up."""
         return self._shared.scoreboard.total(Counter.HISTORY_DROPPED) + self._given_up + self._bugged
 
-    def _note(self, transaction: Transaction, fact: Fact) -> None:
-        match fact:
-            case AssociationFinished():
-                transaction.ended(self._end_of(fact))
-            case InstancesRefused():
-                transaction.refused(fact.association, fact.refusals)
-            case SeriesReceived():
-                transaction.series(fact.association, fact.series)
-            case AssociationRegistered():
-                transaction.registered(self._registered_end_of(fact))
-                transaction.series(fact.association, fact.series)
+    # -- what is due now and then ------------------------------------------------------------------------------------
 
-    def _end_of(self, fact: AssociationFinished) -> AssociationEnd:
-        address = f"[{fact.peer_address}]" if ":" in fact.peer_address else fact.peer_address
-        return AssociationEnd(
-            fact.association,
-            self._shared.directory.ulid,
-            fact.began_ns,
-            fact.ended_ns,
-            f"{address}:{fact.peer_port}",
-            fact.calling_ae_title,
-            fact.called_ae_title,
-            str(fact.ending),
-            fact.committed,
-            fact.bytes,
-            is_rejected=fact.ending.kind is EndKind.REJECTED,
-            is_settled=not fact.committed,
-            tls=fact.tls,
-            received=fact.received,
-            warned=fact.warned,
-            refused=fact.refused,
-        )
-
-    def _registered_end_of(self, fact: AssociationRegistered) -> AssociationEnd:
-        began = moment_of(fact.association)
-        began_ns = int(began.timestamp() * 1e9) if began else fact.ended_ns
-        return AssociationEnd(
-            fact.association,
-            self._shared.directory.ulid,
-            began_ns,
-            max(began_ns, fact.ended_ns),
-            fact.peer,
-            fact.calling_ae_title,
-            fact.called_ae_title,
-            fact.how,
-            fact.stored,
-            fact.bytes,
-            is_settled=fact.is_last,
-            refused={"unknown": fact.refused} if fact.refused else {},
-        )
-
-    # -- what nobody told --------------------------------------------------------------------------------------------
-
-    def _look_for_lost(self) -> None:
-        """Settle associations that are in no spool any more although nobody told that they are finished.
-
-        They have to be missing at two looks: between them whatever was on its way has come.
-        """
-        if not self._is_due(self._look_due) or not os.path.isdir(self._shared.directory.spool):
-            return
-        self._look_due = time.monotonic() + _LOOK_SECONDS
-        unsettled = self._store.unsettled()
-        lost: dict[str, collections.Counter[str]] = {}
-        with contextlib.suppress(OSError):  # the storage is away
-            missing = {one for one in unsettled if not is_in_a_spool(self._shared.settings.files_root, one)}
-            lost = {one: self._set_aside_of(one) for one in missing & self._missing}
-            self._missing = missing
-        if lost:
+    def _settle_lost(self) -> None:
+        """Settle associations that are in no spool any more although nobody told that they are finished."""
+        if lost := self._lost_associations.found():
             with self._store.transaction() as transaction:
                 for association, set_aside in lost.items():
                     transaction.lost(association, set_aside)
-
-    def _set_aside_of(self, association: str) -> collections.Counter[str]:
-        return collections.Counter(
-            name.series_hash
-            for aside in aside_directories(self._shared.settings.files_root)
-            for name, _ in contents(os.path.join(aside, association))
-            if isinstance(name, EntryName)
-        )
+        if self._is_due(self._look_due):
+            self._look_due = time.monotonic() + _LOOK_SECONDS
+            self._lost_associations.look_for(self._store.unsettled())
 
     def _prune(self) -> None:
         if self._is_due(self._prune_due):

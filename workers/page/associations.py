@@ -11,6 +11,7 @@ import time
 
 import msgspec
 
+from oxidicom.association.uids import shown_uid
 from oxidicom.paths.private_root import moment_of
 from oxidicom.records import EXPECTED_COUNT_KEY
 from oxidicom.spool.association_directory import associations
@@ -169,7 +170,7 @@ class _Followed:
     def _series(self, series_hash: str) -> SeriesUnderWay:
         received, aside = self._committed[series_hash], self._set_aside[series_hash]
         return SeriesUnderWay(
-            self._uids[series_hash],
+            shown_uid(self._uids[series_hash]),
             received,
             max(0, received - self._waiting[series_hash] - aside),
             aside,

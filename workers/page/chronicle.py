@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from oxidicom.association.uids import shown_uid
+from oxidicom.history.records import SeriesCount
 from oxidicom.spool.metadata_rows import Verdict
+from oxidicom.spool.put_back import ENDED
 from workers.channels.condition import backlog
 from workers.channels.facts import AssociationFinished, AssociationRegistered, PageFact
 from workers.channels.readings import AeTotals
@@ -44,12 +47,42 @@ class SeriesDone(msgspec.Struct):
     at: datetime.datetime
     association: str
     calling_ae_title: str
+    series_hash: str
+    """Tells series of one UID apart."""
     series_instance_uid: str
     received: int
+    repeated: int
+    """So many of those had come before in the same association."""
     registered: int
     set_aside: int
     expected: int | None
     verdict: Verdict
+
+
+def _series_done(fact: AssociationRegistered, count: SeriesCount) -> SeriesDone:
+    return SeriesDone(
+        datetime.datetime.now(datetime.UTC).replace(microsecond=0),
+        fact.association,
+        fact.calling_ae_title,
+        count.series_hash,
+        shown_uid(count.series_instance_uid),
+        count.stored,
+        count.repeated,
+        count.registered,
+        count.set_aside,
+        count.expected,
+        count.verdict,
+    )
+
+
+def _mended(known: SeriesDone, count: SeriesCount) -> SeriesCount:
+    """Return what a series is now, of which something was put back."""
+    return msgspec.structs.replace(
+        count,
+        stored=known.received,
+        repeated=known.repeated,
+        expected=known.expected if count.expected is None else count.expected,
+    )
 
 
 class _Memory(msgspec.Struct, array_like=True):
@@ -95,20 +128,17 @@ class Chronicle:
                 self._note_end(fact)
 
     def _note_series(self, fact: AssociationRegistered) -> None:
-        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-        self.series.extend(
-            SeriesDone(
-                now,
-                fact.association,
-                fact.calling_ae_title,
-                one.series_instance_uid,
-                one.stored,
-                one.registered,
-                one.set_aside,
-                one.expected,
-                one.verdict,
-            )
-            for one in fact.series
+        for one in fact.series:
+            if fact.how != ENDED:
+                self.series.append(_series_done(fact, one))
+            elif known := self._known(fact.association, one.series_hash):
+                self.series.remove(known)
+                self.series.append(_series_done(fact, _mended(known, one)))
+
+    def _known(self, association: str, series_hash: str) -> SeriesDone | None:
+        """Return what was said of a series before; what was put back is only known by that."""
+        return next(
+            (one for one in self.series if (one.association, one.series_hash) == (association, series_hash)), None
         )
 
     def _note_end(self, fact: AssociationFinished) -> None:

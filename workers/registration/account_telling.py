@@ -1,5 +1,7 @@
 """What observer and page are told of an association when nothing of it is left to be done: its series with numbers.
 
+Of what was put back the number of instances is 0: it was told before, and only what is set aside now is news.
+
 It is told from the directory, right before that goes: so whatever was restarted, adopted or lost meanwhile, this comes.
 A crash between the two has it told again.
 """
@@ -12,6 +14,7 @@ from oxidicom.history.records import SeriesCount
 from oxidicom.records import EXPECTED_COUNT_KEY
 from oxidicom.spool.association_directory import ledger_mtime_ns
 from oxidicom.spool.ledger import LEDGER_NAME, Counts, opened_lines
+from oxidicom.spool.put_back import is_put_back
 from workers.channels.facts import MAX_SERIES_COUNTS, AssociationRegistered
 from workers.channels.scoreboard import ProcessState, Slot
 from workers.registration.needs import RegistrationNeeds
@@ -49,17 +52,18 @@ class AccountTelling:
         for line in opened_lines(os.path.join(directory, LEDGER_NAME)):
             if line is None:
                 self._slot.beat(ProcessState.WORKING)
-            elif line.series_hash not in seen and line.series_hash in counts.committed:
+            elif line.series_hash not in seen and (line.series_hash in counts.committed or is_put_back(counts)):
                 seen.add(line.series_hash)
                 expected = values.get((line.series_hash, EXPECTED_COUNT_KEY), "")
                 yield SeriesCount(
                     line.series_hash,
                     line.series.study_instance_uid,
                     line.series.series_instance_uid,
-                    counts.committed[line.series_hash],
+                    counts.committed.get(line.series_hash, 0),
                     set_aside.get(line.series_hash, 0),
                     int(expected) if expected.isdecimal() else None,
                     is_settled=True,
+                    repeated=counts.repeated.get(line.series_hash, 0),
                 )
 
     def _tell(self, directory: str, counts: Counts, series: list[SeriesCount], *, is_last: bool) -> None:

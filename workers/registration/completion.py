@@ -14,8 +14,10 @@ from oxidicom.spool.association_directory import remove_finished
 from oxidicom.spool.entries import contents
 from oxidicom.spool.gateway_directory import aside_directories
 from oxidicom.spool.journal import is_open, is_to_be_told
-from oxidicom.spool.ledger import LEDGER_NAME, Counts, read_counts
+from oxidicom.spool.ledger import LEDGER_NAME, Counts, committed_lines, read_counts
+from oxidicom.spool.metadata_rows import UNKNOWN
 from oxidicom.spool.names import STORED, EntryName, MetadataValue
+from oxidicom.spool.repeated import repeated_counts
 from workers.channels.heartbeat import beating
 from workers.channels.messages import MetadataStored
 from workers.channels.scoreboard import Slot
@@ -146,7 +148,8 @@ class SeriesCompletion:
                     if not tell_again:
                         return
                 elif isinstance(name, MetadataValue):
-                    values[name.series_hash, name.key] = name.text
+                    if values.get((name.series_hash, name.key), UNKNOWN) == UNKNOWN:  # there may be a placeholder too
+                        values[name.series_hash, name.key] = name.text
                     if is_to_be_told(name, state):
                         untold.append(name)
             if tell_again and untold:
@@ -159,12 +162,16 @@ class SeriesCompletion:
             remove_finished(directory)  # a crash ended in the middle of that
             return
         if counts.ended and self._is_finished(directory, values, counts):
+            counts.repeated = self._repeated(os.path.join(directory, LEDGER_NAME), sum(counts.committed.values()))
             aside = self._set_aside_of(directory)
             self._accounts.tell(directory, values, counts, aside)
             remove_finished(directory)  # but for what is not ours: that keeps it
             self._look_due.pop(association, None)
             self.progress.is_over(association)
             self.verdicts.close(association, values, counts, aside)
+
+    def _repeated(self, ledger: str, committed: int) -> dict[str, int]:
+        return repeated_counts((beating(self._slot, committed_lines(ledger)) for _ in itertools.count()), committed)
 
     def _is_finished(self, directory: str, values: dict[tuple[str, str], str], counts: Counts) -> bool:
         """Tell whether both values of each series are registered, or were refused and set aside."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from loguru import logger
 
+from oxidicom.association.uids import shown_uid
 from oxidicom.cube.rows import Oddity, SeriesWritten
 
 _SENTENCES = {
@@ -42,7 +43,7 @@ class SeriesOddities:
             logger.warning(
                 _SENTENCES[one.oddity],
                 calling_ae_title=one.pacs_identifier,
-                series_instance_uid=one.series_instance_uid,
+                series_instance_uid=shown_uid(one.series_instance_uid),
                 oddity=one.oddity.value,
                 action="series_odd",
             )

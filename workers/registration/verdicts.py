@@ -4,9 +4,12 @@ import collections
 
 from loguru import logger
 
+from oxidicom.association.uids import shown_uid
 from oxidicom.records import EXPECTED_COUNT_KEY
 from oxidicom.spool.ledger import Counts
 from oxidicom.spool.metadata_rows import UNKNOWN, Verdict, verdict_of
+from oxidicom.spool.put_back import is_put_back
+from oxidicom.wording import counted
 from workers.channels.messages import Instance
 from workers.channels.scoreboard import Counter, Slot
 
@@ -51,10 +54,13 @@ class Verdicts:
         `values` are the metadata values that are registered, by series hash and key.
         """
         known = self._known.pop(association, collections.Counter())
+        if is_put_back(counts):
+            _tell_of_put_back(association, counts, set_aside)
         for series_hash, committed in counts.committed.items():
             expected = values.get((series_hash, EXPECTED_COUNT_KEY), UNKNOWN)
             aside = set_aside.get(series_hash, 0)
-            verdict = verdict_of(expected, committed, aside)
+            repeated = counts.repeated.get(series_hash, 0)
+            verdict = verdict_of(expected, committed - repeated, aside)
             self._slot.add(_COUNTERS[verdict])
             logger.bind(association=association).log(
                 "WARNING" if verdict in _TROUBLE else "INFO",
@@ -63,20 +69,38 @@ class Verdicts:
                 verdict=verdict.value,
                 committed=committed,
                 expected=expected,
-                account=_account(committed, expected, aside),
+                account=_account(committed - repeated, expected, aside, repeated),
                 how=counts.ended.how if counts.ended else "",
+                repeated=repeated,
                 registered_before=known[series_hash],
                 refused_in_association=counts.ended.refused if counts.ended else None,
                 series_hash=series_hash,
-                series_instance_uid=counts.opened.get(series_hash, ""),
+                series_instance_uid=shown_uid(counts.opened[series_hash]) if series_hash in counts.opened else "",
                 action="series_ended",
             )
 
 
-def _account(committed: int, expected: str, set_aside: int) -> str:
+def _tell_of_put_back(association: str, counts: Counts, set_aside: dict[str, int]) -> None:
+    """Say of series whose account was given before what became of what was put back."""
+    for series_hash, series_instance_uid in counts.opened.items():
+        aside = set_aside.get(series_hash, 0)
+        logger.bind(association=association).log(
+            "WARNING" if aside else "INFO",
+            "Series from {calling_ae_title}, put back: {account}",
+            calling_ae_title=counts.calling_ae_title,
+            account=f"{counted(aside, 'instance')} still set aside" if aside else "no instance is set aside any more",
+            series_hash=series_hash,
+            series_instance_uid=shown_uid(series_instance_uid),
+            action="series_put_back",
+        )
+
+
+def _account(distinct: int, expected: str, set_aside: int, repeated: int) -> str:
     """Say what came and what was expected, in a few words."""
     if expected == UNKNOWN:
-        account = f"{committed} received, the PACS did not say how many it has"
+        account = f"{distinct} received, the PACS did not say how many it has"
     else:
-        account = f"{committed} of {expected} received"
+        account = f"{distinct} of {expected} received"
+    if repeated:
+        account += f", {repeated} came again"
     return f"{account}, {set_aside} of them set aside" if set_aside else account

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from oxidicom.association.uids import shown_uid
 from oxidicom.files.directories import sync_directory
 from oxidicom.records import Series, SharedColumns
 from oxidicom.spool.metadata_rows import metadata_row
@@ -162,7 +163,7 @@ class MetadataWriter:
             "{key} of a series cannot be written: {reason}; it will be tried again",
             association=association,
             key=value.key,
-            series_instance_uid=due.series.series_instance_uid,
+            series_instance_uid=shown_uid(due.series.series_instance_uid),
             reason=error.strerror,
             action="metadata_failed",
         )

@@ -103,3 +103,11 @@ def test_a_file_that_cannot_be_read_is_told_with_its_cause(name, said, tmp_path)
 def test_what_the_file_sets_wins_over_each_spelling_in_the_environment():
     environment = {"OXIDICOM_SCP_AET": "x", "CHRIS_SCP_AET": "x", "OXIDICOM_LISTENER_PORT": "1", "HOME": "/"}
     assert overruled(["CHRIS_SCP_AET", "PORT"], environment) == list(environment)[:3]
+
+
+def test_a_byte_order_mark_is_told_and_costs_no_line(tmp_path):
+    (tmp_path / "env").write_bytes(b"\xef\xbb\xbfA=b\nB=c\n")
+    variables, faults = read_env_file(str(tmp_path / "env"))
+    assert variables == {"A": "b", "B": "c"}
+    (fault,) = faults
+    assert "byte order mark" in fault

@@ -122,7 +122,7 @@ def test_what_was_set_aside_and_put_back_completes_its_series(store, path):
         transaction.ended(end())
         transaction.registered(of_ledger())
         transaction.series("A1", [SeriesCount("h", "1.1", "1.2", 10, 3, 10, True)])
-        transaction.series("A1", [SeriesCount("h", "1.1", "1.2", 3, 0, None, True)])
+        transaction.series("A1", [SeriesCount("h", "1.1", "1.2", 0, 0, None, True)])
     (series,) = read(path)[0].series
     assert (series.stored, series.registered, series.verdict) == (10, 10, Verdict.COMPLETE)
 

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from oxidicom.configuration.faults import examine
+from oxidicom.configuration.names import unknown_variables
 from oxidicom.operations.show_settings import print_settings, show_settings
 from oxidicom.setting_groups import GROUPS
 
@@ -71,3 +72,19 @@ def test_what_is_faulty_is_shown_with_its_fault(capsys):
     assert "a remark" in text
     print_settings(found, True, Console())
     assert json.loads(capsys.readouterr().out)["faults"] == found.faults
+
+
+@pytest.mark.parametrize("variable", ["CHRIS_FILES_ROOT", "CHRIS_SCP_AET", "CHRIS_FOREIGN\udcff"])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_bytes_that_are_no_text_are_shown_as_such(variable, as_json, capsys):
+    environment = {"CHRIS_DB_CONNECTION": "embedded", "CHRIS_FILES_ROOT": "/data", variable: "/\udcff"}
+    configuration = show_settings(
+        environment, {}, examine(environment, lambda settings: None), unknown_variables(environment)
+    )
+    print_settings(configuration, as_json, Console(width=1000))
+    printed = capsys.readouterr().out
+    if as_json:
+        assert "\\xff" in json.dumps(json.loads(printed)).replace("\\\\", "\\")
+    assert "\\udcff" in printed or as_json
+    if variable == "CHRIS_FILES_ROOT":
+        assert "it is no UTF-8" in printed

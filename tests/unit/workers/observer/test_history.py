@@ -3,9 +3,11 @@
 import contextlib
 import os
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from loguru import logger
 
@@ -18,8 +20,9 @@ from workers.channels.condition import condition_of
 from workers.channels.ending import Ending, EndKind
 from workers.channels.facts import AssociationFinished
 from workers.channels.scoreboard import Counter, Role
-from workers.observer import history
+from workers.observer import history, lost_associations
 from workers.observer.history import History
+from workers.observer.history_entries import enter
 
 
 @pytest.fixture
@@ -95,7 +98,7 @@ def test_what_a_predecessor_had_not_written_leaves_a_gap_of_unknown_size(begin, 
 def test_what_waits_for_a_file_that_takes_nothing_is_bounded_and_written_when_it_does(
     begin, path, actions, slot, shared, monkeypatch
 ):
-    monkeypatch.setattr(history, "_MAX_WAITING", 3)
+    monkeypatch.setattr(history, "_MAX_WAITING_BYTES", 3 * len(msgspec.msgpack.encode(finished(0))))
     in_the_way = Path(path).parent
     in_the_way.write_text("a file")
     kept = begin()
@@ -133,10 +136,48 @@ def test_a_later_format_is_left_as_it_is_and_nothing_gathers(begin, path, action
 
 
 def test_a_bug_of_ours_costs_what_met_it_and_is_a_gap(begin, path, actions, monkeypatch):
-    monkeypatch.setattr(History, "_end_of", lambda *_: 1 / 0)
+    monkeypatch.setattr(history, "enter", lambda *_: 1 / 0)
     kept = begin()
     kept.take(finished(1))
     wait_until(lambda: "unexpected" in actions, "it is told")
     monkeypatch.undo()
     kept.take(finished(2))
     wait_until(lambda: kept_in(path) == (["A2"], [1]), "it goes on")
+
+
+def unsettled(path, association):
+    """Write an association into the history that ended long ago, of whose end nobody told."""
+    store = HistoryStore(path, 30)
+    with store.transaction() as transaction:
+        fact = msgspec.structs.replace(finished(0), association=association, began_ns=1, ended_ns=time.time_ns() // 2)
+        enter(transaction, fact, "G")
+    store.close()
+
+
+def settled_in(path):
+    with contextlib.suppress(OSError, sqlite3.Error), HistoryReader(path) as reader:
+        return {one.association: (one.settled, one.whole) for one in reader.records(Wanted())}
+    return {}
+
+
+def test_a_storage_that_hangs_keeps_nothing_from_being_written(begin, path, monkeypatch):
+    answers, asked = threading.Event(), threading.Event()
+
+    def hangs(*_):
+        asked.set()
+        return not answers.wait(600)
+
+    monkeypatch.setattr(lost_associations, "is_in_a_spool", hangs)
+    monkeypatch.setattr(history, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(HistoryStore, "prune", lambda self: None)  # the association is older than any that is kept
+    unsettled(path, "LOST")
+    kept = begin()
+    assert asked.wait(600), "it is looked for"
+    try:
+        for number in range(3):
+            kept.take(finished(number))
+        wait_until(lambda: {"A0", "A1", "A2"} <= settled_in(path).keys(), "what comes meanwhile is written")
+        assert settled_in(path)["LOST"] == (False, True)
+    finally:
+        answers.set()
+    wait_until(lambda: settled_in(path)["LOST"] == (True, False), "and what is lost is found when it answers")

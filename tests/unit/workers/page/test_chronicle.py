@@ -2,10 +2,12 @@
 
 import time
 
+import msgspec
 import pytest
 
 from oxidicom.history.records import SeriesCount
 from oxidicom.spool.metadata_rows import Verdict
+from oxidicom.spool.put_back import ENDED
 from workers.channels.ending import Ending, EndKind
 from workers.channels.facts import AssociationFinished, AssociationRegistered
 from workers.channels.readings import MAX_AE_TITLES
@@ -93,3 +95,14 @@ def test_a_sample_tells_rates_and_lag_of_its_own_seconds(shared, later):
     assert first.registered_per_second == pytest.approx(5, rel=0.2)
     assert first.lag_seconds == pytest.approx(0.25)
     assert (second.received_per_second, second.lag_seconds) == (0, None)
+
+
+def test_what_was_put_back_mends_what_was_said_and_is_nothing_by_itself(shared):
+    chronicle = Chronicle(shared.scoreboard, shared.page_memory)
+    put_back = msgspec.structs.replace(registered(count("1.2.3", stored=0, expected=None)), how=ENDED)
+    chronicle.take(put_back)
+    assert not chronicle.series
+    chronicle.take(registered(count("1.2.3", set_aside=2)))
+    assert [(one.registered, one.verdict) for one in chronicle.series] == [(1, Verdict.SET_ASIDE)]
+    chronicle.take(put_back)
+    assert [(one.received, one.registered, one.verdict) for one in chronicle.series] == [(3, 3, Verdict.COMPLETE)]
