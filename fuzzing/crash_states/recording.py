@@ -65,9 +65,11 @@ def record(scenario: Scenario, seed: str, postgres: EmbeddedPostgres, directory:
         try:
             for life in (1, 2):
                 gateway = _Gateway(scenario, files_root, conninfo, pacs.port, os.path.join(directory, f"life{life}"))
-                gateway.start()
-                gateway.load(f"{seed}/{life}", (associations + 1) // 2, in_full=life == 2)
-                gateway.kill()
+                try:
+                    gateway.start()
+                    gateway.load(f"{seed}/{life}", (associations + 1) // 2, in_full=life == 2)
+                finally:
+                    gateway.kill()
         finally:
             pacs.close()
         historian = Historian(files_root, scenario.mounts)
@@ -134,14 +136,18 @@ class _Gateway:
 
         Stopped first, since of a call that is cut off by SIGKILL strace cannot tell whether it was done.
         """
+        if self._process.poll() is not None:
+            return
         (supervisor,) = _children(self._process.pid)
         processes = [supervisor, *_children(supervisor)]
         for process in processes:
             os.kill(process, signal.SIGSTOP)
-        self._wait_until(lambda: all(map(_is_stopped, processes * _LOOKS)), "every process has stopped")
-        for process in processes:
-            os.kill(process, signal.SIGKILL)
-        self._process.wait(_DEADLINE_SECONDS)
+        try:
+            self._wait_until(lambda: all(map(_is_stopped, processes * _LOOKS)), "every process has stopped")
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGKILL)
+            self._process.wait(_DEADLINE_SECONDS)
 
     def _spooled(self) -> list[str]:
         return glob.glob(".oxidicom/*/spool/*/*", root_dir=self._files_root)  # not of Path: it raises at what goes
@@ -150,7 +156,6 @@ class _Gateway:
         deadline = time.monotonic() + _DEADLINE_SECONDS
         while not condition():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                self._process.kill()
                 raise RecordingError(f"not so: {what}; the log says: {Path(self._log).read_text()[-2000:]}")
             time.sleep(0.02)
 

@@ -123,9 +123,9 @@ def test_no_name_below_services_comes_before_the_data(worker, make_entry, synced
     stood = []
     sync = worker._sync.sync
 
-    def sync_and_look(paths):
+    def sync_and_look(*arguments):
         stood.append(final_path.exists())
-        sync(paths)
+        sync(*arguments)
 
     worker._sync.sync = sync_and_look
     rescan(worker)
