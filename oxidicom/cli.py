@@ -30,7 +30,7 @@ from oxidicom.errors import (
 )
 from oxidicom.files.descriptors import raise_limit
 from oxidicom.log_stream import never_wait_for_readers
-from oxidicom.logs import configure_logs, is_journal
+from oxidicom.logs import configure_logs, is_journal, printable
 from oxidicom.paths.private_root import is_ulid
 from oxidicom.service_manager import ServiceManager
 from oxidicom.setting_faults import Fault
@@ -378,7 +378,7 @@ def _operate(operation: Callable[[Settings], int]) -> NoReturn:
         raise  # whoever reads what is printed has seen enough: typer ends quietly
     except OSError as error:
         reason = f"{os.fsdecode(error.filename or settings.files_root)} cannot be used: {error.strerror}"
-    print(f"oxidicom: {reason}", file=sys.stderr)
+    print(f"oxidicom: {printable(reason)}", file=sys.stderr)
     raise typer.Exit(1)
 
 
@@ -407,7 +407,7 @@ def _settings() -> Settings:
 def _refuse(faults: Sequence[str]) -> NoReturn:
     print("oxidicom cannot start: its configuration has errors.", file=sys.stderr)
     for fault in faults:
-        print(f"  - {fault}", file=sys.stderr)
+        print(f"  - {printable(fault)}", file=sys.stderr)
     print("docs/settings.md and the manual page list all settings.", file=sys.stderr)
     raise typer.Exit(EX_CONFIG)
 

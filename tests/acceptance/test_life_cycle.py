@@ -218,6 +218,14 @@ def test_check_fails_for_what_cannot_be_used(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_an_error_message_does_not_talk_to_the_terminal(tmp_path):
+    done = run("retry", CHRIS_DB_CONNECTION="embedded", CHRIS_FILES_ROOT=f"{tmp_path}/\x1b[31m")
+    refused = run("check", CHRIS_DB_CONNECTION="embedded", CHRIS_FILES_ROOT="/", **{"CHRIS_FILE_ROOT\x1b[31m": "x"})
+    log = run("log", CHRIS_DB_CONNECTION="embedded", CHRIS_FILES_ROOT="/", STATE_DIRECTORY=f"{tmp_path}/\x1b[31m")
+    assert "\\x1b[31m" in log.stderr
+    assert not [one for one in (done, refused, log) if "\x1b" in one.stdout + one.stderr]
+
+
 def test_check_shows_settings_as_the_text_that_they_are(tmp_path):
     done = run(
         "check",

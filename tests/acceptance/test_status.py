@@ -257,9 +257,9 @@ def test_what_came_from_the_network_or_stands_on_the_disk_is_shown_as_text(make_
     for directory in ("[red]evil", "\x1b[31mevil"):
         evil = gateway.files_root / ".oxidicom" / "set-aside" / directory
         evil.mkdir(parents=True)
-        (evil / "[/x]").touch()
+        (evil / "[b]x").touch()
         reason = {"reason": "\x1b[31mwhy[/x]", "at": "2026-01-31T12:00:00Z"}
-        (evil / "[/x].json").write_text(json.dumps(reason))
+        (evil / "[b]x.json").write_text(json.dumps(reason))
     wait_until(lambda: "associations in work" in gateway.run("status").stdout, "it waits for its row", every=0.2)
     shown = gateway.run("status").stdout
     assert "\\x1b[31m[b]E<b>V" in shown
@@ -269,4 +269,4 @@ def test_what_came_from_the_network_or_stands_on_the_disk_is_shown_as_text(make_
         assert "[red]evil" in text
         assert "\\x1b[31mevil" in text
     assert "\\x1b[31mwhy[/x]" in shown
-    assert all("/[/x]: " in text for text in told)
+    assert all("/[b]x: " in text for text in told)
