@@ -12,45 +12,28 @@ import time
 
 from loguru import logger
 
-from oxidicom.cube.database import Database
-from oxidicom.cube.session import TimeLimits
-from oxidicom.errors import DatabaseUnavailableError
 from oxidicom.judgement.judgement import Level
 from oxidicom.judgement.rules import judge
 from oxidicom.outage import Outage
 from oxidicom.spool.adoption import adopt_orphans
-from oxidicom.spool.gateway_directory import Storage
 from oxidicom.spool.published import publish
 from oxidicom.spool.put_back import last_put_back_ns
 from oxidicom.storage.clock import StorageClock
 from oxidicom.storage.reserve import room_of
-from oxidicom.storage.root import (
-    Root,
-    has_files,
-    has_tree,
-    is_mount_point,
-    look_at_root,
-    make_tree,
-    place_of_tree,
-    tree_is_writable,
-)
 from workers.channels.condition import condition_of
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.channels.storage_condition import StorageCondition, StorageTrouble, remedy_of, sentence_of
 from workers.steward.census import Census
 from workers.steward.lately import Lately
 from workers.steward.needs import StewardNeeds
+from workers.steward.storage_judge import StorageJudge
 
 _LOOK_SECONDS = 1.0
 _LOOK_SOON_SECONDS = 0.1
 """While the storage is not there."""
-_TRY_SECONDS = 5.0
-"""So often the spool is tried, and the clock kept in step: an idle gateway costs next to nothing."""
+_TIME_SECONDS = 5.0
+"""So often the clock is kept in step: an idle gateway costs next to nothing."""
 _ADOPT_SECONDS = 60.0
-_ASK_SECONDS = 5.0
-"""The database that knows files is not asked more often whether it does."""
-_QUERY_LIMITS = TimeLimits(lock_seconds=3.0, statement_seconds=5.0, reading_seconds=5.0)
-"""With the database: it is only asked whether there is a row."""
 _PUBLISH_SECONDS = 10.0
 _MAX_TOLD = 1000
 """So much that is not taken over is remembered as told."""
@@ -64,16 +47,12 @@ class Steward:
         self._slot = slot
         self._root = shared.settings.files_root
         self._directory = shared.directory
+        self._judge = StorageJudge(shared, slot)
         self._clock = StorageClock(self._root, slot[Counter.CLOCK_OFFSET_NS])
         self._census = Census(shared.directory, slot)
         self._lately = Lately(shared.scoreboard, slot)
         self._published: list[tuple[Level, str]] | None = None
         self._publish_due = 0.0
-        self._made = 0
-        self._has_files: bool | None = None
-        """What the database said of PACS files; None: it cannot be asked."""
-        self._ask_due = 0.0
-        self._try_due = 0.0
         self._time_due = 0.0
         self._adopt_due = 0.0
         self._last_put_back: int | None = None
@@ -98,92 +77,13 @@ class Steward:
 
     def _look(self) -> StorageTrouble:
         try:
-            trouble = self._judge_storage()
+            trouble = self._judge.storage()
         except OSError as error:
             trouble = StorageTrouble.ROOT_REFUSES
             self._tell_of_storage(trouble, error.strerror or "")
         else:
             self._tell_of_storage(trouble)
         return trouble
-
-    def _judge_storage(self) -> StorageTrouble:
-        """Tell what is wrong with the storage. Raise OSError."""
-        found = look_at_root(self._root)
-        if found is Root.MISSING:
-            return StorageTrouble.ROOT_MISSING
-        if not self._shared.scoreboard.slots[0][Counter.DIRECTORY_MADE]:
-            return self._judge_root_at_start(found)
-        self._learn()
-        match self._directory.storage():
-            case Storage.OTHER:
-                return StorageTrouble.ROOT_BARE if found is Root.BARE else StorageTrouble.ROOT_CHANGED
-            case Storage.REMOUNTED:
-                return StorageTrouble.SPOOL_MISSING  # all that is open leads to the old mount: to be made anew
-        if not self._directory.is_there():
-            return StorageTrouble.SPOOL_MISSING
-        return self._judge_spool()
-
-    def _judge_spool(self) -> StorageTrouble:
-        """Tell whether the spool takes files; while it does, not at each look."""
-        if time.monotonic() < self._try_due:
-            return StorageTrouble.NONE
-        if not self._directory.takes_files():
-            return StorageTrouble.SPOOL_REFUSES
-        self._try_due = time.monotonic() + _TRY_SECONDS
-        return StorageTrouble.NONE
-
-    def _learn(self) -> None:
-        """The supervisor has made the directory, the first time or again: note where."""
-        made = self._shared.scoreboard.slots[0][Counter.DIRECTORY_MADE]
-        if made != self._made and self._directory.is_there():
-            self._directory.learn()
-            self._made = made
-
-    def _judge_root_at_start(self, found: Root) -> StorageTrouble:
-        if found is Root.BARE:
-            if trouble := self._judge_bare_root():
-                return trouble
-            make_tree(self._root)
-        return StorageTrouble.SPOOL_MISSING  # the supervisor makes it
-
-    def _judge_bare_root(self) -> StorageTrouble:
-        """A new installation has no files in the database; a fresh volume may be taken before that can be asked."""
-        has_files = self._ask_for_files()
-        if has_files is None:
-            is_fresh_volume = is_mount_point(self._root)
-            return StorageTrouble.NONE if is_fresh_volume else StorageTrouble.ROOT_UNCERTAIN
-        return StorageTrouble.ROOT_BARE if has_files else StorageTrouble.NONE
-
-    def _judge_tree(self) -> StorageTrouble:
-        """Tell what is wrong with the tree; make it where it never was."""
-        try:
-            if not has_tree(self._root) or not has_files(self._root):
-                if self._ask_for_files() is not False:
-                    return StorageTrouble.TREE_MISSING
-                make_tree(self._root)
-            for counter, value in zip(
-                (Counter.TREE_DEVICE, Counter.TREE_INODE), place_of_tree(self._root), strict=True
-            ):
-                self._slot.set(counter, value)
-            return StorageTrouble.NONE if tree_is_writable(self._root) else StorageTrouble.TREE_REFUSES
-        except OSError:  # stale, or a failing disk
-            return StorageTrouble.TREE_REFUSES
-
-    def _ask_for_files(self) -> bool | None:
-        """Return whether the database knows PACS files; None when it cannot be asked."""
-        if time.monotonic() < self._ask_due:
-            return self._has_files
-        self._slot.beat(ProcessState.WORKING)  # it is not the storage that does not answer
-        database = Database(self._shared.db_connection, _QUERY_LIMITS)
-        try:
-            self._has_files = database.has_files()
-        except DatabaseUnavailableError:
-            self._has_files = None
-        finally:
-            database.close()
-            self._slot.beat(ProcessState.SYNCING)
-        self._ask_due = time.monotonic() + (_ASK_SECONDS if self._has_files else _LOOK_SECONDS)
-        return self._has_files
 
     def _tell_of_storage(self, trouble: StorageTrouble, reason: str = "") -> None:
         """Show it on the scoreboard; what is new is a line of the log."""
@@ -219,7 +119,7 @@ class Steward:
 
     def _keep(self) -> None:
         """Look after a storage that is there."""
-        self._tell_of_tree(self._judge_tree())
+        self._tell_of_tree(self._judge.tree())
         for duty in (self._keep_time, self._measure, self._adopt_if_due, self._census.take_if_due):
             try:
                 duty()
@@ -228,7 +128,7 @@ class Steward:
 
     def _keep_time(self) -> None:
         if time.monotonic() >= self._time_due:
-            self._time_due = time.monotonic() + _TRY_SECONDS
+            self._time_due = time.monotonic() + _TIME_SECONDS
             self._slot.set(Counter.CLOCK_OFFSET_NS, self._clock.synchronise())
 
     def _measure(self) -> None:
