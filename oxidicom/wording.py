@@ -1,6 +1,7 @@
 """Times and numbers as people write and read them."""
 
 import re
+from collections.abc import Sequence
 
 _SECONDS_OF = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
@@ -26,3 +27,8 @@ def counted(number: int, noun: str) -> str:
     if number == 1:
         return f"{number} {noun}"
     return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def one_of(words: Sequence[str]) -> str:
+    """Return alternatives: `A, B or C`."""
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
