@@ -129,15 +129,6 @@ class Counter(enum.IntEnum):
     """Of the dropped facts those that the history is made of."""
 
 
-REFUSED = (
-    Counter.REFUSED_OUT_OF_RESOURCES,
-    Counter.REFUSED_MISMATCH,
-    Counter.REFUSED_CANNOT_UNDERSTAND,
-    Counter.REFUSED_OTHERWISE,
-)
-"""Instances by the status with which they were refused: together all of them."""
-
-
 class Histogram(enum.IntEnum):
     """What is measured as a distribution, each in the slots of the role that measures it."""
 
