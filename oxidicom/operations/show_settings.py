@@ -13,11 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from oxidicom.cube.conninfo import without_secrets
+from oxidicom.logs import printable
 from oxidicom.setting_faults import SECRET, Fault
 from oxidicom.setting_groups import GROUPS, grouped_fields
 from oxidicom.settings import Settings, known_variables
 from oxidicom.variables import canonical
 
+_LEAST_TABLE_WIDTH = 80
 _HIDDEN = "(not shown: it may hold a password)"
 
 
@@ -79,28 +81,48 @@ def show_settings(
 
 
 def print_settings(configuration: ShownConfiguration, as_json: bool, console: Console) -> None:
-    """Print it, as a table or as JSON."""
+    """Print it: as JSON, as a table on a terminal that has room for it, else as a line for each setting."""
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(configuration), indent=2).decode())
         return
-    table = Table("variable", "value", "from", "default", title="oxidicom settings")
-    last_of_groups = {variables[-1] for variables in GROUPS.values()}
-    for one in configuration.settings:
-        style = "bold red" if one.faults else "bold" if one.spelled else "dim"
-        default = "required" if one.default is None and one.variable in _REQUIRED else text_of(one.default)
-        table.add_row(
-            one.variable,
-            escape("not set" if one.variable in _REQUIRED and one.value is None else text_of(one.value)),
-            escape(one.origin),
-            escape(default),
-            style=style,
-            end_section=one.variable in last_of_groups,
-        )
-    console.print(table)
+    if console.is_terminal and console.width >= _LEAST_TABLE_WIDTH:
+        console.print(_table(configuration))
+    else:
+        for one in configuration.settings:
+            fields = f"{one.variable}={_value_of(one)}", one.origin, _default_of(one)
+            print("\t".join(map(printable, fields)), file=console.file)
     for sentence in (*(fault for one in configuration.settings for fault in one.faults), *configuration.faults):
         console.print(f"[bold red]fault[/]    {escape(sentence)}", soft_wrap=True, highlight=False)
     for warning in configuration.warnings:
         console.print(f"[yellow]remark[/]   {escape(warning)}", soft_wrap=True, highlight=False)
+
+
+def _table(configuration: ShownConfiguration) -> Table:
+    """Return a table in which no name is cut or broken, and nothing else is cut."""
+    table = Table(title="oxidicom settings")
+    table.add_column("variable", no_wrap=True)
+    for heading in ("value", "from", "default"):
+        table.add_column(heading, overflow="fold")
+    last_of_groups = {variables[-1] for variables in GROUPS.values()}
+    for one in configuration.settings:
+        style = "bold red" if one.faults else "bold" if one.spelled else "dim"
+        table.add_row(
+            one.variable,
+            escape(_value_of(one)),
+            escape(one.origin),
+            escape(_default_of(one)),
+            style=style,
+            end_section=one.variable in last_of_groups,
+        )
+    return table
+
+
+def _value_of(one: ShownSetting) -> str:
+    return "not set" if one.variable in _REQUIRED and one.value is None else text_of(one.value)
+
+
+def _default_of(one: ShownSetting) -> str:
+    return "required" if one.default is None and one.variable in _REQUIRED else text_of(one.default)
 
 
 _REQUIRED = {str(field.alias) for field in Settings.model_fields.values() if field.is_required()}

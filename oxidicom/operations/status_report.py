@@ -107,7 +107,7 @@ def _table(title: str, first: str, *others: str) -> Table:
     table = Table(title=title)
     table.add_column(first, no_wrap=True)
     for other in others:
-        table.add_column(other)
+        table.add_column(other, overflow="fold")  # a long word is broken, not cut
     return table
 
 
