@@ -109,8 +109,6 @@ class StoreAccount:
             self._reasons[reason] += 1
             self.remarks.append(Remark(time.time_ns(), name, self.received, f"{status:04X}", reason))
 
-    # -- said once -----------------------------------------------------------------------------------------------
-
     def tell_of_other_class(self, request: StoreRequest) -> None:
         """Say once that the peer sends what it has not proposed: nothing is wrong with the instance."""
         if self._has_other_class:

@@ -102,8 +102,6 @@ class StorageWorker:
         if not self._watch.takes_files and self._watch.look():
             self._rescan.somebody_died()
 
-    # -- messages ----------------------------------------------------------------------------------------------
-
     def _gather(self) -> None:
         """Let messages gather for a moment after the last group: to be woken by each costs more than to store it."""
         if self._queue.waiting_bytes:
@@ -125,8 +123,6 @@ class StorageWorker:
         for association in ended:  # the queue keeps the order: their instances are in this group or came before
             self._metadata.end(association)
         return bool(group or ended)
-
-    # -- storing -----------------------------------------------------------------------------------------------
 
     def _store(self, group: list[Instance]) -> None:
         """Place, sync, rename to `.stored`, tell registration: in this order, a group at a time."""
