@@ -8,8 +8,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+import msgspec
 from rich.console import Console
 from rich.filesize import decimal
+from rich.markup import escape
 from rich.table import Table
 
 from oxidicom.cube.rights import LackingGrants
@@ -33,21 +35,31 @@ from oxidicom.tree.final_tree import FinalTree
 _VERDICTS = {Level.WARNING: Verdict.WARNING, Level.CRITICAL: Verdict.CRITICAL}
 
 
-def run_checks(settings: Settings, warnings: Sequence[str], console: Console) -> int:
-    """Check everything, print a table, and return the exit status: 0 OK, 1 warning, 2 critical."""
-    table = Table("what", "verdict", "detail", title="oxidicom check")
-    worst = Level.OK
-    statements: list[str] = []
-    for finding in _findings(settings, warnings):
-        table.add_row(finding.subject, f"[{finding.verdict.style}]{finding.verdict}[/]", finding.detail)
-        worst = max(worst, finding.verdict.level, key=lambda level: level.exit_status)
-        statements += finding.statements
+def run_checks(settings: Settings, warnings: Sequence[str], as_json: bool, console: Console) -> int:
+    """Check everything, print a table or JSON, and return the exit status: 0 OK, 1 warning, 2 critical."""
+    findings = list(_findings(settings, warnings))
+    level = max((finding.verdict.level for finding in findings), key=lambda level: level.exit_status)
+    if as_json:
+        found = {"level": level, "findings": findings}
+        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        _print(findings, console)
+    return level.exit_status
+
+
+def _print(findings: Sequence[Finding], console: Console) -> None:
+    table = Table(title="oxidicom check")
+    for heading in ("what", "verdict", "detail"):
+        table.add_column(heading, overflow="fold")
+    for finding in findings:
+        style = finding.verdict.style
+        table.add_row(escape(finding.subject), f"[{style}]{finding.verdict.label}[/]", escape(finding.detail))
     console.print(table)
+    statements = [statement for finding in findings for statement in finding.statements]
     if statements:
         console.print("For psql, as the owner of the database:")
     for statement in statements:
         console.print(statement, soft_wrap=True, highlight=False, markup=False)  # in one line, to be pasted
-    return worst.exit_status
 
 
 def _findings(settings: Settings, warnings: Sequence[str]) -> Iterator[Finding]:
