@@ -1,44 +1,41 @@
 """The command line. The only place that reads `os.environ`."""
 
+import contextlib
 import datetime
 import os
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.core
 import typer.main
-from loguru import logger
 from rich.console import Console
 
 from oxidicom import __version__
-from oxidicom.announcement import announce
 from oxidicom.configuration.account import become
 from oxidicom.configuration.env_file import overruled, read_env_file
-from oxidicom.configuration.faults import examine
 from oxidicom.configuration.names import unknown_variables
-from oxidicom.embedded.server import EmbeddedPostgres
 from oxidicom.errors import (
-    BootError,
-    CertificateError,
     ConfigurationError,
     DatabaseUnavailableError,
     OperationError,
     OxidicomError,
 )
-from oxidicom.files.descriptors import raise_limit
-from oxidicom.log_stream import never_wait_for_readers
-from oxidicom.logs import configure_logs, is_journal, printable
+from oxidicom.logs import printable
 from oxidicom.paths.private_root import is_ulid
-from oxidicom.service_manager import ServiceManager
-from oxidicom.setting_faults import Fault
-from oxidicom.settings import EMBEDDED, Settings
+from oxidicom.serving import EX_CONFIG, examine_here, run_gateway
+from oxidicom.setting_values import parse_ae_title
+from oxidicom.settings import Settings
 from oxidicom.wording import seconds_in
 
-EX_CONFIG = 78
-"""sysexits.h: something was found in an unconfigured or misconfigured state."""
+EX_UNKNOWN = 3
+"""A command or an option is not known: UNKNOWN to Nagios and its kin, where 2 is critical and 64 (EX_USAGE) nothing."""
+
+
+_WIDTH_OF_A_PIPE = 100_000
+_UsageError: type[Any] = typer.BadParameter.__bases__[0]
+"""Of typer's own copy of click, which has no public name."""
 
 
 class _Group(typer.core.TyperGroup):
@@ -49,6 +46,24 @@ class _Group(typer.core.TyperGroup):
         shared = [parameter for parameter in self.params if parameter.name == "env_file"]
         for command in self.commands.values():
             command.params += shared
+
+    def make_context(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 (they are those of typer)
+        with _as_no_finding():
+            return super().make_context(*arguments, **named)
+
+    def invoke(self, context: Any) -> Any:  # noqa: ANN401
+        with _as_no_finding():
+            return super().invoke(context)
+
+
+@contextlib.contextmanager
+def _as_no_finding() -> Iterator[None]:
+    """Let a command line that cannot be understood end with EX_UNKNOWN."""
+    try:
+        yield
+    except _UsageError as error:
+        error.exit_code = EX_UNKNOWN
+        raise
 
 
 _app = typer.Typer(
@@ -64,7 +79,12 @@ _app = typer.Typer(
 
 def main() -> None:
     """Run the command line."""
-    _app()
+    _app(prog_name="oxidicom")  # also as `python -m oxidicom`: the name of the variable for completions is made of it
+
+
+def command_line() -> typer.Typer:
+    """Return the command line itself."""
+    return _app
 
 
 def command_tree() -> typer.core.TyperGroup:
@@ -101,7 +121,7 @@ def _use_env_file(context: typer.Context, path: str | None) -> None:
     os.environ.update(file.variables)
     context.find_root().obj = dict.fromkeys(file.variables, path)
     if file.faults:
-        _refuse([*file.faults, *(fault.sentence for fault in _examine()[1])])
+        _refuse([*file.faults, *(fault.sentence for fault in examine_here(os.environ)[1])])
 
 
 @_app.callback(invoke_without_command=True)
@@ -128,17 +148,20 @@ def _root(
     if user is not None:
         _become(user)
     if context.invoked_subcommand is None:
-        raise typer.Exit(_serve())
+        raise typer.Exit(run_gateway(_settings(), os.environ))
 
 
 @_app.command()
 def serve() -> None:
     """Receive, store and register until SIGTERM or SIGINT (the same as no command)."""
-    raise typer.Exit(_serve())
+    raise typer.Exit(run_gateway(_settings(), os.environ))
+
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @_app.command()
-def check() -> None:
+def check(as_json: _Json = False) -> None:
     """Check the configuration and everything that it points at.
 
     Exit status 0: all can be used; 1: warning; 2: critical, the gateway could not do its work; 78: the configuration
@@ -147,10 +170,7 @@ def check() -> None:
     from oxidicom.operations.check import run_checks  # noqa: PLC0415 (brings pynetdicom, which serving does without)
 
     settings = _settings()
-    raise typer.Exit(run_checks(settings, unknown_variables(os.environ), Console()))
-
-
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+    raise typer.Exit(run_checks(settings, unknown_variables(os.environ), as_json, _console()))
 
 
 @_app.command("send-test")
@@ -169,6 +189,7 @@ def send_test(
     ] = "",
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port, if that is not PORT.")] = None,
     at_most: Annotated[str, typer.Option(help="How long it may take: 90s, 2min.")] = "60s",
+    as_json: _Json = False,
 ) -> None:
     """Send a made instance through the gateway's own port, and follow it to its file and to its row in CUBE.
 
@@ -177,21 +198,28 @@ def send_test(
     """
     from oxidicom.operations.send_test import Target, run_send_test  # noqa: PLC0415 (brings pynetdicom)
 
+    try:
+        calling = parse_ae_title(calling)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--calling'") from error
     target = Target(calling, host, port, _seconds(at_most, "'--at-most'"))
-    _operate(lambda settings: run_send_test(settings, target, Console()))
+    _operate(lambda settings: run_send_test(settings, target, as_json, _console()))
 
 
 @_app.command("settings")
 def settings_(context: typer.Context, as_json: _Json = False) -> None:
     """Show each setting: its value, where it comes from, and its default. Secrets are not shown.
 
+    Through a pipe, and on a narrow terminal, each is one line of three fields with tabs between them: NAME=value, where
+    it comes from, and its default.
+
     Exit status 0: the gateway could start with them; 78: something is wrong with them, and is told.
     """
     from oxidicom.operations.show_settings import print_settings, show_settings  # noqa: PLC0415 (as above)
 
-    examined = _examine()
+    examined = examine_here(os.environ)
     shown = show_settings(os.environ, context.find_root().obj or {}, examined, unknown_variables(os.environ))
-    print_settings(shown, as_json, Console())
+    print_settings(shown, as_json, _console())
     raise typer.Exit(EX_CONFIG if examined[1] else 0)
 
 
@@ -214,7 +242,7 @@ def status(
     from oxidicom.operations.status_reasons import Expectations  # noqa: PLC0415
 
     expectations = Expectations(_seconds(max_age, "'--max-age'"), expect_running)
-    _operate(lambda settings: run_status(settings, expectations, as_json, Console()))
+    _operate(lambda settings: run_status(settings, expectations, as_json, _console()))
 
 
 @_app.command()
@@ -238,7 +266,7 @@ def retry(
 
     wait_seconds = _seconds(at_most, "'--at-most'") if wait else 0.0
     wanted = Retry(_ulid(association), dry_run, wait_seconds, as_json)
-    _operate(lambda settings: run_retry(settings.files_root, wanted, Console()))
+    _operate(lambda settings: run_retry(settings.files_root, wanted, _console()))
 
 
 @_app.command()
@@ -259,7 +287,7 @@ def discard(
     if everything == (association is not None):
         raise typer.BadParameter("either --association ULID or --all says what is meant")
     wanted = Discard(_ulid(association), yes, dry_run, as_json)
-    _operate(lambda settings: run_discard(settings.files_root, wanted, Console()))
+    _operate(lambda settings: run_discard(settings.files_root, wanted, _console()))
 
 
 @_app.command()
@@ -290,7 +318,7 @@ def reconcile(
         wish = Wish(register, None if since is None else seconds_of(since))
     except ValueError as error:
         raise typer.BadParameter(f"{since} is no date that can be used: {error}", param_hint="'--since'") from error
-    _operate(lambda settings: run_reconcile(settings, wish, as_json, Console()))
+    _operate(lambda settings: run_reconcile(settings, wish, as_json, _console()))
 
 
 @_app.command()
@@ -316,13 +344,14 @@ def log(  # noqa: PLR0913, PLR0917 (each is an option)
     It only reads; a gateway may run or not. Times are local. Exit status 0, or 1 when there is no history.
     """
     from oxidicom.history.reader import Wanted  # noqa: PLC0415 (serving does without it)
-    from oxidicom.operations.log import moment, run_log  # noqa: PLC0415
+    from oxidicom.operations.log import run_log  # noqa: PLC0415
+    from oxidicom.operations.moments import moment  # noqa: PLC0415
 
     try:
         wanted = Wanted(moment(since), moment(until, is_end=True), aet, study, series, refused)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    _operate(lambda settings: run_log(settings, wanted, limit=limit, follow=follow, as_json=as_json))
+    _operate(lambda settings: run_log(settings, wanted, limit=limit, following=follow, as_json=as_json))
 
 
 @_app.command()
@@ -347,7 +376,13 @@ def top(
     from oxidicom.operations.top import run_top  # noqa: PLC0415 (serving does without it)
 
     seconds = max(0.1, _seconds(interval, "'--interval'"))
-    _operate(lambda settings: run_top(settings, url, seconds, once, Console()))
+    _operate(lambda settings: run_top(settings, url, seconds, once, _console()))
+
+
+def _console() -> Console:
+    """Return where a command prints. What goes through a pipe is not cut or folded at the width of a terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH_OF_A_PIPE)
 
 
 def _seconds(text: str, option: str) -> float:
@@ -391,14 +426,8 @@ def _become(name: str) -> None:
     os.environ.update(HOME=account.pw_dir, USER=account.pw_name, LOGNAME=account.pw_name)
 
 
-def _examine() -> tuple[Settings, list[Fault]]:
-    from workers.supervisor.descriptor_budget import descriptor_fault  # noqa: PLC0415 (see `_run`)
-
-    return examine(os.environ, lambda settings: descriptor_fault(settings, raise_limit()))
-
-
 def _settings() -> Settings:
-    settings, faults = _examine()
+    settings, faults = examine_here(os.environ)
     if faults:
         _refuse([fault.sentence for fault in faults])
     return settings
@@ -410,48 +439,3 @@ def _refuse(faults: Sequence[str]) -> NoReturn:
         print(f"  - {printable(fault)}", file=sys.stderr)
     print("docs/settings.md and the manual page list all settings.", file=sys.stderr)
     raise typer.Exit(EX_CONFIG)
-
-
-def _serve() -> int:
-    settings = _settings()
-    never_wait_for_readers()
-    to_journal = is_journal(os.environ.get("JOURNAL_STREAM", ""))
-    configure_logs("supervisor", settings.log_format, settings.verbose, to_journal=to_journal)
-    for warning in unknown_variables(os.environ):
-        logger.warning(warning, action="unknown_variable")
-    try:
-        return _run(settings)
-    except BootError as error:
-        logger.critical(str(error), action="cannot_start")
-        return 1
-    except (ConfigurationError, CertificateError) as error:  # CertificateError: its files were good a moment ago
-        logger.critical(str(error), action="cannot_start")
-        return EX_CONFIG
-    except KeyboardInterrupt:
-        return 130
-
-
-def _run(settings: Settings) -> int:
-    from workers.supervisor.supervisor import Supervisor  # noqa: PLC0415 (only here the library knows the processes)
-
-    if settings.db_connection != EMBEDDED:
-        return Supervisor(settings, settings.db_connection, _service_manager(), partial(announce, settings, None)).run()
-    database = EmbeddedPostgres(settings.embedded_directory, settings.embedded_schema)
-    logger.info(
-        "Starting the embedded PostgreSQL in {path}",
-        path=settings.embedded_directory,
-        action="database_starting",
-    )
-    database.start()
-    try:
-        on_ready = partial(announce, settings, database)
-        return Supervisor(settings, database.conninfo, _service_manager(), on_ready).run()
-    finally:
-        database.stop()
-
-
-def _service_manager() -> ServiceManager:
-    watchdog = os.environ.get("WATCHDOG_USEC", "")
-    if watchdog and not watchdog.isdecimal():
-        logger.warning(f"WATCHDOG_USEC={watchdog!r} is no number: systemd gets no watchdog", action="unknown_variable")
-    return ServiceManager(os.environ.get("NOTIFY_SOCKET", ""), watchdog)

@@ -20,7 +20,8 @@ from oxidicom.settings import Settings
 _EXIT_STATUS = {
     "0": "All is well; for a command, what its description says.",
     "1": "The gateway or the command could not do its work, or a command found something.",
-    "2": "What a command has found is critical; or a command or an option is not known.",
+    "2": "What a command has found is critical.",
+    "3": "A command or an option is not known, or its value cannot be used: to a monitoring system, UNKNOWN.",
     "78": "The configuration has faults. All of them are told at once.",
 }
 _FILES = {
@@ -44,6 +45,7 @@ def manual() -> str:
         ".SH DESCRIPTION",
         *_paragraphs(root.help),
         ".SH OPTIONS",
+        *_item("-h, --help", "Say what there is, here or of a command, and exit."),
         *_options(root),
         ".SH COMMANDS",
     ]

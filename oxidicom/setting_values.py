@@ -5,6 +5,8 @@ import re
 
 import pydantic
 
+from oxidicom.wording import seconds_in
+
 
 def parse_ae_title(value: str) -> str:
     """Parse an AE title. Raise ValueError."""
@@ -61,16 +63,9 @@ def require_nats(value: str, info: pydantic.ValidationInfo) -> str:
     return value
 
 
-_SECONDS_OF = {"ms": 0.001, "s": 1.0, "min": 60.0}
-
-
 def parse_interval(value: str) -> float:
     """Parse a time of an hour at most into seconds. Raise ValueError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|min)", value.strip(), re.ASCII)
-    seconds = float(match[1]) * _SECONDS_OF[match[2]] if match else -1.0
-    if not 0 <= seconds <= 3600:
-        raise ValueError("a number with its unit is wanted, up to an hour: 500ms, 2.5s, 1min")
-    return seconds
+    return seconds_in(value, "500ms, 2.5s, 1min", units="ms s min", most_seconds=3600)
 
 
 def show_interval(seconds: float) -> str:

@@ -1,13 +1,27 @@
 """The names of environment variables: their spellings, and what is meant by a name that no setting has. Pure."""
 
 import difflib
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 
 _PREFIX = "CHRIS_"
 _ALIAS_PREFIX = "OXIDICOM_"
+_PREFIXES = (_PREFIX, _ALIAS_PREFIX)
 _ALIASES = {"OXIDICOM_LISTENER_PORT": "PORT", "OXIDICOM_PORT": "PORT"}
 _MIN_RATIO = 0.75
 """Of difflib: so much alike are a name and what it was meant to be, letters swapped, lost or doubled."""
+_MIN_PREFIX_RATIO = 0.8
+"""The same of a prefix: two letters swapped in CHRIS, but not DICOM for OXIDICOM, which others have."""
+_DOORS: Mapping[str, Sequence[str]] = {
+    "M?TLS|SSL|CERT.*|CRTS?|CAS?|CACERTS?": ("CHRIS_TLS_CERTIFICATE", "CHRIS_TLS_KEY", "CHRIS_TLS_CLIENT_CA"),
+    "PROX(Y|IES)|TRUST.*": ("CHRIS_PROXY_PROTOCOL", "CHRIS_PROXY_TRUSTED"),
+    "AES?|AET.*|TITLES?|CALL(ED|ING)|PEERS?|ALLOW.*|DEN(Y|IED).*|(WHITE|BLACK|BLOCK)LIST|ACLS?": (
+        "CHRIS_SCP_AET",
+        "CHRIS_SCP_ALLOWED_AETS",
+        "CHRIS_SCP_CHECK_CALLED_AET",
+    ),
+}
+"""By a pattern of words about who may send, or about encryption: the settings that are about that."""
 
 
 def canonical(name: str) -> str:
@@ -19,20 +33,32 @@ def canonical(name: str) -> str:
 
 def is_meant_for_us(name: str) -> bool:
     """Tell whether a name has one of our prefixes, in whatever case."""
-    return name.upper().startswith((_PREFIX, _ALIAS_PREFIX))
+    return name.upper().startswith(_PREFIXES)
 
 
-def meant_by(name: str, known: Collection[str]) -> str | None:
-    """Return the one of the `known` names that a name with one of our prefixes is close to.
+def has_misspelt_prefix(name: str) -> bool:
+    """Tell whether a name begins with what may have been meant to be one of our prefixes: CRHIS_, OXDICOM_."""
+    first, underscore, _ = name.upper().partition("_")
+    prefixes = [prefix.rstrip("_") for prefix in _PREFIXES]
+    return bool(underscore and difflib.get_close_matches(first, prefixes, 1, _MIN_PREFIX_RATIO))
 
-    It is close when each of its words begins a word of the other, in their order (TLS_CERT: TLS_CERTIFICATE), or when
-    it is spelled much alike. Of several it is the most alike.
+
+def meant_by(name: str, known: Collection[str]) -> Sequence[str]:
+    """Return which of the `known` names may be meant by a name with one of our prefixes, which may be misspelt.
+
+    It is the one to which the name is close: each of its words, of two or more, begins a word of the other, in their
+    order (TLS_CERT: TLS_CERTIFICATE), or it is spelled much alike. A name close to none, with a word about who may
+    send or about encryption, was meant to close a door: then it is all those that do.
     """
-    given = canonical(name.upper()).removeprefix(_PREFIX)
+    given = canonical(name.upper())
+    given = given.removeprefix(_PREFIX) if given.startswith(_PREFIX) else given.partition("_")[2]
+    words = given.split("_")
     bare = {one.removeprefix(_PREFIX): one for one in known}
-    shortened = [one for one in bare if _abbreviates(given.split("_"), one.split("_"))]
+    shortened = [one for one in bare if len(words) > 1 and _abbreviates(words, one.split("_"))]
     closest = difflib.get_close_matches(given, shortened, 1, 0) or difflib.get_close_matches(given, bare, 1, _MIN_RATIO)
-    return bare[closest[0]] if closest else None
+    if closest:
+        return [bare[closest[0]]]
+    return next((doors for word, doors in _DOORS.items() if any(re.fullmatch(word, one) for one in words)), ())
 
 
 def _abbreviates(parts: Sequence[str], words: Sequence[str]) -> bool:

@@ -1,9 +1,11 @@
 """Times and numbers as people write and read them."""
 
 import datetime
+import math
 import re
+from collections.abc import Sequence
 
-_SECONDS_OF = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_SECONDS_OF = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def duration(seconds: float) -> str:
@@ -14,12 +16,19 @@ def duration(seconds: float) -> str:
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count or first == 3)
 
 
-def seconds_in(text: str) -> float:
-    """Return the seconds of a number with its unit: `90s`, `15min`, `1.5h`, `2d`. Raise ValueError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d)", text.strip(), re.ASCII)
-    if match is None:
-        raise ValueError(f"{text!r} is no time: a number with its unit is wanted, such as 90s, 15min, 2h, 1d")
-    return float(match[1]) * _SECONDS_OF[match[2]]
+def seconds_in(
+    text: str, examples: str = "90s, 15min, 2h, 1d", *, units: str = "s min h d", most_seconds: float = math.inf
+) -> float:
+    """Return the seconds of a number with one of the `units`: `90s`, `15min`, `1.5h`, `2d`.
+
+    Raise ValueError, which gives the `examples`, also when it is more than `most_seconds`.
+    """
+    match = re.fullmatch(rf"(\d+(?:\.\d+)?) ?({'|'.join(units.split())})", text.strip(), re.ASCII)
+    seconds = float(match[1]) * _SECONDS_OF[match[2]] if match else math.inf
+    if match is None or seconds > most_seconds:
+        most = "" if most_seconds == math.inf else f", up to {duration(most_seconds)}"
+        raise ValueError(f"{text!r} is no time: a number with its unit is wanted{most}, such as {examples}")
+    return seconds
 
 
 def counted(number: int, noun: str) -> str:
@@ -38,3 +47,8 @@ def days_away(left: datetime.timedelta) -> str:
     if left < datetime.timedelta():
         return f"{counted(days, 'day')} ago" if days else "less than a day ago"
     return f"in {counted(days, 'day')}" if days else "within a day"
+
+
+def one_of(words: Sequence[str]) -> str:
+    """Return alternatives: `A, B or C`."""
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

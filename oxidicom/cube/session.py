@@ -188,8 +188,6 @@ class Session:
                 with contextlib.suppress(OSError):  # it was cut already
                     in_use.socket.shutdown(socket.SHUT_RDWR)
 
-    # -- a connection ------------------------------------------------------------------------------------------
-
     def _connect(self) -> _Link:
         if self._connections is None:
             threshold = _PREPARE_THRESHOLD if self.may_prepare else None

@@ -165,8 +165,6 @@ class _Reader:
     def _is_enough(self) -> bool:
         return self._reads > MAX_READS or self._read_bytes > MAX_READ_BYTES
 
-    # -- what pydicom calls --------------------------------------------------------------------------------------
-
     def read(self, count: int) -> bytes:
         if self.tag == SPECIFIC_CHARACTER_SET and (self._position, count) == (self._value_at, self._length):
             # pydicom looks it up at once, and some that no device should send are errors to Python.
@@ -191,8 +189,6 @@ class _Reader:
 
     def tell(self) -> int:
         return self._position
-
-    # -- padding that is not counted -----------------------------------------------------------------------------
 
     def _skip_padding(self) -> None:
         """Step over a byte if the next element begins behind it, and not here."""

@@ -55,8 +55,6 @@ class DataDirectory:
         """Return the connection string of a server on these data; it names the password file and has no password."""
         return f"host=127.0.0.1 port={port} user={USER} dbname={database} passfile='{self.password_file}'"
 
-    # -- its server --------------------------------------------------------------------------------------------
-
     @property
     def postmaster_pid(self) -> int | None:
         """The live server on these data. A pid that another program has now does not count."""
@@ -86,8 +84,6 @@ class DataDirectory:
         """Remove what a server left that was killed."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self.path, "postmaster.pid"))
-
-    # -- its data ----------------------------------------------------------------------------------------------
 
     def require_data(self, binaries: str, account: Account) -> None:
         """Make the data on first use, under another name until they are complete.

@@ -90,8 +90,6 @@ class Publisher(threading.Thread):
             self._loop.call_soon_threadsafe(self._wake.set)
         self.join(_CLOSE_SECONDS)
 
-    # -- the thread ----------------------------------------------------------------------------------------------
-
     def run(self) -> None:
         """Connect, send, and connect again."""
         self._loop.set_exception_handler(lambda _, context: logger.debug("NATS: {what}", what=context["message"]))
@@ -190,8 +188,6 @@ class Publisher(threading.Thread):
 
     async def _disconnected(self) -> None:
         self._wake.set()
-
-    # -- what becomes of messages --------------------------------------------------------------------------------
 
     def _take(self, count: int) -> list[Message]:
         return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]

@@ -19,7 +19,7 @@ from oxidicom.lonk.address import shown
 from oxidicom.lonk.connection import try_server
 from oxidicom.operations.database import conninfo_of, database_of, state_of_database
 from oxidicom.operations.finding import Finding, Verdict
-from oxidicom.operations.printing import TextTable, say
+from oxidicom.operations.printing import TextTable, print_json, say
 from oxidicom.operations.storage_access import deletion_by_cube, readers_of, unwritable
 from oxidicom.pacs.echo import echo
 from oxidicom.pacs.find import try_find
@@ -33,21 +33,27 @@ from oxidicom.tree.final_tree import FinalTree
 _VERDICTS = {Level.WARNING: Verdict.WARNING, Level.CRITICAL: Verdict.CRITICAL}
 
 
-def run_checks(settings: Settings, warnings: Sequence[str], console: Console) -> int:
-    """Check everything, print a table, and return the exit status: 0 OK, 1 warning, 2 critical."""
+def run_checks(settings: Settings, warnings: Sequence[str], as_json: bool, console: Console) -> int:
+    """Check everything, print a table or JSON, and return the exit status: 0 OK, 1 warning, 2 critical."""
+    findings = list(_findings(settings, warnings))
+    level = max((finding.verdict.level for finding in findings), key=lambda level: level.exit_status)
+    if as_json:
+        print_json({"level": level, "findings": findings})
+    else:
+        _print(findings, console)
+    return level.exit_status
+
+
+def _print(findings: Sequence[Finding], console: Console) -> None:
     table = TextTable("oxidicom check", "what", "verdict", "detail")
-    worst = Level.OK
-    statements: list[str] = []
-    for finding in _findings(settings, warnings):
-        table.add(finding.subject, (finding.verdict, finding.verdict.style), finding.detail)
-        worst = max(worst, finding.verdict.level, key=lambda level: level.exit_status)
-        statements += finding.statements
+    for finding in findings:
+        table.add(finding.subject, (finding.verdict.label, finding.verdict.style), finding.detail)
     table.print(console)
+    statements = [statement for finding in findings for statement in finding.statements]
     if statements:
         say(console, "For psql, as the owner of the database:")
     for statement in statements:
         say(console, statement)  # in one line, to be pasted
-    return worst.exit_status
 
 
 def _findings(settings: Settings, warnings: Sequence[str]) -> Iterator[Finding]:

@@ -13,13 +13,18 @@ class Verdict(enum.StrEnum):
     GOOD = "good"
     NOTE = "note"
     """As it may be, and worth knowing."""
-    WARNING = "WARNING"
-    CRITICAL = "CRITICAL"
+    WARNING = "warning"
+    CRITICAL = "critical"
 
     @property
     def level(self) -> Level:
         """The level of the judgement."""
         return {Verdict.WARNING: Level.WARNING, Verdict.CRITICAL: Level.CRITICAL}.get(self, Level.OK)
+
+    @property
+    def label(self) -> str:
+        """How it is written for people: what is wrong is louder."""
+        return self.upper() if self.level is not Level.OK else self.value
 
     @property
     def style(self) -> str:

@@ -42,7 +42,7 @@ class TextTable:
         """With `is_first_whole` the first column is never cut: what stands in it is there to be copied."""
         self._table = Table(title=text_line(title))
         for at, heading in enumerate(headings):
-            self._table.add_column(text_line(heading), no_wrap=is_first_whole and at == 0)
+            self._table.add_column(text_line(heading), no_wrap=is_first_whole and at == 0, overflow="fold")
 
     def add(self, *cells: Part | list[str], style: str = "", end_section: bool = False) -> None:
         """Add a row; a cell is text, text and its style, or several lines."""
@@ -57,7 +57,7 @@ def _cell(cell: Part | list[str]) -> Text:
     return Text("\n").join(map(text_line, cell)) if isinstance(cell, list) else text_line(cell)
 
 
-def print_json(told: msgspec.Struct) -> None:
+def print_json(told: object) -> None:
     """Print a report for programs. A byte of a name that is no UTF-8 stands in it as a backslash, x and two digits."""
     text = json.dumps(msgspec.to_builtins(told), indent=2, ensure_ascii=False)
     print(_SURROGATE.sub(lambda found: f"\\\\x{ord(found[0]) - 0xDC00:02x}", text))

@@ -105,8 +105,6 @@ class Reconciliation:
         count = left.count(DifferenceKind.FILE_WITHOUT_ROW)
         return not self._traits.people_delete_series or wish.since is not None or not count or require_consent(count)
 
-    # -- what differs ------------------------------------------------------------------------------------------
-
     def _compare(self, found: DifferencesFile) -> None:
         with _progress() as progress:
             task = progress.add_task("", total=self._database.count_below(PACS_ROOT) or None)
@@ -134,8 +132,6 @@ class Reconciliation:
                 self.totals.rows += 1
                 yield name.encode()
             last = page[-1]
-
-    # -- judged again ------------------------------------------------------------------------------------------
 
     def _judged(self, differences: DifferencesFile, work: Work) -> Iterator[Difference]:
         """Yield those that still differ, and are not being worked on, after one look at the spools."""
@@ -166,8 +162,6 @@ class Reconciliation:
 
     def _full(self, one: Difference) -> bytes:
         return os.path.join(os.fsencode(self._files_root), one.path)
-
-    # -- what becomes of it ------------------------------------------------------------------------------------
 
     def _register_all(self, differing: Iterator[Difference], wish: Wish, repair: Repair) -> Iterator[Outcome]:
         """Register all DICOM files, then all metadata."""

@@ -11,11 +11,13 @@ import os
 import ssl
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom.dimse_primitives import C_STORE
@@ -26,10 +28,11 @@ from oxidicom.association.commands import Element
 from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import read_header_of_file
 from oxidicom.errors import CertificateError, DatabaseUnavailableError, OxidicomError
+from oxidicom.judgement.judgement import Level
 from oxidicom.operations.database import database_of
 from oxidicom.operations.finding import Verdict
 from oxidicom.operations.made_instance import make_instance
-from oxidicom.operations.printing import say
+from oxidicom.operations.printing import print_json, say
 from oxidicom.pacs.address_book import PacsAddress
 from oxidicom.pacs.echo import echo
 from oxidicom.pacs.errors import PacsError
@@ -65,20 +68,51 @@ class _StepError(OxidicomError):
     """A step went wrong. The message says how, and what to do."""
 
 
-def run_send_test(settings: Settings, target: Target, console: Console) -> int:
+class Step(msgspec.Struct):
+    """What was done, and how it went."""
+
+    name: str
+    verdict: Verdict
+    seconds: float
+    detail: str
+
+
+class LeftBehind(msgspec.Struct):
+    """What is there of the instance from now on."""
+
+    file: str
+    row: str
+    """`fname` of the row, and path of the file below the files root."""
+    series_instance_uid: str
+
+
+class Outcome(msgspec.Struct):
+    """Everything that became of the instance."""
+
+    level: Level
+    steps: list[Step]
+    left_behind: LeftBehind | None
+
+
+def run_send_test(settings: Settings, target: Target, as_json: bool, console: Console) -> int:
     """Send an instance and print what became of it. Return the exit status: 0 good, 1 warning, 2 critical."""
+    said = None if as_json else console
     try:
-        test = _SendTest(settings, target, console)
+        outcome = _SendTest(settings, target, said).run()
     except OSError as error:
-        _print_step(console, Verdict.CRITICAL, f"no instance can be made: {_what_fails(error)}")
-        return Verdict.CRITICAL.level.exit_status
-    return test.run()
+        step = Step("instance", Verdict.CRITICAL, 0.0, f"none can be made: {_what_fails(error)}")
+        _print_step(step, said)
+        outcome = Outcome(Level.CRITICAL, [step], None)
+    if as_json:
+        print_json(outcome)
+    return outcome.level.exit_status
 
 
 class _SendTest:
     """One run: its steps follow each other, the first that fails ends it; the PACS are asked in any case."""
 
-    def __init__(self, settings: Settings, target: Target, console: Console) -> None:
+    def __init__(self, settings: Settings, target: Target, console: Console | None) -> None:
+        """`console`: where each step is told as it is done."""
         self._settings = settings
         self._calling = target.calling_ae_title
         self._address = PacsAddress(
@@ -89,10 +123,10 @@ class _SendTest:
         self._tls: ssl.SSLContext | None = None
         self._dataset = make_instance(datetime.datetime.now().astimezone())
         self._description = _describe(self._dataset, self._calling)
-        self._worst = Verdict.GOOD
+        self._done: list[Step] = []
         self._is_sent = False
 
-    def run(self) -> int:
+    def run(self) -> Outcome:
         steps: list[tuple[str, Callable[[], str]]] = [
             ("association", self._associate),
             ("store", self._store),
@@ -102,12 +136,13 @@ class _SendTest:
         all(self._step(name, work, Verdict.CRITICAL) for name, work in steps)
         for address in self._settings.pacs_addresses.values():
             self._step(f"PACS {address.ae_title}", partial(self._ask, address), Verdict.WARNING)
-        if self._is_sent:
-            self._say_what_is_left()
-        return self._worst.level.exit_status
+        if self._is_sent and self._console:
+            self._say_what_is_left(self._console)
+        worst = max((step.verdict.level for step in self._done), key=lambda level: level.exit_status)
+        return Outcome(worst, self._done, self._left_behind() if self._is_sent else None)
 
     def _step(self, name: str, work: Callable[[], str], failure: Verdict) -> bool:
-        """Do one step and print its line. Return whether it went well."""
+        """Do one step and tell of it. Return whether it went well."""
         began = time.monotonic()
         try:
             verdict, detail = Verdict.GOOD, work()
@@ -115,17 +150,16 @@ class _SendTest:
             verdict, detail = failure, str(error)
         except OSError as error:
             verdict, detail = failure, _what_fails(error)
-        self._worst = max(self._worst, verdict, key=lambda one: one.level.exit_status)
-        _print_step(self._console, verdict, f"{name:<12} {time.monotonic() - began:6.2f} s  {detail}")
+        step = Step(name, verdict, round(time.monotonic() - began, 3), detail)
+        self._done.append(step)
+        _print_step(step, self._console)
         return verdict is not failure
-
-    # -- the steps -----------------------------------------------------------------------------------------------
 
     def _associate(self) -> str:
         if self._settings.tls_certificate:
             self._tls = build_client_context(self._settings)
         try:
-            echo(self._address, self._calling, self._tls)
+            echo(self._address, self._calling, self._tls, at_most_seconds=self._left_seconds)
         except PacsError as error:
             raise _StepError(f"{_of_gateway(error)}{self._hint()}") from None
         return f"{self._address} answers C-ECHO{' over TLS' if self._tls else ''}, called by {self._calling}"
@@ -173,28 +207,22 @@ class _SendTest:
         return self._description.file.fname
 
     def _await_row(self) -> str:
-        name, trouble = self._description.file.fname, ""
-
-        def is_known() -> bool:
-            nonlocal trouble
-            try:
-                with database_of(self._settings) as database:
-                    trouble = ""
-                    return name in database.known([name])
-            except DatabaseUnavailableError as error:
-                trouble = str(error)
-                return False
-
-        if self._wait_for(is_known):
+        watch = _RowWatch(self._settings, self._description.file.fname)
+        if self._wait_for(watch.has_seen.is_set):
             return "it is registered in CUBE's database"
+        trouble = watch.trouble
         why = f"the database cannot be used: {trouble}" if trouble else "the database has no row of it"
         raise _StepError(f"{why}. The row waits in the spool; `oxidicom status` and `oxidicom check` say for what")
 
     def _ask(self, address: PacsAddress) -> str:
-        if time.monotonic() + _PACS_SECONDS > self._deadline:
+        if self._left_seconds <= 0:
             raise _StepError("not asked, since the time is over: `oxidicom check` asks every PACS")
-        echo(address, self._settings.ae_title)
+        echo(address, self._settings.ae_title, at_most_seconds=self._left_seconds)
         return f"{address} answers C-ECHO"
+
+    @property
+    def _left_seconds(self) -> float:
+        return self._deadline - time.monotonic()
 
     def _wait_for(self, condition: Callable[[], bool]) -> bool:
         """Wait until it is so, but leave time to ask a PACS."""
@@ -205,7 +233,12 @@ class _SendTest:
             time.sleep(_LOOK_SECONDS)
         return True
 
-    def _say_what_is_left(self) -> None:
+    def _left_behind(self) -> LeftBehind:
+        name = self._description.file.fname
+        path = os.path.join(self._settings.files_root, name)
+        return LeftBehind(path, name, self._description.series.series_instance_uid)
+
+    def _say_what_is_left(self, console: Console) -> None:
         series = self._description.series
         metadata = os.path.join(self._settings.files_root, METADATA_ROOT)
         lines = [
@@ -220,11 +253,13 @@ class _SendTest:
             f"  and what is of this series below {metadata}",
         ]
         for line in lines:
-            say(self._console, line)
+            say(console, line)
 
 
-def _print_step(console: Console, verdict: Verdict, line: str) -> None:
-    say(console, (f"{verdict:<9}", verdict.style), line)
+def _print_step(step: Step, console: Console | None) -> None:
+    if console:
+        line = f"{step.name:<12} {step.seconds:6.2f} s  {step.detail}"
+        say(console, (f"{step.verdict.label:<9}", step.verdict.style), line)
 
 
 def _what_fails(error: OSError) -> str:
@@ -237,6 +272,30 @@ def _is_file(path: str) -> bool:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
+
+
+class _RowWatch:
+    """Looks for a row in a thread of its own: a database that hangs holds it for longer than anybody waits here."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self.trouble = "it does not answer"
+        """Why the database could not be asked; empty when it could."""
+        self.has_seen = threading.Event()
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def _look(self) -> None:
+        while not self.has_seen.is_set():
+            try:
+                with database_of(self._settings) as database:
+                    is_known = self._name in database.known([self._name])
+                self.trouble = ""
+                if is_known:
+                    self.has_seen.set()
+            except DatabaseUnavailableError as error:
+                self.trouble = str(error)
+            time.sleep(_LOOK_SECONDS)
 
 
 def _own_host(bind_address: str) -> str:

@@ -90,8 +90,6 @@ class SeriesWithoutRows:
         complete = [end for end in ends if end.series.directory not in incomplete]
         return outcomes | incomplete | dict(self._repair.register_series(complete))
 
-    # -- files without a row -----------------------------------------------------------------------------------
-
     def _incomplete(self, directories: Iterable[str]) -> dict[str, str]:
         """Return those in which a DICOM file has no row, with the reason why their series has none either."""
         found: dict[str, str] = {}

@@ -11,12 +11,14 @@ import msgspec
 from rich.console import Console
 
 from oxidicom.cube.conninfo import without_secrets
+from oxidicom.logs import printable
 from oxidicom.operations.printing import TextTable, print_json, say
 from oxidicom.setting_faults import SECRET, Fault
 from oxidicom.setting_groups import GROUPS, grouped_fields
 from oxidicom.settings import Settings, known_variables
 from oxidicom.variables import canonical
 
+_LEAST_TABLE_WIDTH = 80
 _HIDDEN = "(not shown: it may hold a password)"
 
 
@@ -78,28 +80,44 @@ def show_settings(
 
 
 def print_settings(configuration: ShownConfiguration, as_json: bool, console: Console) -> None:
-    """Print it, as a table or as JSON."""
+    """Print it: as JSON, as a table on a terminal that has room for it, else as a line for each setting."""
     if as_json:
         print_json(configuration)
         return
-    table = TextTable("oxidicom settings", "variable", "value", "from", "default")
-    last_of_groups = {variables[-1] for variables in GROUPS.values()}
-    for one in configuration.settings:
-        style = "bold red" if one.faults else "bold" if one.spelled else "dim"
-        default = "required" if one.default is None and one.variable in _REQUIRED else text_of(one.default)
-        table.add(
-            one.variable,
-            "not set" if one.variable in _REQUIRED and one.value is None else text_of(one.value),
-            one.origin,
-            default,
-            style=style,
-            end_section=one.variable in last_of_groups,
-        )
-    table.print(console)
+    if console.is_terminal and console.width >= _LEAST_TABLE_WIDTH:
+        _table(configuration).print(console)
+    else:
+        for one in configuration.settings:
+            fields = f"{one.variable}={_value_of(one)}", one.origin, _default_of(one)
+            print("\t".join(map(printable, fields)), file=console.file)
     for sentence in (*(fault for one in configuration.settings for fault in one.faults), *configuration.faults):
         say(console, ("fault", "bold red"), f"    {sentence}")
     for warning in configuration.warnings:
         say(console, ("remark", "yellow"), f"   {warning}")
+
+
+def _table(configuration: ShownConfiguration) -> TextTable:
+    """Return a table in which no name is cut or broken, and nothing else is cut."""
+    table = TextTable("oxidicom settings", "variable", "value", "from", "default", is_first_whole=True)
+    last_of_groups = {variables[-1] for variables in GROUPS.values()}
+    for one in configuration.settings:
+        table.add(
+            one.variable,
+            _value_of(one),
+            one.origin,
+            _default_of(one),
+            style="bold red" if one.faults else "bold" if one.spelled else "dim",
+            end_section=one.variable in last_of_groups,
+        )
+    return table
+
+
+def _value_of(one: ShownSetting) -> str:
+    return "not set" if one.variable in _REQUIRED and one.value is None else text_of(one.value)
+
+
+def _default_of(one: ShownSetting) -> str:
+    return "required" if one.default is None and one.variable in _REQUIRED else text_of(one.default)
 
 
 _REQUIRED = {str(field.alias) for field in Settings.model_fields.values() if field.is_required()}

@@ -15,9 +15,18 @@ from oxidicom.pacs.requestor import request_association
 _TIMEOUT_SECONDS = 10.0
 
 
-def echo(address: PacsAddress, our_ae_title: str, tls: ssl.SSLContext | None = None) -> None:
-    """Return when the PACS answered C-ECHO with Success (PS3.4, annex A). Raise PacsError; that takes 10 s at most."""
-    deadline = time.monotonic() + _TIMEOUT_SECONDS
+def echo(
+    address: PacsAddress,
+    our_ae_title: str,
+    tls: ssl.SSLContext | None = None,
+    *,
+    at_most_seconds: float = _TIMEOUT_SECONDS,
+) -> None:
+    """Return when the PACS answered C-ECHO with Success (PS3.4, annex A).
+
+    Raise PacsError: after 10 s, or `at_most_seconds` if that is less.
+    """
+    deadline = time.monotonic() + min(at_most_seconds, _TIMEOUT_SECONDS)
     association = request_association(address, our_ae_title, VERIFICATION, deadline, tls)
     try:
         request = C_ECHO()

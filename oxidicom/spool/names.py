@@ -52,6 +52,11 @@ class MetadataValue(NamedTuple):
         return f"{self.series_hash}-{self.key}={self.text}.{state}"
 
 
+def in_order(file_name: str) -> tuple[int, str]:
+    """Sort names by this: instances by their number, which has more digits after 999,999, then metadata values."""
+    return file_name.find("-"), file_name
+
+
 def is_part(file_name: str) -> bool:
     """Tell whether a file name is that of an instance that is being received."""
     return _PART.fullmatch(file_name) is not None

@@ -31,7 +31,7 @@ from oxidicom.spool.gateway_directory import gateway_paths, spool_of
 from oxidicom.spool.journal import first_state
 from oxidicom.spool.ledger import LEDGER_NAME, Counts, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.spool.metadata_rows import UNKNOWN
-from oxidicom.spool.names import REGISTERED, EntryName, MetadataValue
+from oxidicom.spool.names import REGISTERED, EntryName, MetadataValue, in_order
 from oxidicom.spool.set_aside import ThingSetAside, set_aside_of
 from oxidicom.tree.group_sync import sync_file
 
@@ -122,7 +122,7 @@ def plan_for(aside: str, association: str) -> Plan:
         )
         return plan
     values: list[ThingSetAside] = []
-    for one in sorted(set_aside_of(aside, association), key=lambda one: one.file_name):
+    for one in sorted(set_aside_of(aside, association), key=lambda one: in_order(one.file_name)):
         if one.is_discarded:
             plan.left.append((one, "it was being thrown away: `oxidicom discard` again ends that"))
             continue

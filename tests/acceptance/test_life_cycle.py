@@ -240,6 +240,21 @@ def test_check_shows_settings_as_the_text_that_they_are(tmp_path):
     assert "[fd00::5]:104" in done.stdout
 
 
+def test_check_as_json(tmp_path):
+    done = run(
+        "check",
+        "--json",
+        CHRIS_DB_CONNECTION="host=127.0.0.1 port=1 password=secret",
+        CHRIS_FILES_ROOT=str(tmp_path),
+        CHRIS_NETWORK="x",
+    )
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["level"]) == (2, "critical")
+    verdicts = {finding["subject"]: finding["verdict"] for finding in found["findings"]}
+    assert (verdicts["database"], verdicts["TLS"], verdicts["configuration"]) == ("critical", "note", "note")
+    assert all(finding["detail"] for finding in found["findings"])
+
+
 def test_check_fails_when_every_instance_would_be_refused(gateway):
     done = run("check", **gateway.environment, CHRIS_STORAGE_RESERVE_BYTES=str(1 << 60))
     assert done.returncode == 2

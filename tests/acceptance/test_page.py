@@ -5,10 +5,12 @@ import html
 import http.client
 import json
 import os
+import selectors
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import zipfile
 from email.message import Message
 from pathlib import Path
@@ -185,6 +187,44 @@ def events(port):
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     client.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
     return client
+
+
+def test_every_probe_is_answered_in_a_port_scan_that_goes_on(site):
+    wait_until(lambda: site.ask("/readyz").status == 200, "ready")
+    with scanned_by(500, site.port):
+        assert [site.ask("/readyz").status for _ in range(30)] == [200] * 30
+
+
+@contextlib.contextmanager
+def scanned_by(count, port):
+    """Hold so many idle connections, each opened anew as soon as it is cut off, while it lasts."""
+    selector, is_over = selectors.DefaultSelector(), threading.Event()
+
+    def open_one():
+        client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex(("127.0.0.1", port))
+        selector.register(client, selectors.EVENT_READ)
+
+    def scan():
+        for _ in range(count):
+            open_one()
+        while not is_over.is_set():
+            for key, _ in selector.select(0.1):
+                selector.unregister(key.fileobj)
+                key.fileobj.close()
+                open_one()
+        for key in list(selector.get_map().values()):
+            key.fileobj.close()
+        selector.close()
+
+    scanner = threading.Thread(target=scan)
+    scanner.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        scanner.join()
 
 
 def test_two_hundred_who_never_read_and_a_port_scan_hurt_nobody(site, tmp_path):

@@ -1,5 +1,7 @@
 """`oxidicom send-test` follows a made instance to its row, and where it does not arrive says at which step and why."""
 
+import json
+
 import pytest
 
 from tests.acceptance.drills.account import settled
@@ -72,6 +74,32 @@ def test_a_row_that_is_refused_is_a_failure(gateway, database):
         "PACS": "WARNING",
     }
     assert "the database has no row" in done.stdout
+
+
+def test_as_json(gateway, rows):
+    done = gateway.run("send-test", "--json")
+    outcome = json.loads(done.stdout)
+    assert (done.returncode, outcome["level"]) == (0, "ok")
+    assert [(step["name"], step["verdict"]) for step in outcome["steps"]] == [
+        ("association", "good"),
+        ("store", "good"),
+        ("file", "good"),
+        ("row", "good"),
+    ]
+    assert all(step["seconds"] >= 0 and step["detail"] for step in outcome["steps"])
+    (row,) = rows()
+    assert outcome["left_behind"]["row"] == row["fname"]
+    settled(gateway)
+
+
+def test_a_database_that_hangs_holds_it_up_no_longer_than_it_may_take(make_gateway, proxied, proxy):
+    gateway = make_gateway(db=proxied)
+    proxy.swallow()
+    outcome = json.loads(gateway.run("send-test", "--json", "--at-most", "3s").stdout)
+    assert outcome["steps"][-1]["name"] == "row"
+    assert outcome["steps"][-1]["verdict"] == "critical"
+    assert "does not answer" in outcome["steps"][-1]["detail"]
+    assert sum(step["seconds"] for step in outcome["steps"]) < 4.5
 
 
 @pytest.mark.parametrize(("is_there", "status"), [(True, 0), (False, 1)])

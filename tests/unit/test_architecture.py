@@ -35,8 +35,8 @@ def test_psycopg_belongs_to_cube():
     assert all(user.startswith(("oxidicom/cube/", "oxidicom/embedded/")) for user in users_of("psycopg"))
 
 
-def test_only_the_command_line_knows_the_processes():
-    assert {user for user in users_of("workers") if user.startswith("oxidicom/")} == {"oxidicom/cli.py"}
+def test_only_serving_knows_the_processes():
+    assert {user for user in users_of("workers") if user.startswith("oxidicom/")} == {"oxidicom/serving.py"}
 
 
 def test_nats_belongs_to_lonk():
@@ -94,13 +94,12 @@ FLOORS = [
         "former_variables",
         "port_trouble",
         "records",
-        "setting_values",
         "statuses",
         "stencil",
         "variables",
         "wanted_tags",
     },
-    {"files", "judgement", "outage", "paths", "setting_faults"},
+    {"files", "judgement", "outage", "paths", "setting_faults", "setting_values"},
     {"association", "dataset", "telemetry", "log_stream"},
     {"storage", "tree", "pacs", "logs", "lonk"},
     {"settings", "spool"},
@@ -108,6 +107,7 @@ FLOORS = [
     {"cube", "embedded", "tls", "service_manager"},
     {"announcement", "configuration", "setting_groups"},
     {"operations"},
+    {"serving"},
     {"cli"},
     {"__main__", "manual"},
 ]

@@ -1,11 +1,13 @@
 """The settings: every variable works, every fault is told at once."""
 
+import re
+
 import pytest
 
 from oxidicom.configuration.names import misspelt_variables, unknown_variables
 from oxidicom.errors import ConfigurationError
 from oxidicom.former_variables import FORMER_VARIABLES, INSTEAD_OF_A_DATABASE
-from oxidicom.settings import Settings
+from oxidicom.settings import Settings, known_variables
 
 # Every variable of the former gateway, in Rust, that has a meaning here: a value, the field, and what is read.
 MEANINGFUL = [
@@ -95,12 +97,14 @@ def test_two_spellings_that_differ_are_a_fault():
         ("CHRIS_TLS_CA", "CHRIS_TLS_CLIENT_CA"),
         ("CHRIS_CLIENT_CA", "CHRIS_TLS_CLIENT_CA"),
         ("CHRIS_SCP_AETT", "CHRIS_SCP_AET"),
-        ("CHRIS_AET", "CHRIS_SCP_AET"),
         ("CHRIS_MAX_ASSOCIATIONS", "CHRIS_SCP_MAX_ASSOCIATIONS_PER_AE"),
         ("CHRIS_DB_CONECTION", "CHRIS_DB_CONNECTION"),
         ("CHRIS_FILE_ROOT", "CHRIS_FILES_ROOT"),
         ("CHRIS_PORT", "PORT"),
         ("chris_scp_aet", "CHRIS_SCP_AET"),
+        ("CRHIS_SCP_ALLOWED_AETS", "CHRIS_SCP_ALLOWED_AETS"),
+        ("CHIRS_TLS_CERT", "CHRIS_TLS_CERTIFICATE"),
+        ("OXDICOM_SCP_AET", "CHRIS_SCP_AET"),
     ],
 )
 def test_a_name_close_to_a_setting_is_a_fault_that_names_it(given, meant):
@@ -110,8 +114,50 @@ def test_a_name_close_to_a_setting_is_a_fault_that_names_it(given, meant):
 
 
 @pytest.mark.parametrize(
+    ("word", "settings"),
+    [
+        ("ALLOWED_AE_TITLES", "CHRIS_SCP_AET, CHRIS_SCP_ALLOWED_AETS or CHRIS_SCP_CHECK_CALLED_AET"),
+        ("SCP_WHITELIST", "CHRIS_SCP_AET, CHRIS_SCP_ALLOWED_AETS or CHRIS_SCP_CHECK_CALLED_AET"),
+        ("ALLOWED_PEERS", "CHRIS_SCP_AET, CHRIS_SCP_ALLOWED_AETS or CHRIS_SCP_CHECK_CALLED_AET"),
+        ("AET", "CHRIS_SCP_AET, CHRIS_SCP_ALLOWED_AETS or CHRIS_SCP_CHECK_CALLED_AET"),
+        ("TLS", "CHRIS_TLS_CERTIFICATE, CHRIS_TLS_KEY or CHRIS_TLS_CLIENT_CA"),
+        ("TLS_CA_FILE", "CHRIS_TLS_CERTIFICATE, CHRIS_TLS_KEY or CHRIS_TLS_CLIENT_CA"),
+        ("TLS_KEY_FILE", "CHRIS_TLS_CERTIFICATE, CHRIS_TLS_KEY or CHRIS_TLS_CLIENT_CA"),
+        ("TLS_CACERT", "CHRIS_TLS_CERTIFICATE, CHRIS_TLS_KEY or CHRIS_TLS_CLIENT_CA"),
+        ("TLS_CRT", "CHRIS_TLS_CERTIFICATE, CHRIS_TLS_KEY or CHRIS_TLS_CLIENT_CA"),
+        ("SSL_CERT", "CHRIS_TLS_CERTIFICATE, CHRIS_TLS_KEY or CHRIS_TLS_CLIENT_CA"),
+        ("SCP_TLS_CERT", "CHRIS_TLS_CERTIFICATE, CHRIS_TLS_KEY or CHRIS_TLS_CLIENT_CA"),
+        ("TRUSTED_PROXIES", "CHRIS_PROXY_PROTOCOL or CHRIS_PROXY_TRUSTED"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["CHRIS_", "OXIDICOM_", "CRHIS_"])
+def test_a_name_about_who_may_send_or_encryption_is_a_fault_that_names_the_settings_that_are(prefix, word, settings):
+    (fault,) = misspelt_variables({prefix + word: "x"})
+    assert fault.sentence == f"{prefix}{word} is no setting of oxidicom; did you mean {settings}?"
+    assert unknown_variables({prefix + word: "x"}) == []
+    assert set(re.findall("[A-Z_]+", settings)) <= set(known_variables())
+
+
+@pytest.mark.parametrize("name", ["DICOM_AET", "CHROME_TLS_CA", "CRHIS_X", "CHRISTMAS_TLS", "SSL_CERT_FILE", "CHRIS"])
+def test_a_name_of_others_is_neither(name):
+    assert (misspelt_variables({name: "x"}), unknown_variables({name: "x"})) == ([], [])
+
+
+@pytest.mark.parametrize(
     "name",
-    ["CHRIS_NETWORK", "CHRIS_USER", "CHRIS_FILES_VOLUME", "CHRIS_", "CHRIS_SERVICE_HOST", "OXIDICOM_PORT_11111_TCP"],
+    [
+        "CHRIS_NETWORK",
+        "CHRIS_USER",
+        "CHRIS_FILES_VOLUME",
+        "CHRIS_",
+        "CHRIS_SERVICE_HOST",
+        "OXIDICOM_PORT_11111_TCP",
+        "CHRIS_S",
+        "CHRIS_DB",
+        "CHRIS_STORAGE",
+        "CHRIS_FILES",
+        "CHRIS_SECRET_KEY",
+    ],
 )
 def test_any_other_name_with_our_prefix_is_a_warning(name):
     assert misspelt_variables({name: "x"}) == []

@@ -20,6 +20,13 @@ def test_a_time_is_a_number_with_its_unit(text, seconds):
     assert seconds_in(text) == seconds
 
 
+def test_units_and_most_are_those_of_the_caller():
+    assert seconds_in("500ms", units="ms s", most_seconds=60) == 0.5
+    for text in ("61s", "1min"):
+        with pytest.raises(ValueError, match="is wanted, up to 1 min, such as 500ms"):
+            seconds_in(text, "500ms", units="ms s", most_seconds=60)
+
+
 @pytest.mark.parametrize("text", ["", "15", "min", "-1h", "1e3s", "5m", "١min", "1h30min"])
 def test_anything_else_is_not_guessed(text):
     with pytest.raises(ValueError, match="a number with its unit"):

@@ -12,6 +12,7 @@ from workers.channels.condition import backlog, condition_of
 from workers.channels.ending import EndKind
 from workers.channels.facts import AssociationFinished
 from workers.channels.needs import ReadingNeeds
+from workers.channels.outcomes import REFUSED_WITH, SERIES_ENDED
 from workers.channels.scoreboard import BOUNDS, Counter, Histogram, Role, Scoreboard
 
 MAX_AE_TITLES = 100
@@ -48,21 +49,6 @@ _HISTOGRAMS = (
     ("oxidicom.registration.batch", "{row}", "Rows of one transaction", Histogram.BATCH_ROWS),
     ("oxidicom.find.duration", "s", "C-FIND for the size of a series", Histogram.FIND_SECONDS),
 )
-
-_REFUSED = {
-    "A700": Counter.REFUSED_OUT_OF_RESOURCES,
-    "A900": Counter.REFUSED_MISMATCH,
-    "C000": Counter.REFUSED_CANNOT_UNDERSTAND,
-    _OTHER: Counter.REFUSED_OTHERWISE,
-}
-
-_SERIES = {
-    "complete": Counter.SERIES_COMPLETE,
-    "incomplete": Counter.SERIES_INCOMPLETE,
-    "more than expected": Counter.SERIES_MORE_THAN_EXPECTED,
-    "unknown": Counter.SERIES_UNKNOWN,
-    "set aside in part": Counter.SERIES_SET_ASIDE,
-}
 
 
 class AeTotals:
@@ -142,9 +128,10 @@ def _associations(board: Scoreboard, ae_totals: AeTotals) -> list[Reading]:
 
 
 def _instances(board: Scoreboard) -> list[Reading]:
-    refused = {status: board.total(counter) for status, counter in _REFUSED.items()}
+    refused = {f"{status:04X}": board.total(counter) for status, counter in REFUSED_WITH.items()}
+    refused[_OTHER] = board.total(Counter.REFUSED_OTHERWISE)
     received = board.total(Counter.INSTANCES_COMMITTED) + sum(refused.values())
-    verdicts = {verdict: board.total(counter) for verdict, counter in _SERIES.items()}
+    verdicts = {verdict.value: board.total(counter) for verdict, counter in SERIES_ENDED.items()}
     return [
         Reading(
             "oxidicom.instance.received", Instrument.COUNTER, "{instance}", "Instances answered", [Number(received)]

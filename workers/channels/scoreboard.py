@@ -132,15 +132,6 @@ class Counter(enum.IntEnum):
     LATELY_REJECTED = 53
 
 
-REFUSED = (
-    Counter.REFUSED_OUT_OF_RESOURCES,
-    Counter.REFUSED_MISMATCH,
-    Counter.REFUSED_CANNOT_UNDERSTAND,
-    Counter.REFUSED_OTHERWISE,
-)
-"""Instances by the status with which they were refused: together all of them."""
-
-
 class Histogram(enum.IntEnum):
     """What is measured as a distribution, each in the slots of the role that measures it."""
 

@@ -111,8 +111,6 @@ class SettingAside:
             fact = SeriesFailed(association, series_hash, series.calling_ae_title, series.series_instance_uid)
             self._facts.tell(self._slot, fact)
 
-    # -- bugs of ours --------------------------------------------------------------------------------------------
-
     def unexpected(
         self, association: str, name: EntryName | MetadataValue, state: str, error: Exception, path: str = ""
     ) -> bool:
@@ -160,8 +158,6 @@ class SettingAside:
             action="unexpected",
         )
         return tries >= _TRIES
-
-    # -- left alone ----------------------------------------------------------------------------------------------
 
     def leave_alone(
         self, association: str, name: EntryName | MetadataValue, state: str, seconds: float = _LEFT_ALONE_SECONDS

@@ -110,8 +110,6 @@ class Association:
             self._close()
             self._end(ending)
 
-    # -- the conversation ------------------------------------------------------------------------------------
-
     def _converse(self) -> Ending:
         try:
             self._learn_peer()
@@ -231,8 +229,6 @@ class Association:
                 if time.monotonic() > deadline:
                     raise _Over(Ending(EndKind.DEADLINE, "the peer takes no answer"))
 
-    # -- events ----------------------------------------------------------------------------------------------
-
     def _handle(self, event: Event) -> None:
         match event:
             case DataReceived():
@@ -290,8 +286,6 @@ class Association:
         if self._store_service is None:
             raise AssertionError("the acceptor yields no message before the association is accepted")
         return self._store_service
-
-    # -- the end ---------------------------------------------------------------------------------------------
 
     def _close(self) -> None:
         if not self._is_unwelcome:

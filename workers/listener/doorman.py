@@ -121,8 +121,6 @@ class Doorman:
         listeners = self._shared.scoreboard.of_role(Role.LISTENER)
         return any(slot.state is ProcessState.WAITING and slot.heartbeat_ns > fresh_ns for slot in listeners)
 
-    # -- callers -------------------------------------------------------------------------------------------------
-
     def _accept(self) -> tuple[socket.socket, Peer] | None:
         """Accept the connection that has waited longest."""
         accepted = accept(self._shared.listening_socket, self._shared.settings, self._shared.repetitions, self._slot)

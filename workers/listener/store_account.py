@@ -14,6 +14,7 @@ from oxidicom.spool.ledger import Started
 from oxidicom.spool.names import EntryName
 from oxidicom.statuses import Status
 from workers.channels.facts import Remark
+from workers.channels.outcomes import REFUSED_WITH
 from workers.channels.repetitions import Repetitions
 from workers.channels.scoreboard import Counter, Slot
 from workers.listener.store_counts import Refusals, SeriesCounts
@@ -22,11 +23,6 @@ _MAX_REMARKS = 50
 """So many refusals and warnings are told to the observer."""
 _MAX_ALIKE = 10
 """Of these, so many with the same words."""
-_REFUSED: dict[int, Counter] = {
-    Status.OUT_OF_RESOURCES: Counter.REFUSED_OUT_OF_RESOURCES,
-    Status.DATA_SET_MISMATCH: Counter.REFUSED_MISMATCH,
-    Status.CANNOT_UNDERSTAND: Counter.REFUSED_CANNOT_UNDERSTAND,
-}
 
 
 class StoreAccount:
@@ -70,7 +66,7 @@ class StoreAccount:
         """Count an instance that is answered with a failure status. Its series is named where it is known."""
         self.refused[status] += 1
         self.refusals.add(f"{status:04X}", reason, request.affected_sop_instance_uid)
-        self._slot.add(_REFUSED.get(status, Counter.REFUSED_OTHERWISE))
+        self._slot.add(REFUSED_WITH.get(status, Counter.REFUSED_OTHERWISE))
         self._remember("instance refused", status, reason)
         self._tell(
             f"{status:04X} {reason}",
@@ -112,8 +108,6 @@ class StoreAccount:
         if len(self.remarks) < _MAX_REMARKS and self._reasons[reason] < _MAX_ALIKE:
             self._reasons[reason] += 1
             self.remarks.append(Remark(time.time_ns(), name, self.received, f"{status:04X}", reason))
-
-    # -- said once -----------------------------------------------------------------------------------------------
 
     def tell_of_other_class(self, request: StoreRequest) -> None:
         """Say once that the peer sends what it has not proposed: nothing is wrong with the instance."""

@@ -54,8 +54,6 @@ class StoreService:
         self._began_ns = 0
         self.account = StoreAccount(slot, started, shared.repetitions)
 
-    # -- one instance --------------------------------------------------------------------------------------------
-
     def begin(self, request: StoreRequest) -> None:
         """A C-STORE-RQ has come: get ready for its dataset."""
         self.account.received += 1
@@ -196,8 +194,6 @@ class StoreService:
         if self._incoming:
             incoming, self._incoming = self._incoming, None
             incoming.discard()
-
-    # -- the end ---------------------------------------------------------------------------------------------------
 
     def end(self, how: str) -> None:
         """The association is over, `how` says how: drop what is unfinished, end the ledger, tell storage."""

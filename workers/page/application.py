@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oxidicom.telemetry.prometheus import CONTENT_TYPE, prometheus_page
 from workers.channels.readings import AeTotals, take_readings
+from workers.page.bug_telling import BugTelling
 from workers.page.chronicle import Chronicle
 from workers.page.events import Events
 from workers.page.health import health, readiness
@@ -42,11 +43,13 @@ _FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "ima
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def build_application(shared: PageNeeds, storage: StorageThread, chronicle: Chronicle) -> tuple[ASGIApp, Events]:
+def build_application(
+    shared: PageNeeds, storage: StorageThread, chronicle: Chronicle, bugs: BugTelling
+) -> tuple[ASGIApp, Events]:
     """Return the application, and the events that are to be kept running."""
     probes = Probes(shared, chronicle.ae_totals)
     reporter, renderer = Reporter(shared, storage, chronicle), Renderer()
-    events = Events(reporter, renderer)
+    events = Events(reporter, renderer, bugs)
     views = Views(reporter, renderer)
     routes = [
         Route("/", views.page),

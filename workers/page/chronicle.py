@@ -168,8 +168,6 @@ class Chronicle:
             backlog(self._board)[0],
         )
 
-    # -- the snapshot ------------------------------------------------------------------------------------------------
-
     def _leave(self) -> None:
         totals = self.ae_totals
         memory = _Memory(

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from workers.page.bug_telling import BugTelling
 from workers.page.limits import MAX_VIEWERS, VIEW_SECONDS
 from workers.page.rendering import Renderer
 from workers.page.reporter import Reporter
@@ -26,9 +27,10 @@ _SILENCE_SECONDS = 15.0
 class Events:
     """All who look at the page."""
 
-    def __init__(self, reporter: Reporter, renderer: Renderer) -> None:
+    def __init__(self, reporter: Reporter, renderer: Renderer, bugs: BugTelling) -> None:
         self._reporter = reporter
         self._renderer = renderer
+        self._bugs = bugs
         self._number = 0
         self._sections: dict[str, tuple[int, str]] = {}
         """The number of its last change, and its HTML, by name."""
@@ -37,10 +39,13 @@ class Events:
         self._changed = asyncio.Condition()
 
     async def run(self) -> None:
-        """Look once a second while somebody looks at the page."""
+        """Look once a second while somebody looks at the page. A bug of ours costs one look."""
         while True:
             await self._someone_looks.wait()
-            await self._tick()
+            try:
+                await self._tick()
+            except Exception as error:  # noqa: BLE001 (whatever it is: it would end the whole page)
+                self._bugs.tell(error, "the page shows what it showed before")
             await asyncio.sleep(_TICK_SECONDS)
 
     async def _tick(self) -> None:

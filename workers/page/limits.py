@@ -1,7 +1,9 @@
 """How much of everything the page allows: whoever reaches its port may be anybody, or a port scan."""
 
 MAX_CONNECTIONS = 16
-"""At once; one more is cut off. For a tenth of a second there may be twice as many."""
+"""At once. One more takes the place of the oldest without a whole request: so a probe finds one during a port scan."""
+MAX_CONNECTIONS_FOR_A_MOMENT = 4 * MAX_CONNECTIONS
+"""For a tenth of a second, where each of them has said something. One more is cut off."""
 MAX_VIEWERS = 8
 """Connections that stay for events: fewer than all, so that probes find room. Others ask every few seconds."""
 REQUEST_SECONDS = 5.0

@@ -3,17 +3,15 @@
 Each section of the page has a template, and is made anew only when what it shows has changed.
 """
 
-import datetime
 import operator
 from collections.abc import Callable, Mapping
 from importlib import resources
 
 import jinja2
 from markupsafe import Markup
-from rich.filesize import decimal
 
 from oxidicom import __version__
-from oxidicom.wording import days_away, duration, noun_of
+from workers.page.filters import FILTERS
 from workers.page.plots import HEIGHT, WIDTH, plot_of
 from workers.page.status import Status
 
@@ -58,17 +56,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters.update(
-            bytes=decimal,
-            count=_count,
-            counted=_counted,
-            rate=_rate,
-            seconds=_seconds,
-            clock=_clock,
-            day=_day,
-            days_away=days_away,
-            age=duration,
-        )
+        environment.filters.update(FILTERS)
         environment.globals.update(
             plot_of=plot_of, plot_width=WIDTH, plot_height=HEIGHT, version=__version__, **_VALUES_OF_HOUR
         )
@@ -94,38 +82,3 @@ class Renderer:
 def asset(name: str) -> bytes:
     """Return a file of the page."""
     return resources.files("workers.page").joinpath("assets", name).read_bytes()
-
-
-# -- filters -----------------------------------------------------------------------------------------------------------
-
-
-def _count(number: int) -> str:
-    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{_count(number)} {noun_of(number, noun)}"
-
-
-def _rate(per_second: float) -> str:
-    return f"{per_second:.0f}" if per_second >= 10 or per_second == int(per_second) else f"{per_second:.1f}"
-
-
-def _seconds(seconds: float | None) -> str:
-    if seconds is None:
-        return "–"
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
-
-
-def _clock(moment: datetime.datetime | None) -> Markup:
-    """Return a moment as an element that a script can turn into local time."""
-    if moment is None:
-        return Markup("–")
-    whole = moment.replace(microsecond=0)
-    return Markup('<time datetime="{}">{}</time>').format(whole.isoformat(), f"{whole:%Y-%m-%d %H:%M:%S} UTC")
-
-
-def _day(moment: datetime.datetime) -> str:
-    return f"{moment:%Y-%m-%d}"

@@ -7,7 +7,8 @@ from oxidicom import __version__
 from oxidicom.judgement.condition import Condition
 from oxidicom.judgement.rules import judge
 from workers.channels.condition import condition_of
-from workers.channels.scoreboard import REFUSED, Counter, Histogram, Role
+from workers.channels.outcomes import REFUSED
+from workers.channels.scoreboard import Counter, Histogram, Role
 from workers.page.associations import AssociationsUnderWay
 from workers.page.chronicle import Chronicle
 from workers.page.findings import Findings, StorageLook

@@ -3,11 +3,9 @@
 import asyncio
 import socket
 
-from loguru import logger
-
-from workers.channels.bugs import place_of
 from workers.channels.scoreboard import GatewayPhase, ProcessState, Slot
 from workers.page.application import build_application
+from workers.page.bug_telling import BugTelling
 from workers.page.chronicle import Chronicle
 from workers.page.needs import PageNeeds
 from workers.page.port import Port
@@ -26,19 +24,20 @@ class Site:
         self._shared = shared
         self._slot = slot
         self._port = port
+        self._bugs = BugTelling(shared.repetitions, slot)
 
     def run(self, listening_socket: socket.socket | None) -> None:
         """Serve at a socket, or as soon as the port can be opened."""
         asyncio.run(self._run(listening_socket))
 
     async def _run(self, listening_socket: socket.socket | None) -> None:
-        asyncio.get_running_loop().set_exception_handler(_tell_bug)
+        asyncio.get_running_loop().set_exception_handler(self._tell_bug)
         listening_socket = listening_socket or await self._open_port()
         if listening_socket is None:
             return
         chronicle = Chronicle(self._shared.scoreboard, self._shared.page_memory)
-        application, events = build_application(self._shared, StorageThread(), chronicle)
-        server = WebServer(application)
+        application, events = build_application(self._shared, StorageThread(), chronicle, self._bugs)
+        server = WebServer(application, self._bugs)
         self._take_facts(chronicle)
         async with asyncio.TaskGroup() as tasks:
             telling = tasks.create_task(events.run())
@@ -46,6 +45,7 @@ class Site:
             while not self._is_over:
                 self._slot.beat(ProcessState.WAITING)
                 chronicle.sample_if_due()
+                self._bugs.tell_rest()
                 await asyncio.sleep(_BEAT_SECONDS)
             server.end()
             telling.cancel()
@@ -76,14 +76,8 @@ class Site:
                 return listening_socket
         return None
 
-
-def _tell_bug(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """Tell of what nobody waited for."""
-    error = context.get("exception")
-    if isinstance(error, Exception) and not isinstance(error, OSError):
-        logger.opt(exception=error).error(
-            "Unexpected {error} in {place}; the page goes on",
-            error=type(error).__name__,
-            place=place_of(error),
-            action="page_failed",
-        )
+    def _tell_bug(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        """Tell of what nobody waited for."""
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            self._bugs.tell(error, "the page goes on")

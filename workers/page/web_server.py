@@ -1,22 +1,30 @@
 """The web server: uvicorn, with bounds on connections that it does not have by itself.
 
 uvicorn waits for ever for a request that does not come whole, and for a peer that does not read. Here each connection
-has a deadline for its request and for taking its response, and one too many is cut off.
+has a deadline for its request and for taking its response, and one too many takes the place of the oldest that has not
+sent a request.
 """
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import struct
+import termios
 from collections.abc import Iterator
 
 import uvicorn
-from loguru import logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from workers.channels.bugs import place_of
-from workers.page.limits import MAX_BUFFER_BYTES, MAX_CONNECTIONS, REQUEST_SECONDS, WRITE_SECONDS
+from workers.page.bug_telling import BugTelling
+from workers.page.limits import (
+    MAX_BUFFER_BYTES,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_FOR_A_MOMENT,
+    REQUEST_SECONDS,
+    WRITE_SECONDS,
+)
 
 _DOUBT_SECONDS = 0.1
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -25,9 +33,9 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 class WebServer(uvicorn.Server):
     """Serves one application at one socket until `end` is called."""
 
-    def __init__(self, application: ASGIApp) -> None:
+    def __init__(self, application: ASGIApp, bugs: BugTelling) -> None:
         config = uvicorn.Config(
-            Guarded(application),
+            Guarded(application, bugs),
             http=Connection,
             loop="asyncio",
             ws="none",
@@ -60,20 +68,23 @@ class WebServer(uvicorn.Server):
 class Connection(H11Protocol):
     """One connection, with its deadlines."""
 
+    _awaits_since = 0.0
+    """Since when it awaits a request, by the clock of the loop."""
     _deadline: asyncio.TimerHandle | None = None
     _write_deadline: asyncio.TimerHandle | None = None
     _doubt: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, unless there are too many."""
+        """Begin, in the place of another if there are too many."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=MAX_BUFFER_BYTES)
-        if len(self.connections) > 2 * MAX_CONNECTIONS:
+        self._await_request()
+        if len(self.connections) <= MAX_CONNECTIONS or self._take_place_of_a_silent_one():
+            return
+        if len(self.connections) > MAX_CONNECTIONS_FOR_A_MOMENT:
             transport.abort()
             return
-        self._await_request()
-        if len(self.connections) > MAX_CONNECTIONS:  # some of them may have gone already, and it is not known yet
-            self._doubt = self.loop.call_later(_DOUBT_SECONDS, self._abort_if_too_many)
+        self._doubt = self.loop.call_later(_DOUBT_SECONDS, self._abort_if_too_many)  # some are done in a moment
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -104,7 +115,32 @@ class Connection(H11Protocol):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.transport.abort()
 
+    def _take_place_of_a_silent_one(self) -> bool:
+        """Abort the connection that has awaited a request for longest, if one has nothing to be read either."""
+        others = [one for one in self.connections if isinstance(one, Connection) and one is not self]
+        silent = [one for one in others if one._awaits_request and not one._has_unread]
+        if not silent:
+            return False
+        min(silent, key=lambda one: one._awaits_since).forget()
+        return True
+
+    def forget(self) -> None:
+        """Abort, and hold no place from now on, not only when the loop comes to it."""
+        self.connections.discard(self)
+        self.transport.abort()
+
+    @property
+    def _awaits_request(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def _has_unread(self) -> bool:
+        """Whether something came that the loop has not come to yet."""
+        connection: socket.socket = self.transport.get_extra_info("socket")
+        return any(fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)))
+
     def _await_request(self) -> None:
+        self._awaits_since = self.loop.time()
         if self._deadline:
             self._deadline.cancel()
         self._deadline = self.loop.call_later(REQUEST_SECONDS, self._abort_if_idle)
@@ -114,15 +150,16 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def _abort_if_idle(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        if self._awaits_request:
             self.transport.abort()
 
 
 class Guarded:
     """An application in which a bug of ours costs one answer and one line of log."""
 
-    def __init__(self, application: ASGIApp) -> None:
+    def __init__(self, application: ASGIApp, bugs: BugTelling) -> None:
         self._application = application
+        self._bugs = bugs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -136,12 +173,7 @@ class Guarded:
         try:
             await self._application(scope, receive, send_on)
         except Exception as error:
-            logger.opt(exception=error).error(
-                "Unexpected {error} in {place}; the page gave no answer",
-                error=type(error).__name__,
-                place=place_of(error),
-                action="page_failed",
-            )
+            self._bugs.tell(error, "the page gave no answer")
             if started:
                 raise  # which cuts the connection: the rest is missing
             await send({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})

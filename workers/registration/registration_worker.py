@@ -138,8 +138,6 @@ class RegistrationWorker:
         """The gateway ends while the database takes nothing."""
         return self._outage.lasts and self._shared.scoreboard.phase >= GatewayPhase.FLUSHING_REGISTRATION
 
-    # -- one batch ---------------------------------------------------------------------------------------------
-
     def _send_batch(self) -> None:
         """Send the next batch to the database, unless one is under way or the back-off is not over."""
         if self._in_flight is not None or self._backoff.due_seconds > 0 or self._gives_up:
@@ -197,8 +195,6 @@ class RegistrationWorker:
             raise DatabaseUnavailableError(reason) from error
         if gone:
             raise FilesGoneError(gone)
-
-    # -- degraded ----------------------------------------------------------------------------------------------
 
     def _unavailable(self, error: DatabaseUnavailableError) -> None:
         reason = str(error)

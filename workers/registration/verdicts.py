@@ -11,15 +11,9 @@ from oxidicom.spool.metadata_rows import UNKNOWN, Verdict, verdict_of
 from oxidicom.spool.put_back import is_put_back
 from oxidicom.wording import counted
 from workers.channels.messages import Instance
-from workers.channels.scoreboard import Counter, Slot
+from workers.channels.outcomes import SERIES_ENDED
+from workers.channels.scoreboard import Slot
 
-_COUNTERS = {
-    Verdict.COMPLETE: Counter.SERIES_COMPLETE,
-    Verdict.INCOMPLETE: Counter.SERIES_INCOMPLETE,
-    Verdict.MORE_THAN_EXPECTED: Counter.SERIES_MORE_THAN_EXPECTED,
-    Verdict.UNKNOWN: Counter.SERIES_UNKNOWN,
-    Verdict.SET_ASIDE: Counter.SERIES_SET_ASIDE,
-}
 _SAID = {
     Verdict.COMPLETE: "is complete",
     Verdict.INCOMPLETE: "is incomplete",
@@ -61,7 +55,7 @@ class Verdicts:
             aside = set_aside.get(series_hash, 0)
             repeated = counts.repeated.get(series_hash, 0)
             verdict = verdict_of(expected, committed - repeated, aside)
-            self._slot.add(_COUNTERS[verdict])
+            self._slot.add(SERIES_ENDED[verdict])
             logger.bind(association=association).log(
                 "WARNING" if verdict in _TROUBLE else "INFO",
                 f"Series from {{calling_ae_title}} {_SAID[verdict]}: {{account}} (association ended: {{how}})",

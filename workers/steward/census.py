@@ -13,7 +13,7 @@ from oxidicom.spool.association_directory import associations
 from oxidicom.spool.entries import is_stranger
 from oxidicom.spool.gateway_directory import GatewayDirectory, aside_directories, is_probe
 from oxidicom.spool.ledger import LEDGER_NAME
-from oxidicom.spool.names import PART
+from oxidicom.spool.names import PART, in_order
 from oxidicom.spool.set_aside import count_set_aside
 from workers.channels.scoreboard import Counter, ProcessState, Slot
 
@@ -58,7 +58,7 @@ class Census:
             with os.scandir(directory) as scan:
                 waiting = [entry.name for entry in scan if self._is_waiting(entry)]
             committed = [name for name in waiting if not name.endswith(f".{PART}")]
-            first = os.path.join(directory, min(committed)) if committed else None  # names begin with their number
+            first = os.path.join(directory, min(committed, key=in_order)) if committed else None
             return len(waiting), int(os.lstat(first).st_mtime) if first else 0
         except OSError:
             return 0, 0  # it is finished, or cannot be read: those who work on it say so

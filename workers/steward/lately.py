@@ -3,7 +3,8 @@
 import collections
 import time
 
-from workers.channels.scoreboard import REFUSED, Counter, Scoreboard, Slot
+from workers.channels.outcomes import REFUSED
+from workers.channels.scoreboard import Counter, Scoreboard, Slot
 
 MINUTES = 10
 _SAMPLE_SECONDS = 60.0

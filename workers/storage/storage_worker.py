@@ -108,8 +108,6 @@ class StorageWorker:
         if not self._watch.takes_files and self._watch.look():
             self._rescan.somebody_died()
 
-    # -- messages ----------------------------------------------------------------------------------------------
-
     def _gather(self) -> None:
         """Let messages gather for a moment after the last group: to be woken by each costs more than to store it."""
         if self._queue.waiting_bytes:
@@ -138,8 +136,6 @@ class StorageWorker:
         except OSError as error:  # its ledger cannot be read just now
             waits_for_next_rescan(association, error)
             self._rescan.look_again(association)
-
-    # -- storing -----------------------------------------------------------------------------------------------
 
     def _store(self, group: list[Instance]) -> None:
         """Sync, place, sync the names, rename to `.stored`, tell registration: in this order, a group at a time.

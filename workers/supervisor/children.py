@@ -113,8 +113,6 @@ class Children:
         process.slot.hold("", "")  # its association counts no longer, however long its successor takes to come
         self._shared.hint_rescan(self._shared.scoreboard.slots[0])
 
-    # -- killing -------------------------------------------------------------------------------------------------
-
     def kill_stuck(self) -> None:
         """Kill what gives no sign of life; its successor and the queue it leaves take care of the rest."""
         for process in self._processes:

@@ -99,8 +99,6 @@ class Supervisor:
         logger.info("The gateway has stopped", action="stopped")
         return 0
 
-    # -- serving -----------------------------------------------------------------------------------------------
-
     def _serve(self) -> None:
         deadline = time.monotonic() + _BOOT_SECONDS
         while not self._failure:
@@ -187,8 +185,6 @@ class Supervisor:
         self._service_manager.alive()
         received = signal.sigtimedwait(_SIGNALS, seconds)
         return received.si_signo if received else None
-
-    # -- the end -----------------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
         """End role after role, each when those that give it work are gone. A second signal ends all at once."""

@@ -120,6 +120,12 @@ def test_as_another_user_it_says_that_sudo_is_needed(installed):
     assert "Traceback" not in done.stderr
 
 
+def test_a_shell_that_asks_how_a_line_goes_on_is_told_nothing_else(installed):
+    asked = {"_OXIDICOM_COMPLETE": "complete_bash", "COMP_WORDS": "oxidicom stat", "COMP_CWORD": "1"}
+    done = run(*AS_NOBODY, installed, env={"PATH": os.environ["PATH"], **asked}, cwd="/")
+    assert (done.stdout.split(), done.stderr) == (["status"], "")
+
+
 def test_only_root_can_become_another_user(program):
     for user, said in (("root", "only root can become another user"), ("no-such-user", "there is no such user")):
         done = run(*AS_NOBODY, program, "--user", user, "status", cwd="/")

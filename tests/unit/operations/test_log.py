@@ -6,7 +6,8 @@ import pytest
 
 from oxidicom.history.records import AssociationRecord, SeriesCount, record_of
 from oxidicom.logs import printable
-from oxidicom.operations.log import line_of, moment
+from oxidicom.operations.log_lines import line_of
+from oxidicom.operations.moments import moment
 
 AT = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
 

@@ -1,5 +1,6 @@
 """`oxidicom settings`: value, source, default and fault of each setting, and no secret."""
 
+import io
 import json
 
 import pytest
@@ -57,6 +58,25 @@ def test_secrets_are_never_shown(variables, as_json, capsys):
     assert "CHRIS_NATS_ADDRESS" in text
     assert "hush" not in text
     assert "hu/sh" not in text
+
+
+@pytest.mark.parametrize(("terminal", "width"), [(True, 80), (True, 40), (False, 80)])
+def test_no_name_is_cut_or_broken(terminal, width):
+    out = io.StringIO()
+    print_settings(shown(), False, Console(file=out, width=width, force_terminal=terminal))
+    for variables in GROUPS.values():
+        for variable in variables:
+            assert variable in out.getvalue()
+    assert "\u2026" not in out.getvalue()
+
+
+def test_without_a_terminal_each_setting_is_a_line_of_three_fields():
+    out = io.StringIO()
+    print_settings(shown(CHRIS_FILES_ROOT="/data", OXIDICOM_SCP_AET="OTHER"), False, Console(file=out, width=80))
+    lines = out.getvalue().splitlines()
+    assert "CHRIS_FILES_ROOT=/data\tenvironment\trequired" in lines
+    assert "CHRIS_SCP_AET=OTHER\tenvironment, as OXIDICOM_SCP_AET\tChRIS" in lines
+    assert "CHRIS_VERBOSE=no\tdefault\tno" in lines
 
 
 def test_what_is_faulty_is_shown_with_its_fault(capsys):

@@ -11,6 +11,7 @@ from oxidicom.spool.names import (
     TOLD,
     EntryName,
     MetadataValue,
+    in_order,
     parse_name,
     part_name,
 )
@@ -22,6 +23,12 @@ HASH = "0123456789abcdef0123"
 def test_an_entry_is_read_as_it_was_written(state):
     name = EntryName(17, HASH, 4096)
     assert parse_name(name.at(state)) == (name, state)
+
+
+def test_names_are_in_the_order_of_their_numbers_then_come_values():
+    names = [EntryName(number, HASH, 1).at(STORED) for number in (1, 999_999, 1_000_000, 10_000_000)]
+    names.append(MetadataValue("0" * 20, "KEY", "1").at(STORED))
+    assert sorted(names, key=in_order) == names
 
 
 @pytest.mark.parametrize("state", [DUE, STORED, REGISTERED])

@@ -7,6 +7,7 @@ import socket
 import threading
 import urllib.error
 import urllib.request
+from typing import Any
 
 import pytest
 from loguru import logger
@@ -16,7 +17,10 @@ from starlette.routing import Route
 
 from tests.waiting import wait_until
 from workers.channels.ports import open_port
-from workers.page import limits, web_server
+from workers.channels.repetitions import Repetitions
+from workers.channels.scoreboard import Scoreboard
+from workers.page import events, limits, web_server
+from workers.page.bug_telling import BugTelling
 from workers.page.web_server import WebServer
 
 
@@ -38,13 +42,18 @@ async def everything(_request):
 
 
 @pytest.fixture
-def serve():
+def bugs():
+    return BugTelling(Repetitions(1), Scoreboard(1).slots[0])
+
+
+@pytest.fixture
+def serve(bugs):
     """A function that serves at an address and returns the server with its port."""
     with contextlib.ExitStack() as stack:
 
         def start(address):
             routes = [Route("/", nothing), Route("/bug", bug), Route("/everything", everything)]
-            server = WebServer(Starlette(routes=routes))
+            server = WebServer(Starlette(routes=routes), bugs)
             listening_socket = open_port(address, 0)
             port = listening_socket.getsockname()[1]
             thread = threading.Thread(target=lambda: asyncio.run(server.serve_at(listening_socket)))
@@ -82,11 +91,13 @@ def test_it_starts_without_a_question_to_the_dns(serve, monkeypatch):
 def test_a_bug_in_a_page_is_one_line_of_log(serve, capsys):
     lines = []
     logger.remove()
-    handler = logger.add(lines.append, format="{message} {extra[action]}")
+    handler = logger.add(lines.append, format="{message} {extra[action]}", level="INFO")
     try:
-        with pytest.raises(urllib.error.HTTPError) as caught:
-            status("127.0.0.1", serve("127.0.0.1")[1], "/bug")
-        caught.value.close()
+        port = serve("127.0.0.1")[1]
+        for _ in range(3):
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                status("127.0.0.1", port, "/bug")
+            caught.value.close()
         wait_until(lambda: lines, "a line")
     finally:
         logger.remove(handler)
@@ -115,10 +126,63 @@ def test_who_does_not_take_his_answer_is_cut_off(serve, monkeypatch):
         wait_until(lambda: not server.server_state.connections, "forgotten")
 
 
-def test_of_too_many_the_last_are_cut_off_however_long_a_request_may_take(serve, monkeypatch):
+def test_of_too_many_the_first_are_cut_off_however_long_a_request_may_take(serve, monkeypatch):
     monkeypatch.setattr(web_server, "REQUEST_SECONDS", 3600)
     server, port = serve("127.0.0.1")
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 60)) for _ in range(60)]
-        assert clients[-1].recv(1) == b""
+        with contextlib.suppress(ConnectionResetError):
+            assert clients[0].recv(1) == b""
         wait_until(lambda: len(server.server_state.connections) == limits.MAX_CONNECTIONS, "the others too")
+        clients[-1].sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert clients[-1].recv(100).startswith(b"HTTP/1.1 204")
+
+
+def test_of_too_many_who_all_are_told_something_the_last_is_cut_off(serve):
+    server, port = serve("127.0.0.1")
+    with contextlib.ExitStack() as stack:
+        for _ in range(limits.MAX_CONNECTIONS + 5):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), 60))
+            client.sendall(b"GET /everything HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            client.recv(1)
+        wait_until(lambda: len(server.server_state.connections) == limits.MAX_CONNECTIONS, "the last are gone")
+
+
+class Faulty:
+    """Makes nothing but trouble, until it is mended."""
+
+    is_mended = False
+
+    async def status(self):
+        return None
+
+    def sections(self, _status):
+        if not self.is_mended:
+            raise LookupError("a bug in a template")
+        return {"numbers": "<p>good</p>"}
+
+
+def test_a_bug_in_a_section_ends_no_events(bugs, monkeypatch):
+    monkeypatch.setattr(events, "_TICK_SECONDS", 0.01)
+    faulty: Any = Faulty()
+    lines = []
+    handler = logger.add(lines.append, format="{message}", level="INFO")
+
+    async def look():
+        told = events.Events(faulty, faulty, bugs)
+        running = asyncio.create_task(told.run())
+        with told.viewer():
+            while not lines:
+                await asyncio.sleep(0)
+            faulty.is_mended = True
+            async with asyncio.timeout(60):
+                news = await anext(told.tell())
+        running.cancel()
+        return news
+
+    try:
+        assert "good" in asyncio.run(look())
+    finally:
+        logger.remove(handler)
+    (line,) = lines
+    assert "the page shows what it showed before" in line

@@ -1,0 +1,23 @@
+"""What the steward counts in the spool."""
+
+import os
+from pathlib import Path
+
+from oxidicom.spool.names import RECEIVED, EntryName
+from workers.channels.scoreboard import Counter
+from workers.steward.census import Census
+
+_BEGAN = 1_700_000_000
+
+
+def test_the_oldest_is_the_one_with_the_least_number_however_many_digits_it_has(shared):
+    steward = shared.scoreboard.steward
+    directory = Path(shared.directory.spool) / "01HZ7TF03EZD364005NP332RBQ"
+    directory.mkdir()
+    for number in (999_999, 1_000_000):
+        path = directory / EntryName(number, "0123456789abcdef0123", 0).at(RECEIVED)
+        path.touch()
+        os.utime(path, (_BEGAN + number, _BEGAN + number))
+    Census(shared.directory, steward).take_if_due()
+    assert steward[Counter.SPOOL_ENTRIES] == 2
+    assert steward[Counter.SPOOL_OLDEST_SECONDS] == _BEGAN + 999_999
