@@ -261,8 +261,6 @@ def test_ledger_and_directory_are_synced_with_a_lone_instance(worker, spool, tmp
 
 def test_after_a_failed_sync_the_entry_is_written_anew(worker, spool, tmp_path, monkeypatch):
     directory, name, _ = make_association(spool, tmp_path, received=1)
-    path = os.path.join(directory, name.at(RECEIVED))
-    before = os.stat(path).st_ino
 
     def fail(_):
         raise OSError(errno.EIO, "x")
@@ -271,6 +269,7 @@ def test_after_a_failed_sync_the_entry_is_written_anew(worker, spool, tmp_path, 
     message = instance_of(directory, name, tmp_path)
     worker._store([message])
     monkeypatch.undo()
+    before = os.stat(os.path.join(directory, name.at(RECEIVED))).st_ino  # it is at its final path, so not given away
     worker._store([message])
     assert os.stat(os.path.join(directory, name.at(STORED))).st_ino != before
 
