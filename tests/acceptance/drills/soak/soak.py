@@ -28,6 +28,9 @@ class Soak:
         self._senders = senders([gateway.port for gateway in site.gateways], _SENDERS, seed)
         self._struck: collections.Counter[str] = collections.Counter()
         self.kills = 0
+        self._lasting = concurrent.futures.ThreadPoolExecutor(1)
+        """Its thread stays: the database that it starts ends with it."""
+        self._under_way: concurrent.futures.Future[int] = self._lasting.submit(int)
         self._began = time.monotonic()
         self._tell_due = 0.0
 
@@ -40,6 +43,7 @@ class Soak:
             sender.start()
         with contextlib.suppress(KeyboardInterrupt):
             self._strike(kills, seconds)
+        self.kills += self._under_way.result()
         for sender in self._senders:
             sender.stop()
         for sender in self._senders:
@@ -49,20 +53,17 @@ class Soak:
         self._tell(now=True)
 
     def _strike(self, kills: int, seconds: float) -> None:
-        with concurrent.futures.ThreadPoolExecutor(1) as lasting:
-            under_way: concurrent.futures.Future[int] | None = None
-            while not (kills and self.kills >= kills) and not (seconds and self._seconds >= seconds):
-                next_due = time.monotonic() + self._pause_seconds
-                blow = self._blows.choose()
-                if not blow.lasts:
-                    self._count(blow, blow.strike(self._blows))
-                elif under_way is None or under_way.done():
-                    self._count(blow, under_way.result() if under_way else 0)
-                    under_way = lasting.submit(blow.strike, self._blows)
-                self._tell()
-                time.sleep(max(0.0, next_due - time.monotonic()))
-            if under_way:
-                under_way.result()
+        while not (kills and self.kills >= kills) and not (seconds and self._seconds >= seconds):
+            next_due = time.monotonic() + self._pause_seconds
+            blow = self._blows.choose()
+            if not blow.lasts:
+                self._count(blow, blow.strike(self._blows))
+            elif self._under_way.done():
+                self.kills += self._under_way.result()
+                self._count(blow, 0)
+                self._under_way = self._lasting.submit(blow.strike, self._blows)
+            self._tell()
+            time.sleep(max(0.0, next_due - time.monotonic()))
 
     @property
     def _seconds(self) -> float:
@@ -92,6 +93,8 @@ class Soak:
         )
 
     def judge(self) -> str:
-        """Return what came of it. Raise LostError."""
+        """Return what came of it. What was acknowledged is written down before. Raise LostError."""
+        with open(self._site.directory / "acknowledged", "w", encoding="ascii") as file:
+            file.writelines(f"{one.sop_instance_uid}\n" for one in self.acknowledged)
         verdict = judge(self._site, self.acknowledged)
         return f"{self.kills} kills in {self._seconds:.0f} s: {verdict}"
