@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 from oxidicom.errors import DatasetError
 from oxidicom.spool.association_directory import associations, ledger_of
-from oxidicom.spool.entries import contents, describe_entry, entries
+from oxidicom.spool.entries import contents, entries
+from oxidicom.spool.entry_describer import EntryDescriber
 from oxidicom.spool.journal import Owner, owner_of
 from oxidicom.spool.names import STORED, EntryName, MetadataValue
 from workers.channels.heartbeat import beating
@@ -130,13 +131,13 @@ class RegistrationRescan:
         if not self._is_counted(directory, association):
             self._is_behind = True  # somebody is at it at this moment
             return
-        stored = self._stored_in(directory, association)
+        stored, describer = self._stored_in(directory, association), EntryDescriber()
         while names := sorted(itertools.islice(stored, _SORTED)):
             for name in names:
                 while self._pending.full:
                     yield
                 self._slot.beat(ProcessState.WORKING)
-                self._take_up_instance(directory, association, name)
+                self._take_up_instance(directory, association, name, describer)
         values = self._values_in(directory, association)
         while group := list(itertools.islice(values, _SORTED)):
             for message in self._messages_of(directory, association, group):
@@ -176,10 +177,10 @@ class RegistrationRescan:
                     association, value, STORED, "the ledger does not tell its series any more"
                 )
 
-    def _take_up_instance(self, directory: str, association: str, name: EntryName) -> None:
+    def _take_up_instance(self, directory: str, association: str, name: EntryName, describer: EntryDescriber) -> None:
         path = os.path.join(directory, name.at(STORED))
         try:
-            file = describe_entry(path).file
+            file = describer.describe(path).file
             self._pending.add(Instance(association, *name, os.stat(path).st_mtime_ns, file))
         except FileNotFoundError:
             pass  # it went on while we looked

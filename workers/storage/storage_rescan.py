@@ -15,7 +15,8 @@ from oxidicom.files.lost_pages import has_lost_pages
 from oxidicom.paths.final_path import storage_worker_of
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
 from oxidicom.spool.association_directory import associations, ledger_mtime_ns, ledger_of
-from oxidicom.spool.entries import contents, describe_entry, entries
+from oxidicom.spool.entries import contents, entries
+from oxidicom.spool.entry_describer import EntryDescriber
 from oxidicom.spool.gateway_directory import aside_directories
 from oxidicom.spool.journal import Owner, owner_of
 from oxidicom.spool.ledger import LEDGER_NAME, Ledger, NumberSet, committed_numbers
@@ -168,13 +169,14 @@ class StorageRescan:
     def _store_received(self, directory: str, is_over: bool, store: _Store) -> None:
         """Store what is received, group by group while the directory is read: it may have a million entries."""
         counted = None if is_over else committed_numbers(os.path.join(directory, LEDGER_NAME))
-        names = self._received_in(directory, counted)
+        names, describer = self._received_in(directory, counted), EntryDescriber()
         while some := sorted(itertools.islice(names, _SORTED), key=lambda name: (name.series_hash, name.number)):
             for start in range(0, len(some), MAX_IN_GROUP):
                 if self._retries.is_full:  # the tree takes nothing: so much as waits for it already is enough to try
                     self._in_order.discard(directory)
                     return
-                described = [self._describe(directory, name) for name in some[start : start + MAX_IN_GROUP]]
+                group = some[start : start + MAX_IN_GROUP]
+                described = [self._describe(directory, name, describer) for name in group]
                 store([message for message in described if message])
 
     def _take_up_metadata(self, directory: str) -> Ledger | None:
@@ -243,7 +245,7 @@ class StorageRescan:
             ):
                 yield name
 
-    def _describe(self, directory: str, name: EntryName) -> Instance | None:
+    def _describe(self, directory: str, name: EntryName, describer: EntryDescriber) -> Instance | None:
         """Return what the message about an entry would have said; set it aside if it is damaged."""
         self._slot.beat(ProcessState.WORKING)
         association = os.path.basename(directory)
@@ -254,7 +256,7 @@ class StorageRescan:
             if status.st_size == name.size_bytes and has_lost_pages(path):
                 reason = "parts of it were never written to the disk: the power failed"
             elif status.st_size == name.size_bytes:
-                return Instance(association, *name, status.st_mtime_ns, describe_entry(path).file)
+                return Instance(association, *name, status.st_mtime_ns, describer.describe(path).file)
         except FileNotFoundError:
             return None  # it went on while we looked
         except OSError as error:

@@ -12,6 +12,7 @@ from oxidicom.paths.final_path import series_hash
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Description
 from oxidicom.spool.association_directory import ledger_of, remove_finished
 from oxidicom.spool.entries import contents, describe_entry
+from oxidicom.spool.entry_describer import EntryDescriber
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
 from oxidicom.spool.set_aside import set_aside, set_aside_of
@@ -163,7 +164,7 @@ def test_what_the_ledger_counts_but_was_cut_off_is_set_aside(worker, living, tmp
 
 def test_a_bug_at_one_entry_sets_it_aside_and_the_rest_goes_on(worker, spool, tmp_path, monkeypatch):
     directory, name, _ = make_association(spool, tmp_path, received=1)
-    monkeypatch.setattr(rescan_module, "describe_entry", lambda path: {}[path])
+    monkeypatch.setattr(EntryDescriber, "describe", lambda _, path: {}[path])
     for _ in range(3):
         assert (name, RECEIVED) in set(contents(directory)), "tried three times"
         worker._setting_aside._left_alone.clear()
@@ -332,12 +333,12 @@ def test_an_entry_that_cannot_be_read_is_left_alone_and_the_rest_goes_on(worker,
         living.enter_in_ledger(name, description)
         names.append(name)
 
-    def fail_at_first(path):
+    def fail_at_first(_, path):
         if path.endswith(names[0].at(RECEIVED)):
             raise OSError(errno.EIO, "Input/output error")
         return describe_entry(path)
 
-    monkeypatch.setattr(rescan_module, "describe_entry", fail_at_first)
+    monkeypatch.setattr(EntryDescriber, "describe", fail_at_first)
     rescan(worker)
     assert dict(contents(living.directory)) == {names[0]: RECEIVED, names[1]: STORED}
     assert worker._setting_aside.leaves_alone(ASSOCIATION, names[0], RECEIVED)

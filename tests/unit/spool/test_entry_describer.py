@@ -1,0 +1,81 @@
+"""Entries are described alike, whether by an earlier one or each by itself."""
+
+import os
+
+import pytest
+
+from oxidicom.dataset.part10 import build_file_meta
+from oxidicom.errors import DatasetError
+from oxidicom.spool.entries import describe_entry
+from oxidicom.spool.entry_describer import EntryDescriber
+from tests.unit.dataset.dataset_bytes import dataset, element, encode
+from tests.unit.dataset.test_odd_dataset import PIXELS, READ_BY_PYDICOM, before_patient
+
+EXPLICIT, IMPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
+MR = "1.2.840.10008.5.1.4.1.1.4"
+LARGE = element(0x0019_1010, b"OB", bytes(100_000))
+
+
+def slices(transfer_syntax_uid=EXPLICIT, **changes):
+    for number in (1, 2, 3, 20):
+        yield encode(
+            dataset(SOPInstanceUID=f"1.2.3.{number}", InstanceNumber=str(number), **changes), transfer_syntax_uid
+        )
+
+
+def encoded_datasets():
+    yield from ((EXPLICIT, one + PIXELS) for one in slices())
+    yield from ((EXPLICIT, one) for one in slices(PatientName="Other^One", SeriesInstanceUID="1.2.9"))
+    for syntax in (IMPLICIT, DEFLATED):
+        yield from ((syntax, one) for one in slices(syntax))
+    yield from ((EXPLICIT, one) for one in READ_BY_PYDICOM.values())
+    yield EXPLICIT, before_patient(LARGE)  # its header is longer than the first look at it
+
+
+@pytest.fixture
+def entries(tmp_path):
+    paths = []
+    for number, (syntax, encoded) in enumerate(encoded_datasets()):
+        for title in ("PACS", "PACS", "OTHER"):
+            meta = build_file_meta(
+                sop_class_uid=MR,
+                sop_instance_uid="1.2.3",
+                transfer_syntax_uid=syntax,
+                calling_ae_title=title,
+                our_ae_title="ChRIS",
+            )
+            path = tmp_path / f"{len(paths)}-{number}"
+            path.write_bytes(meta + encoded)
+            paths.append(os.fspath(path))
+    return paths
+
+
+def outcome(describe, path):
+    try:
+        return describe(path)
+    except DatasetError as error:
+        return str(error), error.offending_tags
+
+
+def test_all_are_described_as_each_by_itself(entries):
+    describer = EntryDescriber()
+    for path in [*entries, *reversed(entries)]:
+        assert outcome(describer.describe, path) == outcome(describe_entry, path)
+
+
+def test_those_that_are_like_an_earlier_one_are_not_read_anew(entries, monkeypatch):
+    describer = EntryDescriber()
+    first, *others = entries[:12:3]
+    describer.describe(first)
+    describer.describe(others[0])  # what differs between the two is known now
+    monkeypatch.setattr("oxidicom.spool.entry_describer.read_header", None)
+    numbers = [describer.describe(path).file.fname for path in others[1:]]
+    assert len(set(numbers)) == 2
+
+
+@pytest.mark.parametrize("contents", [b"", b"x", bytes(132), bytes(128) + b"DICM"])
+def test_what_is_no_part_10_file_is_told(tmp_path, contents):
+    path = tmp_path / "entry"
+    path.write_bytes(contents)
+    with pytest.raises(DatasetError):
+        EntryDescriber().describe(os.fspath(path))
