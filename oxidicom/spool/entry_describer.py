@@ -1,6 +1,7 @@
 """Describing many entries of one association, as a rescan does: those that are like an earlier one by its stencil.
 
-Measured, in µs of CPU an entry of 10 KB (of 512 KB): 77 (109) to read each header, 18 (31) so. A backlog drains at that price.
+Measured, in µs of CPU an entry of 10 KB (of 512 KB): 77 (109) to read each header, 18 (31) so. A backlog drains at
+that price.
 """
 
 import os
