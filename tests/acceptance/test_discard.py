@@ -78,10 +78,10 @@ def test_a_dry_run_changes_nothing(stuck):
 
 
 def test_nothing_goes_without_being_meant(stuck):
-    assert stuck.run("discard").returncode == 2
-    assert stuck.run("discard", "--association", "", "--yes").returncode == 2
-    assert stuck.run("discard", "--all", "--association", "x").returncode == 2
-    assert stuck.run("discard", "--association", "../..", "--yes").returncode == 2
+    assert stuck.run("discard").returncode == 3
+    assert stuck.run("discard", "--association", "", "--yes").returncode == 3
+    assert stuck.run("discard", "--all", "--association", "x").returncode == 3
+    assert stuck.run("discard", "--association", "../..", "--yes").returncode == 3
     for arguments in (["--all"], ["--all", "--json"]):
         done = stuck.run("discard", *arguments)
         assert done.returncode == 1

@@ -254,14 +254,14 @@ def test_before_the_first_start_there_is_none(make_gateway):
 @pytest.mark.parametrize("option", ["--aet", "--study", "--series"])
 def test_bytes_that_are_no_text_are_a_usage_error(option, make_gateway):
     done = make_gateway(start=False).run("log", option, b"\xff")
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "it is no UTF-8" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--since", "tuesday"], ["--until", "3y"]])
 def test_a_moment_that_is_none(make_gateway, arguments):
     done = make_gateway(start=False).run("log", *arguments)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "is no moment" in done.stderr
 
 

@@ -224,5 +224,5 @@ def test_all_is_all(since, incomplete, filled):
 def test_a_date_that_cannot_be_used_is_an_error_of_usage(since, make_gateway):
     gateway = make_gateway(start=False, db="host=127.0.0.1 port=1 dbname=nowhere")
     done = gateway.run("reconcile", "--register", "--since", since, TZ="Asia/Tokyo")
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "Error: Invalid value for '--since': " in done.stderr.splitlines()[-1]

@@ -159,7 +159,7 @@ def test_retry_says_what_it_leaves_and_why(make_gateway, database, tmp_path):
     assert set_aside(gateway)
     for association in ("", "x", "../x"):
         refused = gateway.run("retry", "--association", association)
-        assert refused.returncode == 2
+        assert refused.returncode == 3
         assert "ULID" in refused.stderr
     none = gateway.run("retry", "--association", "01HZ7TF03EZD364005NP332RBQ")
     assert (none.returncode, none.stdout) == (1, "")

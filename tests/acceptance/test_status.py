@@ -161,7 +161,7 @@ def test_what_waits_too_long_is_critical(make_gateway, tmp_path):
 
     wait_until(lambda: judged("--max-age", "1s") == {("critical", "backlog"), ("critical", "database")}, "too old")
     assert judged() == {("warning", "database")}
-    assert gateway.run("status", "--max-age", "soon").returncode == 2
+    assert gateway.run("status", "--max-age", "soon").returncode == 3
 
 
 def test_a_database_that_would_take_no_row_is_noticed_without_any(make_gateway, database):
@@ -215,7 +215,7 @@ def test_a_storage_that_cannot_be_read_is_judged(make_gateway):
 
 def test_a_database_that_stops_answering_is_seen_beside_a_gateway_that_has_not_noticed(make_gateway):
     gateway = make_gateway()
-    assert reasons_of(gateway) == (0, [])
+    wait_until(lambda: reasons_of(gateway) == (0, []), "all is well")
     code, reasons = reasons_of(gateway, CHRIS_DB_CONNECTION="host=127.0.0.1 port=1 dbname=nowhere")
     assert code == 1
     assert [one[:2] for one in reasons] == [("warning", "database")]

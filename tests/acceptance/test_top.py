@@ -5,7 +5,6 @@ import fcntl
 import os
 import pty
 import re
-import select
 import struct
 import subprocess
 import termios
@@ -14,7 +13,7 @@ import pytest
 
 from tests.dicom import contexts_of, make_series, open_association, send
 from tests.fixtures.gateway import free_port
-from tests.waiting import wait_until
+from tests.waiting import readable, wait_until
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ class Terminal:
 
     def read(self):
         """Take what was written by now. Return all that was, without escape sequences."""
-        while select.select([self.ours], [], [], 0)[0]:
+        while readable([self.ours]):
             self.seen += os.read(self.ours, 65536).decode(errors="replace")
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.seen)
 

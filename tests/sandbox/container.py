@@ -1,7 +1,7 @@
 """The gateway as in its container, where no container engine is at hand.
 
 The steps of the Containerfile install it; then an unprivileged user runs it with all that can be written to hidden
-from it but one directory, as `read_only: true` and the volume of compose.yaml have it. There is no `/tmp` either.
+from it but two directories, as `read_only: true` and the volumes of compose.yaml have it. There is no `/tmp` either.
 """
 
 import os
@@ -18,11 +18,12 @@ AS_USER = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--b
 _ROOT = Path(__file__).parents[2]
 _READ_ONLY = """
 mount --make-rprivate /
-data=$1; shift
+data=$1; state=$2; shift 2
 mount --bind "$data" "$data"
+mount --bind "$state" "$state"
 while read -r _ _ _ _ point _; do
     case "$point" in
-        "$data" | /proc | /proc/* | /sys | /sys/* | /dev | /dev/*) ;;
+        "$data" | "$state" | /proc | /proc/* | /sys | /sys/* | /dev | /dev/*) ;;
         *) mount -o remount,ro,bind "$point" || exit 9 ;;
     esac
 done </proc/self/mountinfo
@@ -52,14 +53,15 @@ def install(directory: Path) -> Path:
 
 
 def confine(gateway: Gateway, program: Path) -> None:
-    """Let a gateway that is not started yet be `program`, as user 10001, with nothing but its storage to write to."""
-    os.chown(gateway.files_root, UID, UID)
-    for path in gateway.files_root.rglob("*"):
+    """Let a gateway that is not started yet be `program`, as user 10001, with nothing but its volumes to write to."""
+    state = Path(gateway.environment["STATE_DIRECTORY"])
+    state.mkdir(exist_ok=True)
+    for path in (state, gateway.files_root, *gateway.files_root.rglob("*")):
         os.chown(path, UID, UID)
     gateway.command = [
-        *("unshare", "--mount", "sh", "-c", _READ_ONLY, "sh"), str(gateway.files_root), *AS_USER, str(program),
+        *("unshare", "--mount", "sh", "-c", _READ_ONLY, "sh"), str(gateway.files_root), str(state),
+        *AS_USER, str(program),
     ]  # fmt: skip
-    del gateway.environment["STATE_DIRECTORY"]
     gateway.environment["HOME"] = "/home/oxidicom"  # which an engine sets, and which is not there
 
 

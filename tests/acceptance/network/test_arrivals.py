@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import select
 import signal
 import ssl
 import threading
@@ -23,7 +22,7 @@ from tests.acceptance.network.wire import (
 from tests.dicom import make_series, send
 from tests.processes import descriptors
 from tests.unit.association.association_peer import CT, EXPLICIT, RELEASE_RQ, associate_rq, echo_rq
-from tests.waiting import wait_until
+from tests.waiting import readable, wait_until
 
 LISTENERS = 16
 WELL_BEFORE_THE_DEADLINE = 15
@@ -175,7 +174,8 @@ def test_who_has_waited_there_and_finds_no_listener_is_told_so(make_gateway):
 
 def closed(wires):
     """Return those that the gateway has closed."""
-    return {wire for wire in wires if select.select([wire.socket], [], [], 0)[0]}
+    of_socket = {wire.socket: wire for wire in wires}
+    return {of_socket[end] for end in readable(of_socket)}
 
 
 # -- what bounds the room --------------------------------------------------------------------------------------------

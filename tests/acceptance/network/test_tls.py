@@ -268,7 +268,7 @@ def test_check_says_whether_certificate_and_key_fit(make_tls_gateway, authority)
     key.chmod(0o600)
     assert "can read the key" not in check(gateway, 0)
     authority.issue("gateway", days=-3)
-    assert "has expired" in check(gateway, 2)
+    assert "the certificate expired" in check(gateway, 2)
     key.write_bytes(b"nonsense")
     assert "CHRIS_TLS_KEY" in check(gateway, 78)
 
