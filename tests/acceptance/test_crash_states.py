@@ -17,8 +17,8 @@ from fuzzing.crash_states.tables import server
 pytestmark = [pytest.mark.strace, pytest.mark.timeout(400)]
 
 PROCESSES = 4
-STATES, SECONDS = 1000, 20.0
-STATES_OF_A_BROKEN_ONE, BROKEN_SECONDS = 60, 10.0
+STATES, SECONDS = 1000, 8.0
+STATES_OF_A_BROKEN_ONE, BROKEN_SECONDS = 60, 8.0
 WHOLE = 2
 
 
