@@ -1,8 +1,10 @@
 """What a test needs of the machine besides programs. A test that lacks it is skipped, and says how to give it."""
 
+import contextlib
 import functools
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,17 @@ def need_mounts() -> None:
     need_root()
     if not _can_mount():
         pytest.skip("needs to mount filesystems: give the container CAP_SYS_ADMIN")
+
+
+@contextlib.contextmanager
+def filesystem_in_memory(point: Path, megabytes: int) -> Iterator[Path]:
+    """Within it another filesystem of so many megabytes is mounted at a directory. Skip the test if it may not be."""
+    need_mounts()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", point], check=True)
+    try:
+        yield point
+    finally:
+        subprocess.run(["umount", "--lazy", point], check=True)
 
 
 @functools.cache

@@ -22,6 +22,20 @@ def _replace(owner: object, name: str, new: object) -> None:
     setattr(owner, name, new)
 
 
+def _leave_out_fsync(owner: object, name: str) -> None:
+    """Let a function do everything but sync."""
+    fsync, whole = os.fsync, getattr(owner, name)
+
+    def unsynced(*arguments: object) -> object:
+        os.fsync = _nothing  # type: ignore[assignment]
+        try:
+            return whole(*arguments)
+        finally:
+            os.fsync = fsync
+
+    _replace(owner, name, unsynced)
+
+
 def _no_file_sync() -> None:
     """CHRIS_SCP_SYNC: the data of an instance is not synced before it is committed."""
     _replace(spool_writer.SpoolWriter, "sync_data", _nothing)
@@ -80,16 +94,7 @@ def _no_parent_sync() -> None:
 
 def _no_copy_sync() -> None:
     """Storage, without links: copies are not synced before they are renamed."""
-    fsync, copy = os.fsync, final_tree._copy_durably
-
-    def copy_unsynced(source: final_tree._Original, target: int) -> None:
-        os.fsync = _nothing  # type: ignore[assignment]
-        try:
-            copy(source, target)
-        finally:
-            os.fsync = fsync
-
-    _replace(final_tree, "_copy_durably", copy_unsynced)
+    _leave_out_fsync(final_tree, "_copy_durably")
 
 
 def _registered_before_sync() -> None:
@@ -126,16 +131,7 @@ def _no_value_sync() -> None:
 
 def _no_format_sync() -> None:
     """The format of a gateway's spool is not synced."""
-    fsync, write = os.fsync, gateway_directory._write_format
-
-    def write_unsynced(path: str, written: gateway_directory.Format) -> None:
-        os.fsync = _nothing  # type: ignore[assignment]
-        try:
-            write(path, written)
-        finally:
-            os.fsync = fsync
-
-    _replace(gateway_directory, "_write_format", write_unsynced)
+    _leave_out_fsync(gateway_directory, "_write_format")
 
 
 MUTANTS: dict[str, Callable[[], None]] = {

@@ -96,11 +96,10 @@ def _versions(history: History) -> Iterator[Version]:
         if len(data) != name.size_bytes:
             continue
         times = [one.mtime_ns for one in history.inodes[inode].contents if isinstance(one, SetTime)]
-        if not times:
-            continue
+        committed_ns = times[-1] if times else came_us * 1000  # killed right before: whole, so the next start takes it
         fname, uid = _described(data)
         association = names_of_directories[directory]
-        yield Version(fname, uid, association, name, data, times[-1], came_us, stored_us=stored_us.get(inode))
+        yield Version(fname, uid, association, name, data, committed_ns, came_us, stored_us=stored_us.get(inode))
 
 
 def _described(data: bytes) -> tuple[str, str]:

@@ -11,7 +11,6 @@ import glob
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.server import free_port
 from fuzzing.crash_states.calls import TRACED, read_calls
 from fuzzing.crash_states.crash import whole_contents
 from fuzzing.crash_states.history import ROOT, Historian, History
@@ -88,22 +88,13 @@ class _Gateway:
     """One life of the gateway."""
 
     def __init__(self, scenario: Scenario, files_root: str, conninfo: str, pacs_port: int, path: str) -> None:
-        self._port = _free_port()
+        self._port = free_port()
         self._files_root = files_root
         self._log = f"{path}.log"
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "CHRIS_DB_CONNECTION": conninfo,
-            "CHRIS_FILES_ROOT": files_root,
+        self._environment = scenario.environment(files_root, conninfo, f"{path}-state") | {
             "CHRIS_LISTENER_THREADS": "3",
-            "TOKIO_WORKER_THREADS": "2",
-            "CHRIS_HISTORY_DAYS": "0",
-            "CHRIS_LOG_FORMAT": "json",
             "CHRIS_PACS_ADDRESS": ",".join(f"{title}=127.0.0.1:{pacs_port}" for title in SENDERS),
-            "STATE_DIRECTORY": f"{path}-state",
             "PORT": str(self._port),
-            **scenario.environment,
         }
         refusal = ["-e", "inject=link,linkat:error=EPERM"] if scenario.way == "copies" else []
         options = ["-f", "-ttt", "-T", "-y", "-xx", "-s", str(1 << 22), "-o", f"{path}.strace", "-e", f"trace={TRACED}"]
@@ -204,10 +195,3 @@ def _mounted(files_root: str, scenario: Scenario) -> Iterator[None]:
             subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "none", path], check=True)
             undo.callback(subprocess.run, ["umount", "--lazy", path], check=True)
         yield
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -40,16 +40,9 @@ class Restart:
 
     def __init__(self, scenario: Scenario, files_root: str, conninfo: str) -> None:
         self._scenario = scenario
+        environment = scenario.environment(files_root, conninfo, f"{files_root}-state")
         self._settings = Settings.from_environment(
-            {
-                "CHRIS_DB_CONNECTION": conninfo,
-                "CHRIS_FILES_ROOT": files_root,
-                "CHRIS_LISTENER_THREADS": "1",
-                "TOKIO_WORKER_THREADS": "1",
-                "CHRIS_HISTORY_DAYS": "0",
-                "STATE_DIRECTORY": f"{files_root}-state",
-                **scenario.environment,
-            }
+            environment | {"CHRIS_LISTENER_THREADS": "1", "TOKIO_WORKER_THREADS": "1"}
         )
         storage_worker._GATHER_SECONDS = registration_worker._GATHER_SECONDS = 0.0
         storage_worker._WAIT_SECONDS = registration_worker._WAIT_SECONDS = 0.02

@@ -1,6 +1,8 @@
 """What is recorded: how the gateway is set, and what its storage is like."""
 
 import itertools
+import os
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 Way = Literal["links", "copies", "filesystems"]
@@ -28,10 +30,19 @@ class Scenario(NamedTuple):
         """The directories below the files root that are filesystems of their own."""
         return ("SERVICES",) if self.way == "filesystems" else ()
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """The settings of the gateway that differ."""
-        return {"CHRIS_SCP_SYNC": "yes" if self.sync else "no"}
+    def environment(self, files_root: str, conninfo: str, state_directory: str) -> dict[str, str]:
+        """Return the environment of a gateway; its port and how many listeners it has are left to whoever starts it."""
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "CHRIS_DB_CONNECTION": conninfo,
+            "CHRIS_FILES_ROOT": files_root,
+            "TOKIO_WORKER_THREADS": "2",
+            "CHRIS_HISTORY_DAYS": "0",
+            "CHRIS_LOG_FORMAT": "json",
+            "STATE_DIRECTORY": state_directory,
+            "CHRIS_SCP_SYNC": "yes" if self.sync else "no",
+        }
 
 
 def all_scenarios(*, may_mount: bool) -> list[Scenario]:

@@ -7,12 +7,12 @@ import glob
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from benchmarks.server import free_port
 from fuzzing.crash_states.scenario import Scenario
 
 _DEADLINE_SECONDS = 120.0
@@ -24,28 +24,16 @@ class WholeGateway:
     def __init__(self, scenario: Scenario, files_root: str, conninfo: str) -> None:
         self._files_root = files_root
         self._log = f"{files_root}.log"
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "CHRIS_DB_CONNECTION": conninfo,
-            "CHRIS_FILES_ROOT": files_root,
-            "CHRIS_LISTENER_THREADS": "1",
-            "TOKIO_WORKER_THREADS": "2",
-            "CHRIS_HISTORY_DAYS": "0",
-            "CHRIS_LOG_FORMAT": "json",
-            "STATE_DIRECTORY": f"{files_root}-state",
-            **scenario.environment,
+        self._environment = scenario.environment(files_root, conninfo, f"{files_root}-state") | {
+            "CHRIS_LISTENER_THREADS": "1"
         }
 
     def run(self) -> list[str]:
         """Start it, let it work off what is there, stop it. Return what is wrong by its own account."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         with open(self._log, "wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "oxidicom"],
-                env={**self._environment, "PORT": str(port)},
+                env={**self._environment, "PORT": str(free_port())},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

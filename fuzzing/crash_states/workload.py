@@ -4,6 +4,7 @@ Beside them a PACS that tells how many instances a series has: after the crash t
 """
 
 import random
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -79,7 +80,16 @@ class Sender(threading.Thread):
         entity = AE(SENDERS[self._number])
         entity.requested_contexts = [build_context(SecondaryCaptureImageStorage, ExplicitVRLittleEndian)]
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = _SECONDS
-        association = entity.associate("127.0.0.1", self._port)
+        opened: list[socket.socket] = []
+        handlers = [(evt.EVT_CONN_OPEN, lambda event: opened.extend(_socket_of(event.assoc)))]
+        association = entity.associate("127.0.0.1", self._port, evt_handlers=handlers)  # type: ignore[arg-type]
+        try:
+            return self._send_over(association, datasets)
+        finally:  # pynetdicom leaves it open when the peer is gone: it shuts it down first, and that fails
+            for one in (*opened, *_socket_of(association)):
+                one.close()
+
+    def _send_over(self, association: Association, datasets: list[Dataset]) -> bool:
         _leave_responses_to_the_caller(association)
         for dataset in datasets:
             if not association.is_established:
@@ -126,3 +136,9 @@ def _leave_responses_to_the_caller(association: Association) -> None:
         return get_message(block) if block else (None, None)
 
     association.dimse.get_msg = get  # type: ignore[method-assign]
+
+
+def _socket_of(association: Association) -> list[socket.socket]:
+    """Return the socket of an association, if it has one."""
+    transport = association.dul.socket
+    return [transport.socket] if transport and transport.socket else []

@@ -191,8 +191,6 @@ class HistoryStore:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
 
-    # -- what is not settled -----------------------------------------------------------------------------------------
-
     def unsettled(self) -> list[str]:
         """Return associations that ended a while ago and are not settled. Raise as `transaction` does."""
         before_ns = time.time_ns() - int(_UNSETTLED_SECONDS * 1e9)
@@ -202,8 +200,6 @@ class HistoryStore:
                 (before_ns, _MAX_AT_ONCE),
             )
             return [association for (association,) in found]
-
-    # -- keeping it small --------------------------------------------------------------------------------------------
 
     def prune(self) -> None:
         """Remove what is too old or too much, oldest first. Raise as `transaction` does."""

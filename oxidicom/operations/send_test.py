@@ -11,13 +11,11 @@ import os
 import ssl
 import stat
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import msgspec
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom.dimse_primitives import C_STORE
@@ -27,18 +25,18 @@ from rich.console import Console
 from oxidicom.association.commands import Element
 from oxidicom.dataset.description import describe
 from oxidicom.dataset.header import read_header_of_file
-from oxidicom.errors import CertificateError, DatabaseUnavailableError, OxidicomError
+from oxidicom.errors import CertificateError, OxidicomError
 from oxidicom.judgement.judgement import Level
-from oxidicom.operations.database import database_of
 from oxidicom.operations.finding import Verdict
 from oxidicom.operations.made_instance import make_instance
-from oxidicom.operations.printing import print_json, say
+from oxidicom.operations.printing import print_json
+from oxidicom.operations.row_watch import RowWatch
+from oxidicom.operations.send_test_report import LeftBehind, Outcome, Step, print_left_behind, print_step
 from oxidicom.pacs.address_book import PacsAddress
 from oxidicom.pacs.echo import echo
 from oxidicom.pacs.errors import PacsError
 from oxidicom.pacs.proposal import IMPLICIT_VR
 from oxidicom.pacs.requestor import request_association
-from oxidicom.paths.final_path import METADATA_ROOT
 from oxidicom.records import Description
 from oxidicom.settings import Settings
 from oxidicom.tls import build_client_context
@@ -68,32 +66,6 @@ class _StepError(OxidicomError):
     """A step went wrong. The message says how, and what to do."""
 
 
-class Step(msgspec.Struct):
-    """What was done, and how it went."""
-
-    name: str
-    verdict: Verdict
-    seconds: float
-    detail: str
-
-
-class LeftBehind(msgspec.Struct):
-    """What is there of the instance from now on."""
-
-    file: str
-    row: str
-    """`fname` of the row, and path of the file below the files root."""
-    series_instance_uid: str
-
-
-class Outcome(msgspec.Struct):
-    """Everything that became of the instance."""
-
-    level: Level
-    steps: list[Step]
-    left_behind: LeftBehind | None
-
-
 def run_send_test(settings: Settings, target: Target, as_json: bool, console: Console) -> int:
     """Send an instance and print what became of it. Return the exit status: 0 good, 1 warning, 2 critical."""
     said = None if as_json else console
@@ -101,7 +73,8 @@ def run_send_test(settings: Settings, target: Target, as_json: bool, console: Co
         outcome = _SendTest(settings, target, said).run()
     except OSError as error:
         step = Step("instance", Verdict.CRITICAL, 0.0, f"none can be made: {_what_fails(error)}")
-        _print_step(step, said)
+        if said:
+            print_step(step, said)
         outcome = Outcome(Level.CRITICAL, [step], None)
     if as_json:
         print_json(outcome)
@@ -136,10 +109,11 @@ class _SendTest:
         all(self._step(name, work, Verdict.CRITICAL) for name, work in steps)
         for address in self._settings.pacs_addresses.values():
             self._step(f"PACS {address.ae_title}", partial(self._ask, address), Verdict.WARNING)
-        if self._is_sent and self._console:
-            self._say_what_is_left(self._console)
+        left = self._left_behind() if self._is_sent else None
+        if left and self._console:
+            print_left_behind(left, self._settings.files_root, self._console)
         worst = max((step.verdict.level for step in self._done), key=lambda level: level.exit_status)
-        return Outcome(worst, self._done, self._left_behind() if self._is_sent else None)
+        return Outcome(worst, self._done, left)
 
     def _step(self, name: str, work: Callable[[], str], failure: Verdict) -> bool:
         """Do one step and tell of it. Return whether it went well."""
@@ -152,7 +126,8 @@ class _SendTest:
             verdict, detail = failure, _what_fails(error)
         step = Step(name, verdict, round(time.monotonic() - began, 3), detail)
         self._done.append(step)
-        _print_step(step, self._console)
+        if self._console:
+            print_step(step, self._console)
         return verdict is not failure
 
     def _associate(self) -> str:
@@ -207,7 +182,7 @@ class _SendTest:
         return self._description.file.fname
 
     def _await_row(self) -> str:
-        watch = _RowWatch(self._settings, self._description.file.fname)
+        watch = RowWatch(self._settings, self._description.file.fname)
         if self._wait_for(watch.has_seen.is_set):
             return "it is registered in CUBE's database"
         trouble = watch.trouble
@@ -238,29 +213,6 @@ class _SendTest:
         path = os.path.join(self._settings.files_root, name)
         return LeftBehind(path, name, self._description.series.series_instance_uid)
 
-    def _say_what_is_left(self, console: Console) -> None:
-        series = self._description.series
-        metadata = os.path.join(self._settings.files_root, METADATA_ROOT)
-        lines = [
-            "left behind, clearly a test (patient OXIDICOM^TEST):",
-            f"  file  {os.path.join(self._settings.files_root, self._description.file.fname)}",
-            f"  row   {self._description.file.fname}",
-            f"  in CUBE up to 5.2 also two rows of metadata below {METADATA_ROOT}, of the same series",
-            "This command cannot delete rows of CUBE. To remove it: in CUBE 6 and 7 delete the series "
-            f"{series.series_instance_uid} in CUBE; up to 5.2 its administrator deletes the PACS files with that "
-            "Series Instance UID. Then, if they are still there:",
-            f"  rm -r '{os.path.join(self._settings.files_root, series.directory)}'",
-            f"  and what is of this series below {metadata}",
-        ]
-        for line in lines:
-            say(console, line)
-
-
-def _print_step(step: Step, console: Console | None) -> None:
-    if console:
-        line = f"{step.name:<12} {step.seconds:6.2f} s  {step.detail}"
-        say(console, (f"{step.verdict.label:<9}", step.verdict.style), line)
-
 
 def _what_fails(error: OSError) -> str:
     return f"{os.fsdecode(error.filename or 'what is needed')} cannot be used: {error.strerror}"
@@ -272,30 +224,6 @@ def _is_file(path: str) -> bool:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
-
-
-class _RowWatch:
-    """Looks for a row in a thread of its own: a database that hangs holds it for longer than anybody waits here."""
-
-    def __init__(self, settings: Settings, name: str) -> None:
-        self._settings = settings
-        self._name = name
-        self.trouble = "it does not answer"
-        """Why the database could not be asked; empty when it could."""
-        self.has_seen = threading.Event()
-        threading.Thread(target=self._look, daemon=True).start()
-
-    def _look(self) -> None:
-        while not self.has_seen.is_set():
-            try:
-                with database_of(self._settings) as database:
-                    is_known = self._name in database.known([self._name])
-                self.trouble = ""
-                if is_known:
-                    self.has_seen.set()
-            except DatabaseUnavailableError as error:
-                self.trouble = str(error)
-            time.sleep(_LOOK_SECONDS)
 
 
 def _own_host(bind_address: str) -> str:

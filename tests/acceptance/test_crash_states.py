@@ -3,13 +3,15 @@
 Two recordings that differ in everything. What the tool is worth is shown by the same recordings without their syncs.
 """
 
+import dataclasses
 import os
 
 import pytest
 
 from fuzzing.crash_states import campaign
 from fuzzing.crash_states.campaign import Campaign, by_kind
-from fuzzing.crash_states.history import History
+from fuzzing.crash_states.history import History, SetTime
+from fuzzing.crash_states.promises import Promises
 from fuzzing.crash_states.recording import RecordingError, record
 from fuzzing.crash_states.scenario import Scenario
 from fuzzing.crash_states.tables import server
@@ -57,6 +59,17 @@ def test_what_was_promised_before_a_power_failure_is_kept(examine):
     assert by_kind(outcome.findings) == {}
     assert outcome.states > WHOLE
     assert len(outcome.digests) > 0.8 * outcome.states
+
+
+def test_an_instance_that_is_whole_counts_though_its_listener_was_killed_before_it_set_its_time(recording):
+    """The next start takes it, for it has no line in the ledger and is as long as its name says."""
+    known = Promises(recording).versions
+    without_times = [
+        dataclasses.replace(inode, contents=[one for one in inode.contents if not isinstance(one, SetTime)])
+        for inode in recording.history.inodes
+    ]
+    history = dataclasses.replace(recording.history, inodes=without_times)
+    assert len(Promises(recording._replace(history=history)).versions) == len(known)
 
 
 def without_syncs(history, of_directories):

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import urllib.request
 from pathlib import Path
 
@@ -270,19 +269,12 @@ def test_one_can_follow_it(gateway, tmp_path):
     send(gateway.port, paths, "FIRST")
     settled(gateway)
     output = tmp_path / "followed"
-    with output.open("wb") as file:
-        follower = subprocess.Popen(
-            [*gateway.command, "log", "--follow"], env=gateway.environment, stdout=file, stderr=subprocess.STDOUT
-        )
-    try:
+    with gateway.beginning(output, "log", "--follow") as follower:
         wait_until(lambda: "FIRST" in output.read_text(), "what was there")
         send(gateway.port, paths, "SECOND")
         wait_until(lambda: "SECOND" in output.read_text(), "what comes")
         follower.send_signal(signal.SIGINT)
         assert follower.wait(60) == 0
-    finally:
-        follower.kill()
-        follower.wait()
     lines = output.read_text().splitlines()
     assert len(lines) == 2
     assert "2 instances stored" in lines[1]

@@ -2,7 +2,6 @@
 
 import contextlib
 import sqlite3
-import subprocess
 
 import pytest
 
@@ -10,19 +9,17 @@ from oxidicom.history.schema import FORMAT
 from tests.acceptance.network.test_doorman import all_busy, rejected_after
 from tests.acceptance.test_history import log, settled
 from tests.dicom import make_series, send
-from tests.powers import need_mounts
+from tests.powers import filesystem_in_memory
 from tests.waiting import wait_until
 
 
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of one megabyte where the history is kept."""
-    need_mounts()
     point = tmp_path / "state"
     point.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", point], check=True)
-    yield point
-    subprocess.run(["umount", "--lazy", point], check=True)
+    with filesystem_in_memory(point, 1):
+        yield point
 
 
 def fill(directory):

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 
 import psycopg
 import pytest
@@ -223,17 +222,11 @@ def test_who_waits_no_longer_is_told_what_is_not_finished(make_gateway, database
         wait_until(lambda: set_aside(gateway) and not gateway.spooled(), "one is set aside")
     for pid in gateway.pids_of("registration"):
         os.kill(pid, signal.SIGSTOP)
-    command = [*gateway.command, "retry", "--wait", "--at-most", "1h"]
     output = tmp_path / "retried"
-    with output.open("wb") as file:
-        waiting = subprocess.Popen(command, env=gateway.environment, stdout=file, stderr=subprocess.STDOUT)
-    try:
+    with gateway.beginning(output, "retry", "--wait", "--at-most", "1h") as waiting:
         wait_until(lambda: "put back" in output.read_text(), "it was put back")
         waiting.send_signal(signal.SIGINT)
         assert waiting.wait(60) == 1
-    finally:
-        waiting.kill()
-        waiting.wait()
     assert "1 thing not finished within " in output.read_text()
     assert "within 1 h" not in output.read_text(), "the time that was really waited"
     assert "Traceback" not in output.read_text()

@@ -86,8 +86,6 @@ class History:
         self._news.set()
         self._thread.join(_CLOSE_SECONDS)
 
-    # -- the thread that writes --------------------------------------------------------------------------------------
-
     def _run(self) -> None:
         while not self._over.is_set() and not self._is_off:
             self._work()
@@ -178,8 +176,6 @@ class History:
     def _lost(self) -> int:
         """Facts that never came, or were given up."""
         return self._shared.scoreboard.total(Counter.HISTORY_DROPPED) + self._given_up + self._bugged
-
-    # -- what is due now and then ------------------------------------------------------------------------------------
 
     def _settle_lost(self) -> None:
         """Settle associations that are in no spool any more although nobody told that they are finished."""

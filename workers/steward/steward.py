@@ -73,8 +73,6 @@ class Steward:
             self._slot.beat(ProcessState.WAITING)
             pause.poll((_LOOK_SOON_SECONDS if trouble else _LOOK_SECONDS) * 1000)
 
-    # -- is it there? --------------------------------------------------------------------------------------------
-
     def _look(self) -> StorageTrouble:
         try:
             trouble = self._judge.storage()
@@ -114,8 +112,6 @@ class Steward:
                 waits=f"{waiting} wait in the spool",
                 spool_entries=waiting,
             )
-
-    # -- what is kept ---------------------------------------------------------------------------------------------
 
     def _keep(self) -> None:
         """Look after a storage that is there."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.dicom import contexts_of, make_series, open_association, send
-from tests.powers import need_mounts
+from tests.powers import filesystem_in_memory, need_mounts
 from tests.waiting import wait_until
 
 OUT_OF_RESOURCES = 0xA700
@@ -194,13 +194,10 @@ def test_a_new_installation_starts_without_a_switch(make_gateway, rows, tmp_path
 
 def test_a_new_volume_is_taken_although_the_database_is_not_there_yet(storage, make_gateway, tmp_path):
     """Database and gateway of a new installation start at the same moment."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", storage.point], check=True)
-    try:
+    with filesystem_in_memory(storage.point, 16):
         gateway = make_gateway(db="host=127.0.0.1 port=1", new=True, CHRIS_STORAGE_RESERVE_BYTES="0")
         is_taken(gateway, tmp_path, "1.2.3")
         gateway.stop()
-    finally:
-        subprocess.run(["umount", "--lazy", storage.point], check=True)
 
 
 def test_an_empty_directory_is_not_taken_before_the_database_says_that_it_is_new(

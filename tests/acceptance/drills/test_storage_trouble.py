@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.dicom import LARGE, SMALL, contexts_of, make_series, open_association, send
-from tests.powers import need_mounts
+from tests.powers import filesystem_in_memory
 from tests.waiting import wait_until
 
 OUT_OF_RESOURCES = 0xA700
@@ -59,12 +59,10 @@ def test_an_error_of_the_spool_costs_one_instance_and_is_transient(
 @pytest.fixture
 def small_disk(tmp_path):
     """The storage is a filesystem of 16 MiB."""
-    need_mounts()
     path = tmp_path / "files"
     path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", path], check=True)
-    yield path
-    subprocess.run(["umount", "--lazy", path], check=True)
+    with filesystem_in_memory(path, 16):
+        yield path
 
 
 def large_series(directory, count):
@@ -223,12 +221,10 @@ def test_a_series_directory_that_cube_deletes_meanwhile_is_made_again(gateway, r
 
 
 def test_a_series_directory_on_another_filesystem_gets_copies(final_path, make_gateway, rows, tmp_path):
-    need_mounts()
     gateway = make_gateway(start=False)
     mount = (gateway.files_root / final_path).parent
     mount.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", mount], check=True)
-    try:
+    with filesystem_in_memory(mount, 16):
         gateway.start()
         paths = make_series(tmp_path / "in", 2, "1.2.3")
         assert statuses_of(gateway, paths) == [0, 0]
@@ -237,8 +233,6 @@ def test_a_series_directory_on_another_filesystem_gets_copies(final_path, make_g
         assert {Path(row["fname"]).name for row in found} >= {path.name for path in mount.iterdir() if path.is_file()}
         assert len(list(mount.glob("*.dcm"))) == 2
         gateway.stop()
-    finally:
-        subprocess.run(["umount", "--lazy", mount], check=True)
 
 
 # -- answers after the sync ------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from oxidicom.tree.final_tree import FinalTree
 from oxidicom.tree.versions import Versions
-from tests.powers import need_mounts
+from tests.powers import filesystem_in_memory
 from tests.waiting import wait_until
 
 PATH = "SERVICES/PACS/A/p/s/r/1.dcm"
@@ -179,11 +178,9 @@ def test_an_entry_whose_sync_failed_becomes_another_inode_with_the_same_content_
 @pytest.fixture
 def services_elsewhere(root):
     """SERVICES is a filesystem of its own."""
-    need_mounts()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", root / "SERVICES"], check=True)
-    (root / "SERVICES/PACS").mkdir()
-    yield
-    subprocess.run(["umount", "--lazy", root / "SERVICES"], check=True)
+    with filesystem_in_memory(root / "SERVICES", 8):
+        (root / "SERVICES/PACS").mkdir()
+        yield
 
 
 def test_on_another_filesystem_the_file_is_copied_and_nothing_temporary_is_seen(services_elsewhere, root):
