@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from loguru import logger
 
 from oxidicom.logs import report_dropped_lines
-from oxidicom.telemetry.identity import resource_of
-from oxidicom.telemetry.metrics import MetricsExporter
 from oxidicom.telemetry.readings import AnyReading
 from workers.channels.facts import Fact
 from workers.channels.readings import AeTotals, take_readings
@@ -21,11 +19,10 @@ from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slo
 from workers.observer.history import History, remove_history
 from workers.observer.live_progress import LiveProgress
 from workers.observer.needs import ObserverNeeds
-from workers.observer.subscribers import Logs, Subscriber, Totals, Traces
+from workers.observer.subscribers import Subscriber, Totals
 
 _WAIT_SECONDS = 0.5
 _REPORT_SECONDS = 60.0
-_CLOSE_SECONDS = 1.0
 _MAX_AT_ONCE = 1000
 
 
@@ -38,16 +35,9 @@ class Observer:
         self._slot = slot
         self._ae_totals = AeTotals()
         self._subscribers: list[Subscriber] = [Totals(self._ae_totals)]
-        self._metrics: MetricsExporter | None = None
         self._progress: LiveProgress | None = None
         self._reported = (0, 0, 0)
         settings = self._shared.settings
-        if settings.otlp_endpoint:
-            resource = resource_of(self._shared.directory.ulid)
-            self._subscribers += [Traces(resource), Logs(resource)]
-            seconds = settings.metric_export_interval_milliseconds / 1000
-            self._metrics = MetricsExporter(resource, seconds, self._take_readings)
-            self._metrics.start()
         if settings.nats_addresses:
             self._progress = LiveProgress(shared, slot)
             self._subscribers.append(self._progress)
@@ -55,6 +45,11 @@ class Observer:
             self._subscribers.append(History(shared, slot))
         else:
             remove_history(settings.history_path)
+        if settings.otlp_endpoint:
+            from workers.observer.collector import collector_subscribers  # noqa: PLC0415 (loads gRPC)
+
+            interval_seconds = settings.metric_export_interval_milliseconds / 1000
+            self._subscribers += collector_subscribers(shared.directory.ulid, interval_seconds, self._take_readings)
 
     def run(self) -> None:
         """Observe until everybody else has ended."""
@@ -96,8 +91,6 @@ class Observer:
         report_dropped_lines()
         for subscriber in self._subscribers:
             subscriber.close()
-        if self._metrics:
-            self._metrics.close(_CLOSE_SECONDS)
 
     def _report(self) -> None:
         total = self._shared.scoreboard.total
