@@ -5,6 +5,7 @@ that price.
 """
 
 import os
+from typing import NamedTuple
 
 from oxidicom.dataset.describer import Describer
 from oxidicom.dataset.header import read_header
@@ -14,8 +15,18 @@ from oxidicom.files.regular_file import open_regular
 from oxidicom.records import Description
 from oxidicom.spool.entries import describe_entry
 
-_FIRST_READ_BYTES = 32 * 1024
-"""Nearly all headers end here, and what a stencil covers."""
+_FIRST_READ_BYTES = 4 * 1024
+"""What a stencil covers nearly always ends here."""
+_SECOND_READ_BYTES = 28 * 1024
+"""Nearly all headers end here."""
+
+
+class DescribedEntry(NamedTuple):
+    """What the listener knew about an entry."""
+
+    description: Description
+    committed_ns: int
+    """Moment of its commit, by the clock of the storage."""
 
 
 class EntryDescriber:
@@ -25,9 +36,21 @@ class EntryDescriber:
         self._describer = Describer("")
         self._calling_ae_title = ""
 
-    def describe(self, path: str) -> Description:
+    def describe(self, path: str) -> DescribedEntry:
         """Read what the listener knew about an entry from the entry itself. Raise DatasetError or OSError."""
-        head = _head_of(path)
+        descriptor = open_regular(path)
+        try:
+            committed_ns = os.fstat(descriptor).st_mtime_ns
+            head = b""
+            for size_bytes in (_FIRST_READ_BYTES, _SECOND_READ_BYTES):
+                head += os.read(descriptor, size_bytes)
+                if description := self._recognize(head):
+                    return DescribedEntry(description, committed_ns)
+        finally:
+            os.close(descriptor)
+        return DescribedEntry(self._learn(path, head), committed_ns)
+
+    def _recognize(self, head: bytes) -> Description | None:
         if not head:
             raise DatasetError("file is empty")
         meta = read_file_meta(head)
@@ -35,20 +58,13 @@ class EntryDescriber:
             self._calling_ae_title = meta.calling_ae_title
             self._describer = Describer(meta.calling_ae_title)
         dataset = memoryview(head)[meta.dataset_offset :]
-        recognized = self._describer.recognize(dataset, meta.transfer_syntax_uid) if dataset else None
-        return recognized or self._learn(path, head, dataset, meta.transfer_syntax_uid)
+        return self._describer.recognize(dataset, meta.transfer_syntax_uid) if dataset else None
 
-    def _learn(self, path: str, head: bytes, dataset: memoryview, transfer_syntax_uid: str) -> Description:
-        beginning = bytes(dataset)
-        header = read_header(beginning, transfer_syntax_uid, complete=len(head) < _FIRST_READ_BYTES)
+    def _learn(self, path: str, head: bytes) -> Description:
+        meta = read_file_meta(head)
+        beginning = head[meta.dataset_offset :]
+        is_whole = len(head) < _FIRST_READ_BYTES + _SECOND_READ_BYTES
+        header = read_header(beginning, meta.transfer_syntax_uid, complete=is_whole)
         if header is None:  # it is longer than what was read
             return describe_entry(path)
-        return self._describer.describe(header, beginning, transfer_syntax_uid)
-
-
-def _head_of(path: str) -> bytes:
-    descriptor = open_regular(path)
-    try:
-        return os.read(descriptor, _FIRST_READ_BYTES)
-    finally:
-        os.close(descriptor)
+        return self._describer.describe(header, beginning, meta.transfer_syntax_uid)

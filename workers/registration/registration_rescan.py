@@ -180,8 +180,8 @@ class RegistrationRescan:
     def _take_up_instance(self, directory: str, association: str, name: EntryName, describer: EntryDescriber) -> None:
         path = os.path.join(directory, name.at(STORED))
         try:
-            file = describer.describe(path).file
-            self._pending.add(Instance(association, *name, os.stat(path).st_mtime_ns, file))
+            entry = describer.describe(path)
+            self._pending.add(Instance(association, *name, entry.committed_ns, entry.description.file))
         except FileNotFoundError:
             pass  # it went on while we looked
         except OSError as error:

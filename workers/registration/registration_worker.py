@@ -85,11 +85,11 @@ class RegistrationWorker:
             self._slot.beat(ProcessState.WORKING)
             self._take_messages()
             self._finish_batch()
+            self._send_batch()  # before the spool is looked through: that goes on while the database works
             if self._rescan.can_go_on:
                 self._rescan.go_on()
             elif self._in_flight is None and not self._pending.startable:
                 self._rescan.run_if_due()
-            self._send_batch()
             self._slot.set(Counter.BACKLOG, len(self._pending))
             if self._shared.scoreboard.phase >= GatewayPhase.FLUSHING_REGISTRATION and self._flushed():
                 self._database.close()

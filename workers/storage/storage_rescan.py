@@ -256,7 +256,8 @@ class StorageRescan:
             if status.st_size == name.size_bytes and has_lost_pages(path):
                 reason = "parts of it were never written to the disk: the power failed"
             elif status.st_size == name.size_bytes:
-                return Instance(association, *name, status.st_mtime_ns, describer.describe(path).file)
+                entry = describer.describe(path)
+                return Instance(association, *name, entry.committed_ns, entry.description.file)
         except FileNotFoundError:
             return None  # it went on while we looked
         except OSError as error:

@@ -14,6 +14,8 @@ from tests.unit.dataset.test_odd_dataset import PIXELS, READ_BY_PYDICOM, before_
 EXPLICIT, IMPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
 MR = "1.2.840.10008.5.1.4.1.1.4"
 LARGE = element(0x0019_1010, b"OB", bytes(100_000))
+PATIENT_NAME_TAG = b"\x10\0\x10\0PN"
+BEYOND_THE_FIRST_READ = element(0x0009_1010, b"OB", bytes(6_000))
 
 
 def slices(transfer_syntax_uid=EXPLICIT, **changes):
@@ -29,7 +31,20 @@ def encoded_datasets():
     for syntax in (IMPLICIT, DEFLATED):
         yield from ((syntax, one) for one in slices(syntax))
     yield from ((EXPLICIT, one) for one in READ_BY_PYDICOM.values())
+    yield EXPLICIT, before_patient(BEYOND_THE_FIRST_READ)
     yield EXPLICIT, before_patient(LARGE)  # its header is longer than the first look at it
+
+
+def part_10_file(path, encoded, transfer_syntax_uid=EXPLICIT, calling_ae_title="PACS"):
+    meta = build_file_meta(
+        sop_class_uid=MR,
+        sop_instance_uid="1.2.3",
+        transfer_syntax_uid=transfer_syntax_uid,
+        calling_ae_title=calling_ae_title,
+        our_ae_title="ChRIS",
+    )
+    path.write_bytes(meta + encoded)
+    return os.fspath(path)
 
 
 @pytest.fixture
@@ -37,16 +52,7 @@ def entries(tmp_path):
     paths = []
     for number, (syntax, encoded) in enumerate(encoded_datasets()):
         for title in ("PACS", "PACS", "OTHER"):
-            meta = build_file_meta(
-                sop_class_uid=MR,
-                sop_instance_uid="1.2.3",
-                transfer_syntax_uid=syntax,
-                calling_ae_title=title,
-                our_ae_title="ChRIS",
-            )
-            path = tmp_path / f"{len(paths)}-{number}"
-            path.write_bytes(meta + encoded)
-            paths.append(os.fspath(path))
+            paths.append(part_10_file(tmp_path / f"{len(paths)}-{number}", encoded, syntax, title))
     return paths
 
 
@@ -60,16 +66,18 @@ def outcome(describe, path):
 def test_all_are_described_as_each_by_itself(entries):
     describer = EntryDescriber()
     for path in [*entries, *reversed(entries)]:
-        assert outcome(describer.describe, path) == outcome(describe_entry, path)
+        assert outcome(lambda one: describer.describe(one).description, path) == outcome(describe_entry, path)
 
 
-def test_those_that_are_like_an_earlier_one_are_not_read_anew(entries, monkeypatch):
+@pytest.mark.parametrize("private", [b"", BEYOND_THE_FIRST_READ], ids=["short", "long"])
+def test_those_that_are_like_an_earlier_one_are_not_read_anew(tmp_path, monkeypatch, private):
     describer = EntryDescriber()
-    first, *others = entries[:12:3]
+    contents = [one.replace(PATIENT_NAME_TAG, private + PATIENT_NAME_TAG) + PIXELS for one in slices()]
+    first, *others = [part_10_file(tmp_path / str(number), one) for number, one in enumerate(contents)]
     describer.describe(first)
     describer.describe(others[0])  # what differs between the two is known now
     monkeypatch.setattr("oxidicom.spool.entry_describer.read_header", None)
-    numbers = [describer.describe(path).file.fname for path in others[1:]]
+    numbers = [describer.describe(path).description.file.fname for path in others[1:]]
     assert len(set(numbers)) == 2
 
 
