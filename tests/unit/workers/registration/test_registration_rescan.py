@@ -8,7 +8,7 @@ import pytest
 
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.association_directory import ledger_of
-from oxidicom.spool.entries import contents, describe_entry
+from oxidicom.spool.entries import contents
 from oxidicom.spool.entry_describer import EntryDescriber
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.spool.names import RECEIVED, STORED, MetadataValue
@@ -113,10 +113,12 @@ def test_what_cannot_be_read_is_left_alone_and_ends_nothing(rescan, shared, tmp_
     store(shared, tmp_path, OLDER)
     store(shared, tmp_path, NEWER)
 
-    def fail_at_the_older(_, path):
+    describe = EntryDescriber.describe
+
+    def fail_at_the_older(describer, path):
         if OLDER in path:
             raise OSError(errno.EIO, "Input/output error")
-        return describe_entry(path)
+        return describe(describer, path)
 
     monkeypatch.setattr(EntryDescriber, "describe", fail_at_the_older)
     rescan.somebody_died()

@@ -11,7 +11,7 @@ import pytest
 from oxidicom.paths.final_path import series_hash
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Description
 from oxidicom.spool.association_directory import ledger_of, remove_finished
-from oxidicom.spool.entries import contents, describe_entry
+from oxidicom.spool.entries import contents
 from oxidicom.spool.entry_describer import EntryDescriber
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
@@ -333,10 +333,12 @@ def test_an_entry_that_cannot_be_read_is_left_alone_and_the_rest_goes_on(worker,
         living.enter_in_ledger(name, description)
         names.append(name)
 
-    def fail_at_first(_, path):
+    describe = EntryDescriber.describe
+
+    def fail_at_first(describer, path):
         if path.endswith(names[0].at(RECEIVED)):
             raise OSError(errno.EIO, "Input/output error")
-        return describe_entry(path)
+        return describe(describer, path)
 
     monkeypatch.setattr(EntryDescriber, "describe", fail_at_first)
     rescan(worker)
