@@ -16,6 +16,7 @@ from oxidicom.errors import BootError, CertificateError, ConfigurationError
 from oxidicom.files.descriptors import raise_limit
 from oxidicom.log_stream import never_wait_for_readers
 from oxidicom.logs import configure_logs, is_journal
+from oxidicom.processes import find_processes
 from oxidicom.service_manager import ServiceManager
 from oxidicom.setting_faults import Fault
 from oxidicom.settings import EMBEDDED, Settings
@@ -26,6 +27,7 @@ EX_CONFIG = 78
 
 def examine_here(environment: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     """Return what can be read of a configuration, and every fault of it, the limits of this process among them."""
+    find_processes()
     from workers.supervisor.descriptor_budget import descriptor_fault  # noqa: PLC0415 (see above)
 
     return examine(environment, lambda settings: descriptor_fault(settings, raise_limit()))
@@ -51,6 +53,7 @@ def run_gateway(settings: Settings, environment: Mapping[str, str]) -> int:
 
 
 def _run(settings: Settings, manager: ServiceManager) -> int:
+    find_processes()
     from workers.supervisor.supervisor import Supervisor  # noqa: PLC0415 (see above)
 
     if settings.db_connection != EMBEDDED:

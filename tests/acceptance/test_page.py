@@ -297,6 +297,6 @@ def test_a_wheel_has_all_that_the_page_is_made_of(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
-    assets = {str(path.relative_to(ROOT)) for path in (ROOT / "workers/page/assets").rglob("*.*")}
+    assets = {f"oxidicom/{path.relative_to(ROOT)}" for path in (ROOT / "workers/page/assets").rglob("*.*")}
     assert {Path(name).name for name in assets} >= {"page.html", "page.css", "page.js"}
     assert assets <= set(zipfile.ZipFile(wheel).namelist())

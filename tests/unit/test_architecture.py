@@ -93,6 +93,7 @@ FLOORS = [
         "errors",
         "former_variables",
         "port_trouble",
+        "processes",
         "records",
         "statuses",
         "stencil",

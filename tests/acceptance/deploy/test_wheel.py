@@ -1,0 +1,78 @@
+"""The wheel: what it brings, that it is the same whoever builds it, and that it goes with packages of others."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.dicom import make_series, send
+from tests.fresh.host import copy_project
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[3]
+
+
+def build(project, destination, umask=0o022, target="wheel"):
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(destination)]
+    done = subprocess.run(command, cwd=project, umask=umask, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    (made,) = Path(destination).iterdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    return build(ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+def test_it_has_one_package_and_nothing_of_the_tests(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    (package, metadata) = sorted({name.split("/")[0] for name in names})
+    assert package == "oxidicom"
+    assert metadata.endswith(".dist-info")
+    rooms = {name.split("/")[1] for name in names}
+    assert "workers" in rooms
+    assert not rooms & {"tests", "benchmarks", "fuzzing", "docs"}
+
+
+def test_it_has_all_that_a_checkout_has(wheel):
+    listed = subprocess.run(["git", "ls-files", "oxidicom", "workers"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is no clone of the project")
+    present = [name for name in listed.stdout.split() if (ROOT / name).exists()]
+    there = set(zipfile.ZipFile(wheel).namelist())
+    assert [name for name in present if name not in there and f"oxidicom/{name}" not in there] == []
+
+
+def test_it_is_the_same_whoever_builds_it_where_and_when(wheel, tmp_path):
+    copy_project(ROOT, tmp_path / "elsewhere")
+    for path in (tmp_path / "elsewhere").rglob("*"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    other = build(tmp_path / "elsewhere", tmp_path / "wheel", umask=0o077)
+    assert (other.name, other.read_bytes()) == (wheel.name, wheel.read_bytes())
+
+
+@pytest.fixture
+def site_packages(wheel, tmp_path):
+    """A directory with what the wheel installs, beside a package `workers` of somebody else."""
+    directory = tmp_path / "site-packages"
+    zipfile.ZipFile(wheel).extractall(directory)
+    (directory / "workers").mkdir()
+    (directory / "workers/__init__.py").write_text("raise ImportError('these are the workers of somebody else')\n")
+    return directory
+
+
+def test_a_gateway_works_beside_a_package_of_the_same_name(site_packages, make_gateway, rows, tmp_path):
+    gateway = make_gateway(start=False, PYTHONPATH=str(site_packages))
+    gateway.command = [sys.executable, "-P", "-m", "oxidicom"]  # -P: not the checkout, where the tests run
+    gateway.start()
+    (status,) = send(gateway.port, make_series(tmp_path / "in", 1))
+    assert status.Status == 0
+    wait_until(rows, "the row")
+    assert gateway.run("check").returncode == 0
+    code = "from oxidicom import processes; processes.find_processes(); import workers; print(workers.__file__)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], env=gateway.environment, capture_output=True, text=True)
+    assert done.stdout.strip() == str(site_packages / "oxidicom/workers/__init__.py"), done.stderr
