@@ -15,7 +15,7 @@ MANUAL := $(DESTDIR)/usr/local/share/man/man1/oxidicom.1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help orthanc install run check status log top send-test tools test corpus fuzz crash-states drills soak benchmark curves senders integration-test least-power test-fresh foreign-clients lint format settings-page man pictures install-service service-files uninstall-service clean
+.PHONY: help orthanc install run check status log top send-test tools test corpus fuzz crash-states drills soak benchmark curves senders integration-test least-power test-fresh foreign-clients lock lint format settings-page man pictures install-service service-files uninstall-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{gsub(/ /, ", ", $$1); printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 # The tools of other targets: the extra of that name in pyproject.toml.
-$(VENV)/.dev $(VENV)/.benchmark $(VENV)/.fuzz: $(VENV)/.%: $(STAMP)
+$(VENV)/.dev $(VENV)/.benchmark $(VENV)/.fuzz $(VENV)/.release: $(VENV)/.%: $(STAMP)
 	@echo "Adding the tools of the extra '$*' to $(VENV) ..."
 	@$(PIP) -e '.[$*]'
 	@touch $@
@@ -118,6 +118,14 @@ orthanc:
 foreign-clients: $(TOOLS) ## send 30 kinds of files with C-STORE clients of others, fetched into .foreign (a first time: 20 minutes)
 	$(VENV)/bin/python -m tests.foreign $(FOREIGN_ARGS)
 
+# What is pinned stays as long as it will do; LOCK_ARGS=--upgrade takes what is newest. The lock files name no index.
+lock: $(VENV)/.release ## write deploy/locks, of pyproject.toml: versions and hashes for the container and the service
+	$(LOCK) pyproject.toml -o deploy/locks/gateway.txt
+	$(LOCK) deploy/locks/build.in -o deploy/locks/build.txt
+
+LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGS)
+
 settings-page: $(TOOLS) ## write the tables of docs/settings.md, of what the settings say of themselves
 	$(VENV)/bin/python -m tests.settings_page
 
@@ -133,8 +141,7 @@ install-service: ## as root: install into /opt/oxidicom, with user, systemd unit
 	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	    || { echo "make: Python 3.11 or later with venv is needed (apt-get install python3-venv)"; exit 1; }
 	id -u oxidicom >/dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin oxidicom
-	$(PYTHON) -m venv /opt/oxidicom
-	/opt/oxidicom/bin/python -m pip install --quiet --disable-pip-version-check .
+	deploy/install /opt/oxidicom $(PYTHON)
 	@cd / && setpriv --reuid=oxidicom --regid=oxidicom --clear-groups env /opt/oxidicom/bin/oxidicom --version \
 	    || { echo "make: the user oxidicom cannot run $(PYTHON), which stands in a private directory;"; \
 	         echo "make: name another one: rm -r /opt/oxidicom; make PYTHON=/usr/bin/python3 install-service"; exit 1; }

@@ -5,6 +5,7 @@ from it but two directories, as `read_only: true` and the volumes of compose.yam
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,13 +44,21 @@ def install(directory: Path) -> Path:
     """Install the gateway below `directory`, as the Containerfile does. Return its program."""
     source, tree = directory / "src", directory / "opt"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(_ROOT / name, source)
-    for name in ("oxidicom", "workers"):
-        shutil.copytree(_ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    _run(str(_python()), "-m", "venv", str(tree))
-    _run(str(tree / "bin/python"), "-m", "pip", "install", "--quiet", "--no-cache-dir", str(source))
+    for name in _copied():
+        place = source / name
+        place.parent.mkdir(exist_ok=True)
+        if (_ROOT / name).is_dir():
+            shutil.copytree(_ROOT / name, place, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(_ROOT / name, place)
+    _run(str(source / "deploy/install"), str(tree), str(_python()))
     return tree / "bin/oxidicom"
+
+
+def _copied() -> list[str]:
+    """Return the files and folders of the project that the image is built of."""
+    text = (_ROOT / "Containerfile").read_text()
+    return [name for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for name in line.split()]
 
 
 def confine(gateway: Gateway, program: Path) -> None:

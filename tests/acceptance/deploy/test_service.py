@@ -134,5 +134,15 @@ def test_only_root_can_become_another_user(program):
 
 
 @pytest.mark.shellcheck
-def test_the_wrapper_is_sound():
-    subprocess.run(["shellcheck", ROOT / "deploy/systemd/oxidicom"], check=True, timeout=60)
+@pytest.mark.parametrize("script", ["systemd/oxidicom", "install"])
+def test_the_script_is_sound(script):
+    subprocess.run(["shellcheck", ROOT / "deploy" / script], check=True, timeout=60)
+
+
+def test_container_and_service_are_installed_by_the_same_script_which_takes_what_is_locked():
+    assert "RUN deploy/install /opt/oxidicom\n" in (ROOT / "Containerfile").read_text()
+    assert "\tdeploy/install /opt/oxidicom $(PYTHON)\n" in (ROOT / "Makefile").read_text()
+    commands = (ROOT / "deploy/install").read_text().replace("\\\n", "").splitlines()
+    asking = [line for line in commands if " -m pip " in line and "--no-index" not in line]
+    assert asking
+    assert all("--require-hashes" in line and "$locks/" in line for line in asking)
