@@ -15,7 +15,7 @@ MANUAL := $(DESTDIR)/usr/local/share/man/man1/oxidicom.1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help orthanc install run check status log top send-test tools test corpus fuzz crash-states drills soak benchmark curves senders integration-test least-power test-fresh foreign-clients lock lint format settings-page man pictures install-service service-files uninstall-service clean
+.PHONY: help orthanc install run check status log top send-test tools test corpus fuzz crash-states drills soak benchmark curves senders integration-test least-power test-fresh foreign-clients lock spool release-check lint format settings-page man pictures install-service service-files uninstall-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{gsub(/ /, ", ", $$1); printf "  make %-12s %s\n", $$1, $$2}'
@@ -119,12 +119,21 @@ foreign-clients: $(TOOLS) ## send 30 kinds of files with C-STORE clients of othe
 	$(VENV)/bin/python -m tests.foreign $(FOREIGN_ARGS)
 
 # What is pinned stays as long as it will do; LOCK_ARGS=--upgrade takes what is newest. The lock files name no index.
-lock: $(VENV)/.release ## write deploy/locks, of pyproject.toml: versions and hashes for the container and the service
+lock: $(VENV)/.release ## write deploy/locks (versions and hashes for container and service) of pyproject.toml, and docs/licences.md
 	$(LOCK) pyproject.toml -o deploy/locks/gateway.txt
 	$(LOCK) deploy/locks/build.in -o deploy/locks/build.txt
+	$(VENV)/bin/python -m tests.release.licences
 
 LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGS)
+
+spool: $(TOOLS) ## keep what this version leaves when it is killed at work, for the upgrade tests of later ones
+	$(VENV)/bin/python -m tests.acceptance.spools
+
+release-check: $(TOOLS) lock ## build what is released into dist, and install and run it as others will: 5 minutes
+	@git diff --exit-code --stat deploy/locks docs/licences.md \
+	    || { echo "make: these have changed by make lock: look at them, and commit"; exit 1; }
+	$(VENV)/bin/python -m tests.release
 
 settings-page: $(TOOLS) ## write the tables of docs/settings.md, of what the settings say of themselves
 	$(VENV)/bin/python -m tests.settings_page

@@ -1,28 +1,39 @@
-"""What an older version left is finished by this one: its spools, kept as it left them when it was killed."""
+"""What an older version left is finished by this one: its spools, kept as it left them when it was killed.
+
+Its history is read on, if it had one. `tests/acceptance/spools/__main__.py` tells how they were made.
+"""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from oxidicom.settings import Settings
 from tests.acceptance.drills.account import metadata_is_right
+from tests.acceptance.spools.__main__ import HISTORY
 from tests.waiting import wait_until
 
 SPOOLS = Path(__file__).parent / "spools"
 
 
-@pytest.fixture
+@pytest.fixture(params=sorted(SPOOLS.glob("*.tar.gz")), ids=lambda path: path.name)
 def upgraded(request, make_gateway):
     """A gateway on the storage that another version left: three instances wait for their rows, one was set aside."""
     gateway = make_gateway(start=False)
-    archive = SPOOLS / f"{request.param}.tar.gz"
-    subprocess.run(["tar", "-xzf", archive, "-C", gateway.files_root], check=True)  # tarfile: from Python 3.11.4 on
+    gateway.archive = request.param
+    subprocess.run(["tar", "-xzf", request.param, "-C", gateway.files_root], check=True)  # tarfile: from 3.11.4 on
+    kept = gateway.files_root / HISTORY
+    if kept.exists():
+        place = Path(Settings.from_environment(gateway.environment).history_path)
+        place.parent.mkdir()
+        shutil.move(kept, place)
+        kept.parent.rmdir()
     gateway.start()
     return gateway
 
 
-@pytest.mark.parametrize("upgraded", ["4.0.0"], indirect=True)
 def test_what_waited_is_registered_and_what_was_set_aside_can_be_put_back(upgraded, rows):
     wait_until(lambda: not upgraded.spooled(), "the spool is worked off", 60)
     found = {row["fname"].rpartition("-")[2] for row in rows()}
@@ -36,4 +47,11 @@ def test_what_waited_is_registered_and_what_was_set_aside_can_be_put_back(upgrad
     upgraded.start()  # which takes over at once what is put back; a running one looks once a minute
     wait_until(lambda: len(rows()) == 4, "the row of what was set aside", 60)
     assert json.loads(upgraded.run("status", "--json").stdout)["set_aside"] == []
+    assert upgraded.stop() == 0
+
+
+def test_its_history_is_read_on(upgraded):
+    peers = [json.loads(line)["calling_ae_title"] for line in upgraded.run("log", "--json").stdout.splitlines()]
+    had_history = b"history.sqlite" in subprocess.run(["tar", "-tzf", upgraded.archive], capture_output=True).stdout
+    assert peers == ["OLD", "OLD"] if had_history else "OLD" not in peers
     assert upgraded.stop() == 0

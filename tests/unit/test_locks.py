@@ -63,3 +63,14 @@ def test_nothing_is_pinned_that_nothing_asks_for():
         askers = re.findall(r"# +(?:via )?(\S+)(?: \(pyproject\.toml\))?$", pin.replace("# via\n", ""), re.MULTILINE)
         assert askers, name
         assert {*map(canonicalize_name, askers)} <= {*pins, "oxidicom"}, name
+
+
+def test_the_page_of_licences_names_what_is_locked():
+    told = (ROOT / "docs/licences.md").read_text().partition("## Of the gateway")[2].partition("\n## ")[0]
+    named = {canonicalize_name(name): version for name, version in re.findall(r"^\| (\S+) \| (\d\S*) \|", told, re.M)}
+    here = {"sys_platform": "linux", "platform_python_implementation": "CPython", "implementation_name": "cpython"}
+    assert named == {
+        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
+        for pin in pinned("gateway")
+        if pin.marker is None or pin.marker.evaluate(here)
+    }

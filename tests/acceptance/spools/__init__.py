@@ -1,0 +1,1 @@
+"""What each released version left when it was killed at work, for later ones to take up: `make spool` adds one."""
