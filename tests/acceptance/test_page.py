@@ -8,12 +8,8 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
-import sys
 import threading
-import zipfile
 from email.message import Message
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -24,7 +20,6 @@ from tests.processes import descriptors, own_bytes, private_kilobytes
 from tests.waiting import wait_until
 
 TINY = {"Rows": 4, "Columns": 4, "PixelData": bytes(32)}
-ROOT = Path(__file__).parents[2]
 
 
 class Answer(NamedTuple):
@@ -290,13 +285,3 @@ def test_without_a_port_there_is_no_process_for_it_and_with_one_the_others_are_a
 def new_directory(tmp_path, name):
     (tmp_path / name).mkdir()
     return tmp_path / name
-
-
-def test_a_wheel_has_all_that_the_page_is_made_of(tmp_path):
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    assets = {f"oxidicom/{path.relative_to(ROOT)}" for path in (ROOT / "workers/page/assets").rglob("*.*")}
-    assert {Path(name).name for name in assets} >= {"page.html", "page.css", "page.js"}
-    assert assets <= set(zipfile.ZipFile(wheel).namelist())

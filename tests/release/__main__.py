@@ -105,7 +105,7 @@ def write_sbom(environment: Path, work: Path) -> None:
     run(*command, "--pyproject", described, "--output-reproducible", "--validate", "-o", path)
     found = json.loads(path.read_text())
     assert found["metadata"]["component"]["version"] == __version__
-    assert str(work) not in path.read_text(), "it tells where it was made"
+    assert "file:" not in path.read_text(), "it tells where it was made"
     asked = tomllib.loads(text)["project"]["dependencies"]
     assert len(found["components"]) > len(asked)
     assert all(component["purl"].startswith("pkg:pypi/") for component in found["components"])
