@@ -99,7 +99,7 @@ class TreeDirectories:
     def _open_or_make(self, path: str) -> int:
         parent_path, _, name = path.rpartition("/")
         if name in ("", ".", ".."):
-            raise OSError(errno.EINVAL, "no name of a directory", path)
+            raise OSError(errno.EINVAL, "not a usable directory name", path)
         if not parent_path:  # the administrator may have made SERVICES a link or a mount; what is below may not be
             return os.open(os.path.join(self._files_root, name), _OPEN_DIRECTORY & ~os.O_NOFOLLOW)
         parent = self.open(parent_path)
