@@ -92,7 +92,9 @@ def test_a_file_of_windows_is_read(tmp_path):
     assert read_env_file(str(tmp_path / "env")).variables == {"A": "b", "B": "c"}
 
 
-@pytest.mark.parametrize(("name", "said"), [("missing", "No such file"), ("", "Is a directory"), ("latin", "not UTF-8")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("missing", "No such file"), ("", "Is a directory"), ("latin", "not UTF-8")]
+)
 def test_a_file_that_cannot_be_read_is_told_with_its_cause(name, said, tmp_path):
     (tmp_path / "latin").write_bytes(b"A=\xe9")
     with pytest.raises(ConfigurationError, match=said) as raised:

@@ -58,7 +58,11 @@ def test_a_gateway_that_is_well_has_no_reasons():
         ({"lately": Lately(10, taken=1, refused=4)}, "warning", "4 instances refused within 10 minutes. To do"),
         ({"lately": Lately(10, refused=3)}, "critical", "and none was taken"),
         ({"lately": Lately(10, refused=2)}, "warning", "2 instances .*, and none was taken"),
-        ({"lately": Lately(10, refused=1, out_of_resources=1)}, "critical", r"\(1 because .* A700\), and none was taken"),
+        (
+            {"lately": Lately(10, refused=1, out_of_resources=1)},
+            "critical",
+            r"\(1 because .* A700\), and none was taken",
+        ),
         ({"lately": Lately(10, taken=1, refused=1, out_of_resources=1)}, "warning", "A700"),
         ({"lately": Lately(10, rejected=1)}, "warning", "1 association rejected .*, and none was accepted"),
         ({"room": None}, "warning", "not been checked yet"),
