@@ -89,7 +89,7 @@ def _parse_line(text: str, start: int) -> tuple[int, dict[str, str]]:
         raise ValueError("NAME=value is expected, or a comment")
     name = before[1]
     if not _NAME.fullmatch(name):
-        also = "; leave `export` away" if name.startswith("export ") else ""
+        also = "; leave out `export`" if name.startswith("export ") else ""
         raise ValueError(f"what comes before the `=` is not a variable name{also}")
     position, value = _parse_value(text, before.end(), name)
     if "\0" in value:

@@ -22,7 +22,7 @@ def display(conninfo: str) -> str:
     try:
         parameters = conninfo_to_dict(conninfo)
     except psycopg.Error:
-        return "no libpq connection string or URL"
+        return "not a libpq connection string or URL"
     if _has_loose_password(conninfo):
         return "a URL whose password is not percent-encoded"
     user, host = parameters.get("user"), parameters.get("host") or parameters.get("hostaddr")

@@ -125,7 +125,7 @@ def _of_processes(condition: Condition) -> Iterator[Reason]:
 
 def _of_storage(condition: Condition) -> Iterator[Reason]:
     if trouble := condition.storage:
-        sentence = f"no instance is taken (A700): {trouble.sentence}"
+        sentence = f"no instance is accepted (A700): {trouble.sentence}"
         yield Reason(Level.CRITICAL, "storage", sentence, trouble.remedy)
     elif condition.room is None:
         yield Reason(Level.WARNING, "storage", "the free space on the storage has not been checked yet")

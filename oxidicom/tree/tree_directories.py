@@ -94,7 +94,7 @@ class TreeDirectories:
         found = os.fstat(descriptor)
         if self._known_tree() not in (None, (found.st_dev, found.st_ino)) and not os.listdir(descriptor):
             os.close(descriptor)
-            raise OSError(errno.ESTALE, "another, empty directory stands there; is it mounted?", PACS_ROOT)
+            raise OSError(errno.ESTALE, "another, empty directory is in its place; is it mounted?", PACS_ROOT)
 
     def _open_or_make(self, path: str) -> int:
         parent_path, _, name = path.rpartition("/")

@@ -243,7 +243,7 @@ def test_a_spool_that_takes_nothing_is_told_at_once(gateway):
     obstacle = spool / f".probe-{steward}"
     obstacle.mkdir()
     seen = wait_until(lambda: [one for one in reasons_of(gateway)[1] if one[1] == "storage"], "it is said")
-    assert seen == [("critical", "storage", "no instance is taken (A700): the spool takes no files")]
+    assert seen == [("critical", "storage", "no instance is accepted (A700): the spool takes no files")]
     obstacle.rmdir()
     wait_until(lambda: reasons_of(gateway) == (0, []), "all is well again")
 

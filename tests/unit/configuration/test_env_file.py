@@ -61,7 +61,7 @@ def test_systemd_reads_the_same(text, value, tmp_path):
     ("line", "said"),
     [
         ("secret", "NAME=value is expected"),
-        ("export A=secret", "not a variable name; leave `export` away"),
+        ("export A=secret", "not a variable name; leave out `export`"),
         ("1A=secret", "not a variable name"),
         ("A B=secret", "not a variable name"),
         ("=secret", "not a variable name"),
