@@ -40,7 +40,7 @@ def test_a_gateway_that_is_well_has_no_reasons():
     [
         ({"phase": "starting"}, "warning", "the gateway is starting"),
         ({"silent": ("storage", "storage")}, "critical", "no sign of life of: storage"),
-        ({"storage": Trouble("gone", "mount it")}, "critical", r"no instance is accepted \(A700\): gone. To do: mount it"),
+        ({"storage": Trouble("gone", "mount it")}, "critical", r"no instance is accepted \(A700\): gone. To do: mount"),
         ({"tree": Trouble("full")}, "critical", "instances wait in the spool: full"),
         ({"room": Room(1 << 30, 9 << 30, 1 << 30, True)}, "critical", "every instance is refused"),
         ({"room": Room((2 << 30) - 1, 9 << 30, 1 << 30, False)}, "warning", "nearly full"),
