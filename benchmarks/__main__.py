@@ -72,7 +72,7 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
 def _parse_setting(text: str) -> tuple[str, str]:
     variable, sign, value = text.partition("=")
     if not sign:
-        raise typer.BadParameter(f"{text!r} is no setting; NAME=VALUE is wanted, such as CHRIS_DB_POOL=4")
+        raise typer.BadParameter(f"{text!r} is no setting; NAME=VALUE is expected, such as CHRIS_DB_POOL=4")
     return variable, value
 
 
@@ -82,7 +82,7 @@ def _parse_guests(texts: Sequence[str]) -> dict[str, Invocation]:
     for text in texts:
         name, sign, notation = text.partition("=")
         if not (sign and re.fullmatch(r"[\w.-]+", name)):
-            raise typer.BadParameter(f"{text!r} is no gateway; NAME=COMMAND is wanted, such as {_GUEST}")
+            raise typer.BadParameter(f"{text!r} is no gateway; NAME=COMMAND is expected, such as {_GUEST}")
         if name in _TAKEN or name in guests:
             raise typer.BadParameter(f"the name {name!r} is taken")
         try:

@@ -27,7 +27,7 @@ def known(chosen: Sequence[str], names: Sequence[str], what: str) -> list[str]:
 def require_directory(path: str) -> None:
     """Raise BadParameter when there is no such directory."""
     if not os.path.isdir(path):
-        raise typer.BadParameter(f"{path} is no directory")
+        raise typer.BadParameter(f"{path} is not a directory")
 
 
 def console() -> Console:

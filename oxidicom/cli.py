@@ -72,8 +72,8 @@ _app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="A DICOM gateway for ChRIS: receives instances by C-STORE, stores them, and registers them in CUBE's "
-    "database. Without a command it serves. It is configured by environment variables alone, which may stand in a "
-    "file (--env-file); `oxidicom settings` shows them, and docs/settings.md and the manual page list them.",
+    "database. Without a command it serves. Its only configuration is environment variables, which may be in a file "
+    "(--env-file); `oxidicom settings` shows them, and docs/settings.md and the manual page list them.",
 )
 
 
@@ -99,7 +99,7 @@ def _require_text(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise typer.BadParameter("it is no UTF-8") from error
+        raise typer.BadParameter("it is not UTF-8") from error
     return value
 
 
@@ -133,12 +133,12 @@ def _root(
             metavar="FILE",
             callback=_use_env_file,
             expose_value=False,
-            help="Read variables from a file, in the syntax of systemd's EnvironmentFile=; they win over the "
+            help="Read variables from a file, in the syntax of systemd's EnvironmentFile=. They override the "
             "environment.",
         ),
     ] = None,
     user: Annotated[
-        str | None, typer.Option(metavar="NAME", help="With root: become this user, after the file was read.")
+        str | None, typer.Option(metavar="NAME", help="As root: become this user after reading the file.")
     ] = None,
     version: Annotated[
         bool,
@@ -164,8 +164,8 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.
 def check(as_json: _Json = False) -> None:
     """Check the configuration and everything that it points at.
 
-    Exit status 0: all can be used; 1: warning; 2: critical, the gateway could not do its work; 78: the configuration
-    has errors.
+    Exit status 0: all can be used; 1: warning; 2: critical, the gateway could not work; 78: the configuration has
+    errors.
     """
     from oxidicom.operations.check import run_checks  # noqa: PLC0415 (brings pynetdicom, which serving does without)
 
@@ -180,20 +180,22 @@ def send_test(
         typer.Option(
             metavar="AET",
             callback=_require_text,
-            help="Calling AE title, where CHRIS_SCP_ALLOWED_AETS does not let all send.",
+            help="Calling AE title, if CHRIS_SCP_ALLOWED_AETS does not let everybody send.",
         ),
     ] = "OXIDICOM-TEST",
     host: Annotated[
         str,
-        typer.Option(callback=_require_text, help="Host of the gateway, or of the balancer before it; else this one."),
+        typer.Option(
+            callback=_require_text, help="Host of the gateway, or of its load balancer; by default this host."
+        ),
     ] = "",
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port, if that is not PORT.")] = None,
-    at_most: Annotated[str, typer.Option(help="How long it may take: 90s, 2min.")] = "60s",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port; by default PORT.")] = None,
+    at_most: Annotated[str, typer.Option(help="Maximum time: 90s, 2min.")] = "60s",
     as_json: _Json = False,
 ) -> None:
-    """Send a made instance through the gateway's own port, and follow it to its file and to its row in CUBE.
+    """Send a test instance through the gateway's own port, and follow it to its file and to its row in CUBE.
 
-    The PACS of CHRIS_PACS_ADDRESS are asked by C-ECHO too. It says what it left behind.
+    Asks each PACS of CHRIS_PACS_ADDRESS by C-ECHO too. Says what it left behind.
     Exit status 0: all went well; 1: warning, a PACS does not answer; 2: critical, the instance did not arrive.
     """
     from oxidicom.operations.send_test import Target, run_send_test  # noqa: PLC0415 (brings pynetdicom)
@@ -210,10 +212,10 @@ def send_test(
 def settings_(context: typer.Context, as_json: _Json = False) -> None:
     """Show each setting: its value, where it comes from, and its default. Secrets are not shown.
 
-    Through a pipe, and on a narrow terminal, each is one line of three fields with tabs between them: NAME=value, where
-    it comes from, and its default.
+    Through a pipe, and on a narrow terminal, each setting is one line of three fields, separated by tabs: NAME=value,
+    where it comes from, and its default.
 
-    Exit status 0: the gateway could start with them; 78: something is wrong with them, and is told.
+    Exit status 0: the gateway could start with them; 78: they have errors, which are printed.
     """
     from oxidicom.operations.show_settings import print_settings, show_settings  # noqa: PLC0415 (as above)
 
@@ -227,16 +229,16 @@ def settings_(context: typer.Context, as_json: _Json = False) -> None:
 def status(
     as_json: _Json = False,
     max_age: Annotated[
-        str, typer.Option(help="What waits for so long is critical, a quarter of it a warning: 90s, 15min, 2h, 1d.")
+        str, typer.Option(help="A wait this long is critical, a quarter of it a warning: 90s, 15min, 2h, 1d.")
     ] = "1h",
     expect_running: Annotated[
-        bool, typer.Option("--expect-running", help="It is critical when no gateway runs on this storage.")
+        bool, typer.Option("--expect-running", help="Critical if no gateway runs on this storage.")
     ] = False,
 ) -> None:
     """Judge the gateway, and show what waits, since when, and what was set aside and why.
 
-    It only reads; a gateway may run or not. Exit status 0: OK; 1: warning (something waits, was set aside, or will
-    break); 2: critical (instances are refused, or what waits does not go on before somebody acts).
+    Only reads; works with or without a running gateway. Exit status 0: OK; 1: warning (something waits, was set aside,
+    or will break); 2: critical (instances are refused, or nothing moves until somebody acts).
     """
     from oxidicom.operations.status import run_status  # noqa: PLC0415 (serving does without it)
     from oxidicom.operations.status_reasons import Expectations  # noqa: PLC0415
@@ -250,17 +252,17 @@ def retry(
     association: Annotated[
         str | None, typer.Option(help="Only what was set aside of this association (a ULID).")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be put back.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be put back.")] = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until it is registered or set aside again, and say so.")
+        bool, typer.Option("--wait", help="Wait until everything is registered or set aside again, and report.")
     ] = False,
-    at_most: Annotated[str, typer.Option(help="Wait for so long at most: 90s, 15min, 2h.")] = "5min",
+    at_most: Annotated[str, typer.Option(help="Maximum wait: 90s, 15min, 2h.")] = "5min",
     as_json: _Json = False,
 ) -> None:
-    """Put what was set aside back, to be stored and registered again. A gateway may run or not.
+    """Put back what was set aside, to be stored and registered again. Works with or without a running gateway.
 
     Exit status 0: nothing is left set aside, and with --wait all is registered; 1: something is left, was set aside
-    again, or is not finished yet, for the reason that is printed.
+    again, or is not finished yet; the reason is printed.
     """
     from oxidicom.operations.retry import Retry, run_retry  # noqa: PLC0415 (serving does without it)
 
@@ -274,18 +276,18 @@ def discard(
     association: Annotated[str | None, typer.Option(help="What was set aside of this association (a ULID).")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Everything that was set aside.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be thrown away.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be thrown away.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Throw away what was set aside and cannot be mended. Its JSON files stay and tell what it was, why, and when.
+    """Throw away what was set aside and cannot be fixed. Its JSON files stay and say what it was, why, and when.
 
-    Nothing but the directory of what was set aside is touched; a gateway may run or not. What is printed has no
-    patient data. Exit status 0: nothing of it is left set aside; 1: something is.
+    Touches nothing but the directory of what was set aside; works with or without a running gateway. Prints no patient
+    data. Exit status 0: nothing of it is left set aside; 1: something is.
     """
     from oxidicom.operations.discard import Discard, run_discard  # noqa: PLC0415 (serving does without it)
 
     if everything == (association is not None):
-        raise typer.BadParameter("either --association ULID or --all says what is meant")
+        raise typer.BadParameter("give either --association ULID or --all")
     wanted = Discard(_ulid(association), yes, dry_run, as_json)
     _operate(lambda settings: run_discard(settings.files_root, wanted, _console()))
 
@@ -298,18 +300,18 @@ def reconcile(
     since: Annotated[
         datetime.datetime | None,
         typer.Option(
-            help="With --register: only files received since then, in local time; no question is asked. Any day up to "
-            "1970 means all files."
+            help="With --register: only files received since then, in local time, without asking. Any day up to 1970 "
+            "means all files."
         ),
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Compare the files below SERVICES/PACS with the database. Nothing is ever deleted; a gateway may run or not.
+    """Compare the files below SERVICES/PACS with the database. Never deletes anything; works with or without a gateway.
 
-    In CUBE 6 and 7 people delete series. Where CUBE may not remove the files, these have no row on purpose: before
-    anything is registered it is asked whether they are to come back, unless --since says what is meant.
+    In CUBE 6 and 7 people delete series. Where CUBE may not remove the files, these have no row on purpose. So before
+    it registers anything, the command asks whether they are to come back, unless --since says which.
 
-    Exit status 0: nothing differs, or not any more; else 1. What is printed has paths, which hold patient data.
+    Exit status 0: nothing differs, or no longer; else 1. The output has paths, which contain patient data.
     """
     from oxidicom.operations.consent import Wish, seconds_of  # noqa: PLC0415 (serving does without it)
     from oxidicom.operations.reconcile import run_reconcile  # noqa: PLC0415
@@ -317,7 +319,7 @@ def reconcile(
     try:
         wish = Wish(register, None if since is None else seconds_of(since))
     except ValueError as error:
-        raise typer.BadParameter(f"{since} is no date that can be used: {error}", param_hint="'--since'") from error
+        raise typer.BadParameter(f"{since} is not a usable date: {error}", param_hint="'--since'") from error
     _operate(lambda settings: run_reconcile(settings, wish, as_json, _console()))
 
 
@@ -325,23 +327,23 @@ def reconcile(
 def log(  # noqa: PLR0913, PLR0917 (each is an option)
     aet: Annotated[str, typer.Option(callback=_require_text, help="Only associations of this calling AE title.")] = "",
     since: Annotated[
-        str, typer.Option(help="Only what was not over by then: 2026-01-31, '2026-01-31 14:05', or 90min, 2h, 3d ago.")
+        str, typer.Option(help="Only what ended after this time: 2026-01-31, '2026-01-31 14:05', or 90min, 2h, 3d ago.")
     ] = "",
-    until: Annotated[str, typer.Option(help="Only what had begun by then; a date is taken to its end.")] = "",
+    until: Annotated[str, typer.Option(help="Only what began before this time; a date includes its whole day.")] = "",
     study: Annotated[
-        str, typer.Option(callback=_require_text, help="Only what brought something of this Study Instance UID.")
+        str, typer.Option(callback=_require_text, help="Only what brought instances of this Study Instance UID.")
     ] = "",
-    series: Annotated[str, typer.Option(callback=_require_text, help="The same of a Series Instance UID.")] = "",
+    series: Annotated[str, typer.Option(callback=_require_text, help="The same for a Series Instance UID.")] = "",
     refused: Annotated[
-        bool, typer.Option("--refused", help="Only associations that were rejected or had something refused, and why.")
+        bool, typer.Option("--refused", help="Only rejected associations and those with refused instances, and why.")
     ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the last so many.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come; Ctrl-C ends it.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the last N.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new ones; Ctrl-C ends it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Show what associations brought, newest last: where from, what was refused, and whether series are complete.
 
-    It only reads; a gateway may run or not. Times are local. Exit status 0, or 1 when there is no history.
+    Only reads; works with or without a running gateway. Times are local. Exit status 0, or 1 if there is no history.
     """
     from oxidicom.history.reader import Wanted  # noqa: PLC0415 (serving does without it)
     from oxidicom.operations.log import run_log  # noqa: PLC0415
@@ -360,18 +362,18 @@ def top(
         str,
         typer.Option(
             callback=_require_text,
-            help="Address of the gateway's page; else that of CHRIS_HTTP_ADDRESS and CHRIS_HTTP_PORT.",
+            help="Address of the gateway's page; by default from CHRIS_HTTP_ADDRESS and CHRIS_HTTP_PORT.",
         ),
     ] = "",
     interval: Annotated[str, typer.Option(help="Time between two frames: 1s, 5s, 1min.")] = "1s",
     once: Annotated[
-        bool, typer.Option("--once", help="Print one frame and end, as it does without a terminal.")
+        bool, typer.Option("--once", help="Print one frame and end; the default without a terminal.")
     ] = False,
 ) -> None:
     """Watch a running gateway: what is wrong, what is under way, what waits, what came. q or Ctrl-C ends it.
 
-    It only reads, from /status.json at CHRIS_HTTP_PORT. Exit status 0; of one frame that of the judgement, as `status`
-    has it; 1 when the gateway does not answer.
+    Only reads, from /status.json at CHRIS_HTTP_PORT. Exit status 0; with one frame, the exit status of `status`; 1 if
+    the gateway does not answer.
     """
     from oxidicom.operations.top import run_top  # noqa: PLC0415 (serving does without it)
 

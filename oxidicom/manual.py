@@ -18,15 +18,15 @@ from oxidicom.setting_groups import grouped_fields
 from oxidicom.settings import Settings
 
 _EXIT_STATUS = {
-    "0": "All is well; for a command, what its description says.",
-    "1": "The gateway or the command could not do its work, or a command found something.",
-    "2": "What a command has found is critical.",
-    "3": "A command or an option is not known, or its value cannot be used: to a monitoring system, UNKNOWN.",
-    "78": "The configuration has faults. All of them are told at once.",
+    "0": "All is well. For a command, see its description.",
+    "1": "The gateway or the command failed, or a command found a problem.",
+    "2": "A command found a critical problem.",
+    "3": "Unknown command or option, or a value that cannot be used. To a monitoring system: UNKNOWN.",
+    "78": "The configuration has errors. All of them are reported at once.",
 }
 _FILES = {
-    "/etc/oxidicom/oxidicom.env": "The variables of the systemd service, as 'make install-service' installs it. There "
-    "'sudo oxidicom COMMAND' reads this file and works as the user of the service.",
+    "/etc/oxidicom/oxidicom.env": "The variables of the systemd service that 'make install-service' installs. "
+    "'sudo oxidicom COMMAND' reads this file and runs as the user of the service.",
     "CHRIS_FILES_ROOT/SERVICES/PACS": "What was received.",
     "CHRIS_FILES_ROOT/.oxidicom": "The spools, and what was set aside.",
 }
@@ -45,7 +45,7 @@ def manual() -> str:
         ".SH DESCRIPTION",
         *_paragraphs(root.help),
         ".SH OPTIONS",
-        *_item("-h, --help", "Say what there is, here or of a command, and exit."),
+        *_item("-h, --help", "Show this help, or the help of a command, and exit."),
         *_options(root),
         ".SH COMMANDS",
     ]
@@ -66,7 +66,7 @@ def _options(command: object, besides: typer.core.TyperGroup | None = None) -> I
 
 def _settings() -> Iterator[str]:
     yield from _paragraphs(
-        "Booleans are yes/no, y/n, true/false or 1/0. Whatever is in bytes takes a number, or a size with its unit: "
+        "Booleans are yes/no, y/n, true/false or 1/0. A size in bytes is a number, or a number with its unit: "
         "500MB, 128 KiB, 1GiB. OXIDICOM_... is read as CHRIS_..., OXIDICOM_LISTENER_PORT as PORT. An empty value is "
         "the same as none."
     )

@@ -12,7 +12,7 @@ def port_trouble(port_variable: str, port: int, address_variable: str, address: 
     """Return a sentence that names port, address and cause, and the remedy."""
     cause, remedy = error.strerror, f"set {port_variable} or {address_variable}"
     if error.errno in OF_CONFIGURATION:
-        cause = f"this user may not listen on so low a port ({error.strerror})"
+        cause = f"this user may not listen on a port this low ({error.strerror})"
         remedy = (
             "under systemd, uncomment AmbientCapabilities=CAP_NET_BIND_SERVICE and its two neighbours in "
             f"oxidicom.service; for a container, map the port (-p {port}:11111); else "
@@ -21,7 +21,7 @@ def port_trouble(port_variable: str, port: int, address_variable: str, address: 
         )
     elif error.errno == errno.EADDRINUSE:
         cause = f"it is in use ({error.strerror})"
-        remedy = f"`ss -ltnp`, as root, tells which program has it: stop that, or set {port_variable}"
+        remedy = f"`ss -ltnp`, as root, shows which program has it: stop that, or set {port_variable}"
     elif error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
         cause = f"this host has no such address ({error.strerror})"
         remedy = f"set {address_variable} to one that `ip address` shows, or to :: for all"

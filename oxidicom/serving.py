@@ -74,5 +74,7 @@ def _run(settings: Settings, manager: ServiceManager) -> int:
 def _service_manager(environment: Mapping[str, str]) -> ServiceManager:
     watchdog = environment.get("WATCHDOG_USEC", "")
     if watchdog and not watchdog.isdecimal():
-        logger.warning(f"WATCHDOG_USEC={watchdog!r} is no number: systemd gets no watchdog", action="unknown_variable")
+        logger.warning(
+            f"WATCHDOG_USEC={watchdog!r} is not a number: systemd gets no watchdog", action="unknown_variable"
+        )
     return ServiceManager(environment.get("NOTIFY_SOCKET", ""), watchdog)

@@ -36,9 +36,9 @@ def _sentence(detail: ErrorDetails, environment: Mapping[str, str]) -> str:
         return sentence + _instead(environment) if name == "CHRIS_DB_CONNECTION" else sentence
     cause: Any = detail.get("ctx", {}).get("error", detail["msg"])
     if detail["type"] == "bool_parsing":
-        cause = "yes or no is wanted (also y/n, true/false, 1/0)"
+        cause = "yes or no is expected (also y/n, true/false, 1/0)"
     if detail["type"] == "string_unicode":
-        cause = "it is no UTF-8"
+        cause = "it is not UTF-8"
     value = "" if name in SECRET else f"={detail['input']!r}"
     return f"{name}{value} cannot be used: {cause}"
 

@@ -7,8 +7,8 @@ from pydantic.fields import FieldInfo
 from oxidicom.settings import Settings
 
 GROUPS: Mapping[str, Sequence[str]] = {
-    "What it needs": ("CHRIS_DB_CONNECTION", "CHRIS_FILES_ROOT"),
-    "Where it listens, and what it is called": ("PORT", "CHRIS_BIND_ADDRESS", "CHRIS_SCP_AET"),
+    "Required": ("CHRIS_DB_CONNECTION", "CHRIS_FILES_ROOT"),
+    "Port and AE title": ("PORT", "CHRIS_BIND_ADDRESS", "CHRIS_SCP_AET"),
     "Who may send": (
         "CHRIS_SCP_ALLOWED_AETS",
         "CHRIS_SCP_CHECK_CALLED_AET",
@@ -24,19 +24,19 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "CHRIS_PROGRESS_INTERVAL",
         "CHRIS_ROOT_SUBJECT",
     ),
-    "How much at a time": (
+    "Concurrency": (
         "CHRIS_LISTENER_THREADS",
         "CHRIS_SCP_BUSY_SECONDS",
         "TOKIO_WORKER_THREADS",
         "CHRIS_DB_POOL",
     ),
-    "How safe, and for whom": (
+    "Storage and shutdown": (
         "CHRIS_SCP_SYNC",
         "CHRIS_STORAGE_RESERVE_BYTES",
         "CHRIS_UMASK",
         "CHRIS_DRAIN_SECONDS",
     ),
-    "See what it does": (
+    "Page, log, history, telemetry": (
         "CHRIS_HTTP_PORT",
         "CHRIS_HTTP_ADDRESS",
         "CHRIS_LOG_FORMAT",
@@ -47,7 +47,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "OTEL_RESOURCE_ATTRIBUTES",
         "OTEL_METRIC_EXPORT_INTERVAL",
     ),
-    "What is taken from a sender": (
+    "Limits for a sender": (
         "CHRIS_SCP_UNCOMPRESSED_ONLY",
         "CHRIS_SCP_MAX_PDU_LENGTH",
         "CHRIS_SCP_STRICT",
@@ -56,14 +56,14 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "CHRIS_SCP_MAX_COMMAND_BYTES",
         "CHRIS_SCP_MAX_INSTANCE_BYTES",
     ),
-    "How long a sender is waited for": (
+    "Deadlines for a sender": (
         "CHRIS_SCP_REQUEST_SECONDS",
         "CHRIS_SCP_IDLE_SECONDS",
         "CHRIS_SCP_STALL_SECONDS",
         "CHRIS_SCP_MIN_BYTES_PER_SECOND",
         "CHRIS_SCP_KEEP_ALIVE_SECONDS",
     ),
-    "To try it without CUBE": ("CHRIS_EMBEDDED_SCHEMA",),
+    "Trying it without CUBE": ("CHRIS_EMBEDDED_SCHEMA",),
 }
 """The variables under each heading: what everybody sets first, what hardly anybody sets last."""
 

@@ -1,4 +1,4 @@
-"""How the values of settings are written: from text to value, or a ValueError that says what is wanted."""
+"""How the values of settings are written: from text to value, or a ValueError that says what is expected."""
 
 import os
 import re
@@ -19,7 +19,7 @@ def parse_ae_title(value: str) -> str:
 def parse_umask(value: str) -> int:
     """Parse an octal number. Raise ValueError."""
     if not re.fullmatch("(0o)?[0-7]{1,4}", value) or int(value, 8) > 0o777:
-        raise ValueError("an octal number from 000 to 777 is wanted, for example 022")
+        raise ValueError("an octal number from 000 to 777 is expected, for example 022")
     return int(value, 8)
 
 
@@ -31,7 +31,7 @@ def parse_size(value: str) -> str | int:
     if not re.search("[A-Za-z]", value):
         return value
     if not re.fullmatch(r"\d+(\.\d+)? ?([kmgtpe]i?)?b", value.strip(), re.ASCII | re.IGNORECASE):
-        raise ValueError("a number of bytes is wanted, or a size with its unit: 500MB, 128 KiB, 1GiB")
+        raise ValueError("a number of bytes is expected, or a size with its unit: 500MB, 128 KiB, 1GiB")
     return int(pydantic.TypeAdapter(pydantic.ByteSize).validate_python(value.strip()))
 
 
@@ -52,7 +52,7 @@ def require_certificate(value: str, info: pydantic.ValidationInfo) -> str:
 def require_readable(path: str) -> str:
     """Hold a path, if there is one, to a file that can be read. Raise ValueError."""
     if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):
-        raise ValueError("it is no file that this user can read")
+        raise ValueError("it is not a file that this user can read")
     return path
 
 
@@ -76,5 +76,5 @@ def show_interval(seconds: float) -> str:
 def require_subject(value: str) -> str:
     """Hold a subject to one that NATS takes as it is. Raise ValueError."""
     if not re.fullmatch(r"[!-~]+", value) or set(value) & set("*>") or "" in value.split("."):
-        raise ValueError("a NATS subject is wanted: printable ASCII without blanks, `*` and `>`, and no empty part")
+        raise ValueError("a NATS subject is expected: printable ASCII without blanks, `*` and `>`, and no empty part")
     return value

@@ -63,7 +63,7 @@ class Settings(pydantic.BaseModel):
         alias="CHRIS_DB_POOL",
         ge=1,
         le=1000,
-        description="largest number of database connections, in total",
+        description="maximum number of database connections, in total",
     )
     embedded_schema: Literal["flat", "folders"] = Field(
         "flat",
@@ -94,8 +94,8 @@ class Settings(pydantic.BaseModel):
     proxy_protocol: bool = Field(
         False,
         alias="CHRIS_PROXY_PROTOCOL",
-        description="connections come from a balancer that sends the PROXY protocol, version 2: the PACS is known by "
-        "its own address",
+        description="connections come from a balancer that sends the PROXY protocol, version 2, so that the address of "
+        "the PACS is known",
     )
     trusted_proxies: Annotated[
         tuple[Network, ...],
@@ -104,20 +104,20 @@ class Settings(pydantic.BaseModel):
     ] = Field(
         parse_networks("127.0.0.0/8,::1"),
         alias="CHRIS_PROXY_TRUSTED",
-        description="addresses or networks of the balancers whose word is taken, comma-separated; others are cut off",
+        description="addresses or networks of the balancers that are trusted, comma-separated; others are cut off",
     )
     max_associations_per_ae: int | None = Field(
         None,
         alias="CHRIS_SCP_MAX_ASSOCIATIONS_PER_AE",
         ge=1,
-        description="most associations at a time of one calling AE title, so that one PACS cannot starve the rest",
+        description="maximum concurrent associations of one calling AE title, so that one PACS cannot starve the rest",
     )
     busy_seconds: _Seconds = Field(
         10.0,
         alias="CHRIS_SCP_BUSY_SECONDS",
         ge=1,
-        description="a connection that no listener takes for so long is told that the gateway is busy "
-        "(rejected, transient: local limit exceeded)",
+        description="how long a connection waits for a free listener before it is rejected "
+        "(transient: local limit exceeded)",
     )
     strict: bool = Field(
         False,
@@ -149,21 +149,21 @@ class Settings(pydantic.BaseModel):
     ] = Field(
         default_factory=dict,
         alias="CHRIS_PACS_ADDRESS",
-        description="`AET=host:port` pairs, comma-separated: where to ask for the size of a series",
+        description="`AET=host:port` pairs, comma-separated: which PACS to ask for the size of a series",
     )
     pacs_timeout_seconds: _Seconds = Field(
         10.0,
         alias="CHRIS_PACS_TIMEOUT_SECONDS",
         gt=0,
         le=600,
-        description="how long a series waits in all for the PACS to say how many instances it has",
+        description="how long to wait, in total, until the PACS says how many instances a series has",
     )
     listeners: int = Field(
         16,
         alias="CHRIS_LISTENER_THREADS",
         ge=1,
         le=1024,
-        description="number of listener processes = most concurrent associations",
+        description="number of listener processes, and so of concurrent associations",
     )
     storage_workers: int = Field(
         default_factory=_default_storage_workers,
@@ -179,7 +179,7 @@ class Settings(pydantic.BaseModel):
         description="free space below which instances are refused (A700), in bytes; by default 1 GiB, or 1 % of "
         "the filesystem if that is less",
     )
-    verbose: bool = Field(False, alias="CHRIS_VERBOSE", description="debugging messages")
+    verbose: bool = Field(False, alias="CHRIS_VERBOSE", description="log debugging messages")
     port: int = Field(11111, alias="PORT", ge=1, le=65535, description="TCP port")
     bind_address: str = Field(
         "::", alias="CHRIS_BIND_ADDRESS", description="address to listen on; `::` is IPv6 and IPv4"
@@ -187,18 +187,18 @@ class Settings(pydantic.BaseModel):
     tls_certificate: str = Field(
         "",
         alias="CHRIS_TLS_CERTIFICATE",
-        description="PEM file with the certificate of the gateway, then those of its issuers; when set, the port "
-        "speaks TLS and nothing else",
+        description="PEM file with the certificate of the gateway, followed by those of its issuers; if set, the port "
+        "speaks only TLS",
     )
     tls_key: Annotated[str, AfterValidator(require_certificate)] = Field(
         "",
         alias="CHRIS_TLS_KEY",
-        description="PEM file with the key, not encrypted; by default it is in the file of the certificate",
+        description="PEM file with the private key, not encrypted; by default the certificate file",
     )
     tls_client_ca: Annotated[str, AfterValidator(require_certificate)] = Field(
         "",
         alias="CHRIS_TLS_CLIENT_CA",
-        description="PEM file with the issuers of client certificates; when set, every peer needs one",
+        description="PEM file with the issuers of client certificates; if set, every peer needs one",
     )
     tls_handshake_seconds: _Seconds = Field(
         10.0, alias="CHRIS_TLS_HANDSHAKE_SECONDS", gt=0, description="deadline for the TLS handshake"
@@ -208,40 +208,40 @@ class Settings(pydantic.BaseModel):
         alias="CHRIS_DRAIN_SECONDS",
         ge=0,
         le=3600,
-        description="how long running associations may go on after SIGTERM",
+        description="how long running associations may continue after SIGTERM",
     )
     max_request_bytes: _Bytes = Field(
         MAX_REQUEST_BYTES,
         alias="CHRIS_SCP_MAX_REQUEST_BYTES",
         ge=1024,
         le=MAX_REQUEST_BYTES,
-        description="longest association request",
+        description="maximum size of an association request",
     )
     max_pdu_bytes: _Bytes = Field(
         64 * 1024 * 1024,
         alias="CHRIS_SCP_MAX_PDU_BYTES",
         ge=4096,
-        description="longest PDU with data that is taken although a shorter maximum was announced "
-        "(not with CHRIS_SCP_STRICT)",
+        description="maximum size of a data PDU that is accepted although it exceeds the announced maximum "
+        "(without CHRIS_SCP_STRICT)",
     )
     max_command_bytes: _Bytes = Field(
         64 * 1024,
         alias="CHRIS_SCP_MAX_COMMAND_BYTES",
         ge=1024,
         le=1024 * 1024,
-        description="longest command set",
+        description="maximum size of a command set",
     )
     max_instance_bytes: _Bytes | None = Field(
         None,
         alias="CHRIS_SCP_MAX_INSTANCE_BYTES",
         ge=1,
-        description="longest dataset that is stored; a longer one is refused (C000)",
+        description="maximum size of a dataset; a larger one is refused (C000)",
     )
     association_request_seconds: _Seconds = Field(
         30.0,
         alias="CHRIS_SCP_REQUEST_SECONDS",
         gt=0,
-        description="deadline for the association request after the connection (ARTIM, PS3.8, 9.1.5)",
+        description="deadline for the association request, from the connection on (ARTIM, PS3.8, 9.1.5)",
     )
     idle_seconds: _Seconds = Field(
         600.0, alias="CHRIS_SCP_IDLE_SECONDS", gt=0, description="longest silence between two messages"
@@ -253,14 +253,14 @@ class Settings(pydantic.BaseModel):
         1000,
         alias="CHRIS_SCP_MIN_BYTES_PER_SECOND",
         ge=0,
-        description="slowest that a message may come, on average over CHRIS_SCP_STALL_SECONDS; 0: as slow as it likes",
+        description="lowest rate of a message, averaged over CHRIS_SCP_STALL_SECONDS; 0: no limit",
     )
     keep_alive_seconds: int = Field(
         60,
         alias="CHRIS_SCP_KEEP_ALIVE_SECONDS",
         ge=1,
         le=32767,
-        description="silence after which TCP keep-alive asks whether the peer is still there",
+        description="silence after which TCP keep-alive checks whether the peer is still there",
     )
     umask: Annotated[int, BeforeValidator(parse_umask), PlainSerializer(lambda mask: f"{mask:03o}")] = Field(
         0o022, alias="CHRIS_UMASK", description="umask of stored files and directories, octal"
@@ -273,7 +273,7 @@ class Settings(pydantic.BaseModel):
     state_directory: str = Field(
         "",
         alias="STATE_DIRECTORY",
-        description="where the history and the embedded database live; by default /var/lib/oxidicom for root, "
+        description="directory of the history and the embedded database; by default /var/lib/oxidicom for root, "
         "~/.local/state/oxidicom for others (systemd sets it)",
     )
     history_days: int = Field(
@@ -281,13 +281,13 @@ class Settings(pydantic.BaseModel):
         alias="CHRIS_HISTORY_DAYS",
         ge=0,
         le=3650,
-        description="how many days the history of associations is kept, which `oxidicom log` shows; 0: none is kept",
+        description="how many days to keep the history of associations that `oxidicom log` shows; 0: none is kept",
     )
     otlp_endpoint: str = Field(
         "",
         alias="OTEL_EXPORTER_OTLP_ENDPOINT",
         description="OpenTelemetry Collector, OTLP over gRPC, such as `http://collector:4317`; empty: nothing is "
-        "exported. The SDK's other `OTEL_…` variables hold too",
+        "exported. The SDK's other `OTEL_…` variables apply too",
     )
     otel_resource_attributes: str = Field(
         "", alias="OTEL_RESOURCE_ATTRIBUTES", description="for example `service.name=oxidicom-test`"
@@ -297,20 +297,20 @@ class Settings(pydantic.BaseModel):
         alias="OTEL_METRIC_EXPORT_INTERVAL",
         ge=100,
         le=1_000_000_000,
-        description="milliseconds between two exports of metrics",
+        description="interval between exports of metrics, in milliseconds",
     )
     http_port: int = Field(
         0,
         alias="CHRIS_HTTP_PORT",
         ge=0,
         le=65535,
-        description="port of the page for people, and of /healthz, /readyz, /metrics, /status.json; 0: none",
+        description="port of the web page, and of /healthz, /readyz, /metrics, /status.json; 0: none",
     )
     http_address: str = Field(
         "127.0.0.1",
         alias="CHRIS_HTTP_ADDRESS",
         min_length=1,
-        description="address of the page; by default nobody but this host sees it",
+        description="address of the page; by default only this host can see it",
     )
 
     nats_addresses: Annotated[
@@ -330,7 +330,7 @@ class Settings(pydantic.BaseModel):
     progress_interval_seconds: _Interval = Field(
         0.5,
         alias="CHRIS_PROGRESS_INTERVAL",
-        description="shortest time between two counts of one series, with its unit: `500ms`, `2.5s`, `1min`",
+        description="minimum time between two counts of one series, with its unit: `500ms`, `2.5s`, `1min`",
     )
     root_subject: Annotated[str, AfterValidator(require_subject)] = Field(
         "oxidicom",

@@ -27,7 +27,7 @@ def seconds_in(
     seconds = float(match[1]) * _SECONDS_OF[match[2]] if match else math.inf
     if match is None or seconds > most_seconds:
         most = "" if most_seconds == math.inf else f", up to {duration(most_seconds)}"
-        raise ValueError(f"{text!r} is no time: a number with its unit is wanted{most}, such as {examples}")
+        raise ValueError(f"{text!r} is not a duration: a number with its unit is expected{most}, such as {examples}")
     return seconds
 
 

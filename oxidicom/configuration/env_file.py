@@ -35,7 +35,7 @@ def read_env_file(path: str) -> EnvFile:
         with open(path, encoding="utf-8") as file:
             return parse_env_file(file.read(), path)
     except UnicodeDecodeError as error:
-        raise ConfigurationError([f"{path} cannot be read: it is no UTF-8"]) from error
+        raise ConfigurationError([f"{path} cannot be read: it is not UTF-8"]) from error
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         remedy = "; run the command as root (sudo)" if isinstance(error, PermissionError) else ""
@@ -86,11 +86,11 @@ def _parse_line(text: str, start: int) -> tuple[int, dict[str, str]]:
         return end, {}
     before = _LINE_BEFORE_VALUE.match(text, start, end)
     if not before:
-        raise ValueError("NAME=value is wanted, or a comment")
+        raise ValueError("NAME=value is expected, or a comment")
     name = before[1]
     if not _NAME.fullmatch(name):
-        also = "; leave `export` away" if name.startswith("export ") else ""
-        raise ValueError(f"what stands before the `=` is no name of a variable{also}")
+        also = "; leave out `export`" if name.startswith("export ") else ""
+        raise ValueError(f"what comes before the `=` is not a variable name{also}")
     position, value = _parse_value(text, before.end(), name)
     if "\0" in value:
         raise ValueError(f"the value of {name} has a NUL character")
@@ -111,8 +111,8 @@ def _parse_value(text: str, start: int, name: str) -> tuple[int, str]:
     end = _end_of(_BARE, text, position)
     if re.search(r"[ \t]#", text[position - 1 : end]):
         raise ValueError(
-            f"what follows a `#` in the value of {name} is no comment to systemd: give the comment a line of its own, "
-            "or put the whole value in quotes"
+            f"what follows a `#` in the value of {name} is not a comment to systemd: put the comment on a line "
+            "of its own, or put the whole value in quotes"
         )
     return end + 1, value + _unescaped(text[position:end])
 

@@ -16,7 +16,7 @@ def misspelt_variables(environment: Mapping[str, str]) -> list[Fault]:
     """
     names = ((name, meant_by(name, known_variables())) for name in _strangers(environment) if environment[name].strip())
     return [
-        Fault(name, f"{name} is no setting of oxidicom; did you mean {one_of(meant)}?")
+        Fault(name, f"{name} is not a setting of oxidicom; did you mean {one_of(meant)}?")
         for name, meant in names
         if meant
     ]
@@ -32,7 +32,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
         name for name in _strangers(environment) if is_meant_for_us(name) and not meant_by(name, known_variables())
     ]
     return [f"{name} {FORMER_VARIABLES[canonical(name)]}" for name in former] + [
-        f"{name} is set but is no setting of oxidicom" for name in unknown
+        f"{name} is set but is not a setting of oxidicom" for name in unknown
     ]
 
 

@@ -22,7 +22,7 @@ def display(conninfo: str) -> str:
     try:
         parameters = conninfo_to_dict(conninfo)
     except psycopg.Error:
-        return "no libpq connection string or URL"
+        return "not a libpq connection string or URL"
     if _has_loose_password(conninfo):
         return "a URL whose password is not percent-encoded"
     user, host = parameters.get("user"), parameters.get("host") or parameters.get("hostaddr")
@@ -36,11 +36,11 @@ def conninfo_fault(conninfo: str) -> str | None:
     try:
         Conninfo.parse(conninfo.encode())
     except (psycopg.Error, UnicodeError) as error:
-        return f"{_reason_of(str(error))}; libpq wants postgresql://user@host:port/database, or host=… user=… dbname=…"
+        return f"{_reason_of(str(error))}; libpq takes postgresql://user@host:port/database, or host=… user=… dbname=…"
     if _has_loose_password(conninfo):
         return (
-            "it looks as if its password were not percent-encoded, or its port is no number: in a URL write %40 for @, "
-            "%2F for /, %3A for :, %3F for ?, %23 for #, %25 for %"
+            "it looks as if its password is not percent-encoded, or its port is not a number: in a URL write %40 "
+            "for @, %2F for /, %3A for :, %3F for ?, %23 for #, %25 for %"
         )
     return None
 
@@ -80,11 +80,11 @@ def _reason_of(message: str) -> str:
     if option := re.match(r'invalid (?:connection option|URI query parameter:) "(.*)"', message):
         known = [one.keyword.decode() for one in Conninfo.get_defaults()]
         closest = difflib.get_close_matches(option[1], known, 1)
-        return "it has an option that is none of libpq" + (f"; did you mean `{closest[0]}`?" if closest else "")
+        return "it has an option that libpq does not know" + (f"; did you mean `{closest[0]}`?" if closest else "")
     reasons = {
-        'missing "="': "something in it has no `=`",
-        "unexpected spaces": "a URL has no blanks: write %20",
+        'missing "="': "a part of it has no `=`",
+        "unexpected spaces": "a URL cannot contain blanks: write %20",
         "unterminated quoted string": "a quote in it is not closed",
-        "invalid percent-encoded": "a `%` in it begins no two hexadecimal digits: write %25",
+        "invalid percent-encoded": "a `%` in it is not followed by two hexadecimal digits: write %25",
     }
     return next((reason for start, reason in reasons.items() if message.startswith(start)), "it cannot be parsed")

@@ -33,17 +33,17 @@ _NULLABLE = {"PatientAge", "PatientBirthDate"}
 """All that a row may leave empty. Whatever else lacks a value, the gateway does not know the column."""
 
 _REASONS = {
-    "08P01": "a pooler before it reports an error: does PostgreSQL run behind it, and has it a connection left?",
+    "08P01": "a pooler in front of it reports an error: does PostgreSQL run behind it, with a connection left?",
     "22021": "it holds text that is not UTF-8",
     "2200H": "the ids of its table are used up",
     "25006": "it is read-only (a standby, or failing over)",
-    "42P05": "a pooler before it mixes up prepared statements",
+    "42P05": "a pooler in front of it mixes up prepared statements",
     "42P01": "it has no tables for PACS files",
     "53100": "its disk is full",
     "53300": "it has no connection left",
     "57P01": "it is shutting down",
     "57P03": "it is starting up",
-    "26000": "a pooler before it mixes up prepared statements",
+    "26000": "a pooler in front of it mixes up prepared statements",
     "28P01": "its password is wrong",
     "28000": "it refuses this user",
     "3D000": "there is no database of that name",
@@ -51,7 +51,7 @@ _REASONS = {
     _LOCKED: "a table is locked by somebody else, by a migration for instance; it goes on when the lock is released",
     _CANCELLED: "it took too long and was stopped: it is overloaded, or something in it is locked",
 }
-_TABLES_CHANGED = "its tables are not those that they were; it is looked at again"
+_TABLES_CHANGED = "its tables have changed; they are looked at again"
 
 _REFUSALS = {
     "22001": "a value is too long",
@@ -127,7 +127,7 @@ def outage_reason(error: Exception, meaning_of: Callable[[psycopg.Error], str | 
         sentence = _usual_meaning(error, error.sqlstate) or meaning_of(error) or _any_meaning(error)
         return f"{sentence} (SQLSTATE {error.sqlstate})"
     if isinstance(error, (OSError, MemoryError)):
-        return f"this machine lacks something: {getattr(error, 'strerror', None) or 'memory'}"
+        return f"this machine has run out of something: {getattr(error, 'strerror', None) or 'memory'}"
     text = " ".join(str(error).split())
     for sign, reason in _SIGNS:
         if sign in text:
@@ -177,7 +177,7 @@ def _is_id_taken(error: psycopg.Error) -> bool:
 
 # What libpq says without a SQLSTATE. Its whole text is not passed on: it may quote the connection string.
 _SIGNS = (
-    ("Too many open files", "this machine lacks something: Too many open files"),
+    ("Too many open files", "this machine has run out of something: Too many open files"),
     ("Connection refused", "it refuses connections: is it running, and are host and port right?"),
     ("timeout", "it does not answer"),
     ("timed out", "it does not answer"),

@@ -130,7 +130,7 @@ class Flat:
     def meaning_of(self, error: psycopg.Error) -> str | None:
         """Say what an error means in these tables, without its values; None when it means the same everywhere."""
         if lacks_reference(error, self.references):
-            return "a PACS that was added to it cannot be found in it: its rights, or a trigger, hide it"
+            return "a PACS that was added to it cannot be found in it: missing rights, or a trigger, hide it"
         if wants_unknown_column(error):
             return f"its column {error.diag.column_name} wants a value that CUBE 3.5 to 5.2 does not have"
         if lacks_rights(error):
@@ -138,7 +138,7 @@ class Flat:
             wanted = [*grants(self.rights), "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public"]
             return f"its user lacks rights and needs: {'; '.join(wanted)}"
         if schema_changed(error):
-            return "its tables are not those of CUBE 3.5 to 5.2 any more; it is looked at again"
+            return "its tables are not those of CUBE 3.5 to 5.2 any more; it is checked again"
         return None
 
 

@@ -67,7 +67,7 @@ _ADD_GROUP = Right("INSERT", "auth_group")
 _REFERENCES = {
     "owner_id": "its user chris is not there: CUBE makes it when it migrates",
     "group_id": "its group pacs_users is not there, and cannot be made",
-    "pacs_id": "a PACS that was added to it cannot be found in it: its rights, or a trigger, hide it",
+    "pacs_id": "a PACS that was added to it cannot be found in it: missing rights, or a trigger, hide it",
 }
 
 
@@ -118,7 +118,7 @@ class Folders:
         if lacks_rights(error):
             return f"its user lacks rights and needs: {'; '.join(grants(self.rights))}"
         if schema_changed(error):
-            return "its tables are not those that CUBE had; it may be migrating, and is looked at again"
+            return "its tables are not those that CUBE had; it may be migrating, and is checked again"
         return None
 
 
@@ -129,7 +129,7 @@ def _require_whole(is_flat: bool, is_whole: bool) -> None:
             "CUBE 6 wants an empty database"
         )
     if not is_whole:
-        raise NotMigratedError("it has not all tables of CUBE 6 yet; CUBE may still be migrating")
+        raise NotMigratedError("it does not have all tables of CUBE 6 yet; CUBE may still be migrating")
 
 
 def _require_filled(has_owner: bool, has_folder: bool) -> None:

@@ -69,7 +69,7 @@ class Generation(Protocol):
 
     @property
     def references(self) -> Collection[str]:
-        """Columns that name another row. They are empty if that is not there, which may be otherwise the next time."""
+        """Columns that name another row. They are empty if that row is missing; it may exist the next time."""
 
     @property
     def rights(self) -> Sequence[Right]:

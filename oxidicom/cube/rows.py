@@ -27,7 +27,7 @@ class Oddity(enum.StrEnum):
     ANOTHER_DIRECTORY = "it is registered with another directory"
     DIRECTORY_TAKEN = "another series is registered with its directory"
     NO_FILES = "none of its files is registered"
-    UNDESCRIBED = "none of its files tells what it is"
+    UNDESCRIBED = "none of its files says what it is"
 
 
 class SeriesKey(NamedTuple):

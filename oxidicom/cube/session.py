@@ -90,7 +90,7 @@ class Session:
         try:
             self._parameters: dict[str, Any] = {**_DEFAULTS, **conninfo_to_dict(conninfo), **_ENCODING}
         except psycopg.Error as error:
-            raise DatabaseUnavailableError("CHRIS_DB_CONNECTION is no libpq connection string or URL") from error
+            raise DatabaseUnavailableError("CHRIS_DB_CONNECTION is not a libpq connection string or URL") from error
         logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # what it says reaches the user through us
         self._limits = limits
         self._max_connections = max_connections
@@ -164,7 +164,7 @@ class Session:
             with self._interruptible(connection), _as_one(connection, before_commit):
                 connection.execute(_SET_LIMITS, self._limits_of(reading), prepare=True)
                 yield generation, connection
-        except (OSError, MemoryError) as error:  # this machine lacks something, no row does
+        except (OSError, MemoryError) as error:  # this machine has run out of something: no row's fault
             self.close()
             raise DatabaseUnavailableError(outage_reason(error)) from error
         except BaseException as error:

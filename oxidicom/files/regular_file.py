@@ -9,7 +9,7 @@ class NotRegularFileError(OSError):
     """What stands under a name is a link, a directory, a FIFO, a socket or a device."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(errno.EIO, f"{os.path.basename(path)} is no regular file", path)
+        super().__init__(errno.EIO, f"{os.path.basename(path)} is not a regular file", path)
 
 
 def open_regular(path: str, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:

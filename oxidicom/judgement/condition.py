@@ -70,7 +70,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     silent: tuple[str, ...] = ()
     """Roles of processes that give no sign of life."""
     storage: Trouble | None = None
-    """Why no instance is taken."""
+    """Why no instance is accepted."""
     tree: Trouble | None = None
     """Why instances wait in the spool."""
     room: Room | None = None

@@ -70,7 +70,7 @@ def of_waiting(count: int, oldest_seconds: float, max_age_seconds: float) -> Ite
     yield Reason(
         level,
         "backlog",
-        f"{counted(count, 'thing')} to be stored or registered, the oldest waits for {duration(oldest_seconds)}",
+        f"{counted(count, 'thing')} to be stored or registered, the oldest waiting for {duration(oldest_seconds)}",
         "`oxidicom status` shows for what",
     )
 
@@ -82,7 +82,7 @@ def of_set_aside(count: int) -> Iterator[Reason]:
             Level.WARNING,
             "set aside",
             f"{counted(count, 'thing')} set aside, not to be stored or registered",
-            "mend the cause that `oxidicom status` shows, then `oxidicom retry` puts them back; what is hopeless "
+            "fix the cause that `oxidicom status` shows, then `oxidicom retry` puts them back; what is beyond repair "
             "`oxidicom discard` throws away",
         )
 
@@ -94,7 +94,7 @@ def of_certificate(expires: datetime.datetime | None, at: datetime.datetime) -> 
     left = expires - at
     remedy = "replace the file of CHRIS_TLS_CERTIFICATE and send SIGHUP to the gateway"
     if left < datetime.timedelta():
-        sentence = f"the certificate expired {days_away(left)}: peers that check it hang up"
+        sentence = f"the certificate expired {days_away(left)}: peers that check it refuse to connect"
         yield Reason(Level.CRITICAL, "certificate", sentence, remedy)
     elif left < datetime.timedelta(days=_CERTIFICATE_WARNING_DAYS):
         yield Reason(Level.WARNING, "certificate", f"the certificate expires {days_away(left)}", remedy)
@@ -125,10 +125,10 @@ def _of_processes(condition: Condition) -> Iterator[Reason]:
 
 def _of_storage(condition: Condition) -> Iterator[Reason]:
     if trouble := condition.storage:
-        sentence = f"no instance is taken (A700): {trouble.sentence}"
+        sentence = f"no instance is accepted (A700): {trouble.sentence}"
         yield Reason(Level.CRITICAL, "storage", sentence, trouble.remedy)
     elif condition.room is None:
-        yield Reason(Level.WARNING, "storage", "the room on the storage was not looked at yet")
+        yield Reason(Level.WARNING, "storage", "the free space on the storage has not been checked yet")
     if trouble := condition.tree:
         sentence = f"instances wait in the spool: {trouble.sentence}"
         yield Reason(Level.CRITICAL, "tree", sentence, trouble.remedy)
@@ -143,7 +143,7 @@ def _of_database(condition: Condition, max_age_seconds: float) -> Iterator[Reaso
         yield Reason(
             Level.CRITICAL if seconds >= max_age_seconds else Level.WARNING,
             "database",
-            f"the database cannot be used for {duration(seconds)}, and rows wait in the spool: {database.reason}",
+            f"the database has been unusable for {duration(seconds)}, and rows wait in the spool: {database.reason}",
             "`oxidicom check` says what is missing",
         )
 
@@ -155,7 +155,7 @@ def _of_refusals(lately: Lately) -> Iterator[Reason]:
     is_ours = lately.out_of_resources > 0 or lately.refused >= _SEVERAL_REFUSALS
     sentence = f"{counted(lately.refused, 'instance')} refused within {lately.minutes} minutes"
     if lately.out_of_resources:
-        sentence += f" ({lately.out_of_resources} since the storage did not take them, A700)"
+        sentence += f" ({lately.out_of_resources} because the storage did not take them, A700)"
     if not lately.taken:
         sentence += ", and none was taken"
     level = Level.CRITICAL if is_ours and not lately.taken else Level.WARNING
@@ -169,7 +169,7 @@ def _of_rejections(lately: Lately) -> Iterator[Reason]:
             Level.WARNING,
             "rejections",
             f"{rejected} rejected within {lately.minutes} minutes, and none was accepted",
-            "`oxidicom log --refused` says whose and why; CHRIS_SCP_ALLOWED_AETS says who may send",
+            "`oxidicom log --refused` says which and why; CHRIS_SCP_ALLOWED_AETS says who may send",
         )
 
 
@@ -204,5 +204,5 @@ def _of_history(condition: Condition) -> Iterator[Reason]:
             Level.WARNING,
             "history",
             f"no history is kept: {condition.history_trouble}",
-            "make room there, or mend the permission; a history of a later version wants that version",
+            "make room there, or fix the permission; a history written by a later version needs that version",
         )

@@ -50,5 +50,5 @@ def _parse(number: int, part: str) -> str:
     if not is_complete or parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(f"address {number} is not of the form nats://host:4222 or tls://user:password@host:4222")
     if parts.scheme not in _SCHEMES:
-        raise ValueError(f"address {number} begins with {parts.scheme}://; nats:// or tls:// is wanted")
+        raise ValueError(f"address {number} begins with {parts.scheme}://; nats:// or tls:// is expected")
     return address

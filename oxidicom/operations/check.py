@@ -106,7 +106,7 @@ def _storage(settings: Settings) -> Iterator[Finding]:
     try:
         found = look_at_root(root)
         if found is Root.MISSING:
-            detail = f"{root} is no directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT"
+            detail = f"{root} is not a directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT"
             yield Finding(subject, Verdict.CRITICAL, detail)
             return
         if found is Root.BARE:
@@ -180,7 +180,7 @@ def _useful_rights(lacking: LackingGrants) -> Finding:
         subject,
         Verdict.WARNING,
         "registration waits while somebody else holds a folder, and a file may be registered while CUBE begins to "
-        "delete its series, and then have a row and no file; the right that prevents both stands below",
+        "delete its series, and then have a row and no file; the right that prevents both is below",
         tuple(lacking.useful),
     )
 

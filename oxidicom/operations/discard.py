@@ -139,7 +139,7 @@ def _print_end(wastes: Sequence[Waste], wanted: Discard, is_agreed: bool, consol
     if wanted.dry_run:
         say(console, f"{amount} would be thrown away.")
         return
-    say(console, f"{amount} thrown away. The JSON files in .oxidicom/set-aside tell what it was.")
+    say(console, f"{amount} thrown away. The JSON files in .oxidicom/set-aside say what it was.")
     stored = sum(isinstance(one.name, EntryName) and one.file_name.endswith(f".{STORED}") for one in files)
     if stored:
         say(

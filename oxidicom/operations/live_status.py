@@ -142,7 +142,7 @@ class LiveStatus(msgspec.Struct):
 def status_address(page: str) -> str:
     """Return where the status of the page at `page` is. Raise OperationError."""
     if not page.startswith(("http://", "https://")):
-        raise OperationError(f"{page} is no address of a page: http://host:port/ is wanted")
+        raise OperationError(f"{page} is not the address of a page: http://host:port/ is expected")
     return page if page.endswith("/status.json") else f"{page.rstrip('/')}/status.json"
 
 

@@ -78,7 +78,7 @@ _TROUBLE = (Verdict.INCOMPLETE, Verdict.MORE_THAN_EXPECTED, Verdict.SET_ASIDE)
 
 def _verdict_of(series: SeriesRecord, record: AssociationRecord) -> str:
     if series.verdict is None:
-        return "of which nobody knows the end" if record.settled else "not registered yet"
+        return "whose end is not known" if record.settled else "not registered yet"
     return "of unknown size" if series.verdict is Verdict.UNKNOWN else series.verdict.value
 
 

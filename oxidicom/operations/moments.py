@@ -24,5 +24,5 @@ def moment(text: str, *, is_end: bool = False) -> datetime.datetime | None:
         return said.astimezone()
     except (ValueError, OverflowError, OSError):
         raise ValueError(
-            f"{text!r} is no moment: 2026-01-31, '2026-01-31 14:05', or 90min, 2h, 3d (s, min, h, d, w) ago"
+            f"{text!r} is not a time: 2026-01-31, '2026-01-31 14:05', or 90min, 2h, 3d (s, min, h, d, w) ago"
         ) from None

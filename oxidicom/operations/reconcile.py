@@ -56,7 +56,7 @@ def run_reconcile(settings: Settings, wish: Wish, as_json: bool, console: Consol
     """
     top = os.path.join(settings.files_root, PACS_ROOT)
     if not os.path.isdir(top):
-        raise OperationError(f"{top} is no directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT")
+        raise OperationError(f"{top} is not a directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT")
     report: Report = JsonReport() if as_json else TextReport(console)
     with database_of(settings) as database:
         reconciliation = Reconciliation(settings.files_root, database)
@@ -196,7 +196,7 @@ class Reconciliation:
 
     def _row_of(self, one: Difference, wish: Wish) -> PacsFile | SeriesValue:
         if one.name is None:
-            raise NoRowError("its name is no text")
+            raise NoRowError("its name is not valid text")
         if not self._is_wanted(one, wish):
             raise NoRowError("it was received before --since")
         if _is_metadata(one):

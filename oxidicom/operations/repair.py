@@ -44,7 +44,7 @@ def dicom_row(files_root: str, path: str) -> PacsFile:
     try:
         row = row_of_file(files_root, path)
     except DatasetError as error:
-        raise NoRowError(f"it is no DICOM file that the gateway would take: {error}") from error
+        raise NoRowError(f"it is not a DICOM file that the gateway would accept: {error}") from error
     except OSError as error:
         raise NoRowError(f"it cannot be read: {error.strerror}") from error
     if row.fname != path:
@@ -92,7 +92,7 @@ def series_end(files_root: str, directory: str) -> SeriesValue:
             continue
         series = row.series
         return SeriesValue(series, metadata_row("", series, committed_count_value("", len(names))), row.columns)
-    raise NoRowError("none of its files tells what series it is")
+    raise NoRowError("none of its files says what series it is")
 
 
 def _series_of(files_root: str, path: str, directory: str, database: Database) -> SeriesIdentity:
@@ -106,7 +106,7 @@ def _series_of(files_root: str, path: str, directory: str, database: Database) -
             return found[0]
         if found:
             raise NoRowError("more than one series is in its directory")
-    raise NoRowError("nothing tells its series: it has neither rows nor files")
+    raise NoRowError("nothing names its series: it has neither rows nor files")
 
 
 def _series_of_files(files_root: str, directory: str) -> set[SeriesIdentity]:

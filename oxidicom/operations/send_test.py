@@ -191,7 +191,7 @@ class _SendTest:
 
     def _ask(self, address: PacsAddress) -> str:
         if self._left_seconds <= 0:
-            raise _StepError("not asked, since the time is over: `oxidicom check` asks every PACS")
+            raise _StepError("not asked, since the time is up: `oxidicom check` asks every PACS")
         echo(address, self._settings.ae_title, at_most_seconds=self._left_seconds)
         return f"{address} answers C-ECHO"
 

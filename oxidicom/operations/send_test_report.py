@@ -54,7 +54,7 @@ def print_left_behind(left: LeftBehind, files_root: str, console: Console) -> No
         f"{left.series_instance_uid} in CUBE; up to 5.2 its administrator deletes the PACS files with that "
         "Series Instance UID. Then, if they are still there:",
         f"  rm -r '{os.path.dirname(left.file)}'",
-        f"  and what is of this series below {os.path.join(files_root, METADATA_ROOT)}",
+        f"  and what belongs to this series below {os.path.join(files_root, METADATA_ROOT)}",
     ]
     for line in lines:
         say(console, line)

@@ -39,7 +39,7 @@ def of_running(
     for one in running:
         if one.condition is None:
             yield Reason(
-                Level.WARNING, "gateway", f"the gateway {one.gateway} says nothing of itself: it starts, or is older"
+                Level.WARNING, "gateway", f"the gateway {one.gateway} reports nothing: it is starting, or is older"
             )
             continue
         silent_seconds = (now - one.condition.at).total_seconds()
@@ -47,7 +47,7 @@ def of_running(
             yield Reason(
                 Level.CRITICAL,
                 "gateway",
-                f"the gateway on {one.condition.host} has said nothing of itself for {duration(silent_seconds)}",
+                f"the gateway on {one.condition.host} has reported nothing for {duration(silent_seconds)}",
                 "see whether its storage answers, and its log",
             )
         of_one = of_gateway(one.condition, expectations.max_age_seconds)
@@ -90,7 +90,7 @@ def of_database(database: DatabaseState, running: Sequence[RunningGateway]) -> I
 def of_storage(files_root: str, error: OSError) -> Reason:
     """Without the storage nothing is known, and nothing can be received."""
     if isinstance(error, NotADirectoryError) and error.filename == files_root:
-        sentence = f"{files_root} is no directory"
+        sentence = f"{files_root} is not a directory"
         return Reason(Level.CRITICAL, "storage", sentence, "mount CUBE's storage there, or set CHRIS_FILES_ROOT")
     where = os.path.relpath(os.fsdecode(error.filename or files_root), files_root)
     return Reason(

@@ -58,7 +58,7 @@ def _state_of(gateway: GatewayBacklog) -> str:
     if gateway.running:
         return "running"
     if gateway.later:
-        return "gone, and of a later version, which alone takes over: start that"
+        return "gone, and written by a later version, which alone can take over: start that version"
     return "gone: the next to start or to look around takes over"
 
 
@@ -93,7 +93,8 @@ def _print_set_aside(aside: Sequence[FileSetAside], now: datetime.datetime, cons
     table.print(console)
     say(
         console,
-        "`oxidicom retry` puts them back once the cause is fixed; `oxidicom discard` throws away what is hopeless.",
+        "`oxidicom retry` puts them back once the cause is fixed; `oxidicom discard` throws away what is beyond "
+        "repair.",
     )
 
 

@@ -58,7 +58,7 @@ def deletion_by_cube(root: str, umask: int) -> Finding:
     made = next((name for name in _MADE_BY_CUBE if os.path.isdir(os.path.join(root, name))), None)
     if made is None:
         return Finding(
-            subject, Verdict.NOTE, f"who CUBE runs as cannot be told; if it may not delete files, {consequence}"
+            subject, Verdict.NOTE, f"it is not known which user CUBE runs as; if it may not delete files, {consequence}"
         )
     uid = os.stat(os.path.join(root, made)).st_uid
     who = f"CUBE ({_user_name(uid)}, the owner of {made})"

@@ -36,7 +36,7 @@ def echo(
         status = association.receive(deadline).command.unsigned_short(Element.STATUS)
         association.release(deadline)
     except ProtocolError as error:
-        raise PacsError(f"it does not keep to the protocol: {error}") from None
+        raise PacsError(f"it breaks the protocol: {error}") from None
     finally:
         association.close()
     if status != 0:

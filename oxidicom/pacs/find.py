@@ -122,10 +122,10 @@ def _status(command: Command, message_id: int) -> int:
         if command.field != _C_FIND_RSP:
             raise PacsUnavailableError(f"it sends command {command.field:04X}H instead of an answer")
         if command.unsigned_short(Element.MESSAGE_ID_BEING_RESPONDED_TO) != message_id:
-            raise PacsUnavailableError("it answers another question than it was asked")
+            raise PacsUnavailableError("it answers a question that it was not asked")
         return command.unsigned_short(Element.STATUS)
     except ProtocolError as error:
-        raise PacsUnavailableError(f"it does not keep to the protocol: {error}") from None
+        raise PacsUnavailableError(f"it breaks the protocol: {error}") from None
 
 
 class _Answers:

@@ -150,7 +150,7 @@ class RequestedAssociation:
             if isinstance(part, ControlPdu):
                 self._take_leave(part, deadline)
             elif part.context_id != CONTEXT_ID or part.is_command != is_command:
-                raise ProtocolError("a fragment that may not come here", AbortReason.UNEXPECTED_PDU_PARAMETER)
+                raise ProtocolError("a fragment that is not allowed here", AbortReason.UNEXPECTED_PDU_PARAMETER)
             else:
                 whole += part.piece
                 if len(whole) > longest:
@@ -163,7 +163,7 @@ class RequestedAssociation:
         if pdu.pdu_type == PduType.A_RELEASE_RQ:
             self._send(encode_release_rp(), deadline)
             self.close()
-            raise PacsUnavailableError("it releases the association before it has answered")
+            raise PacsUnavailableError("it releases the association before answering")
         if pdu.pdu_type == PduType.A_ABORT:
             self.close()
             raise PacsUnavailableError("it aborts the association")
@@ -179,7 +179,7 @@ class RequestedAssociation:
         if self._reader.inside_pdu or poll.poll(0):
             self.receive(time.monotonic() + _AT_ONCE_SECONDS)
             self.abort()
-            raise PacsUnavailableError("it sends an answer that belongs to no question")
+            raise PacsUnavailableError("it sends an answer to no question")
 
     def release(self, deadline: float) -> None:
         """Release the association (PS3.8, 7.2), waiting for the peer's consent until the deadline, and close it."""
@@ -228,7 +228,7 @@ class RequestedAssociation:
             raise PacsUnavailableError(error.strerror or str(error)) from None
         except ProtocolError as error:
             self.abort(error.abort_reason)
-            raise PacsUnavailableError(f"it does not keep to the protocol: {error}") from None
+            raise PacsUnavailableError(f"it breaks the protocol: {error}") from None
 
 
 def request_association(
@@ -279,12 +279,12 @@ def _encrypt(connection: socket.socket, tls: ssl.SSLContext, address: PacsAddres
     except (OSError, ValueError) as error:
         connection.close()
         trouble = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error)
-        raise PacsUnavailableError(f"TLS does not come about: {trouble}") from None
+        raise PacsUnavailableError(f"TLS cannot be established: {trouble}") from None
 
 
 def _seconds_until(deadline: float) -> float:
     """Return how long to wait. Raise TimeoutError when the deadline is over: what still comes is not looked at."""
     seconds = deadline - time.monotonic()
     if seconds <= 0:
-        raise TimeoutError("the time is over")
+        raise TimeoutError("the time is up")
     return seconds

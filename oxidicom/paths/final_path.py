@@ -134,7 +134,7 @@ def series_directory(values: SeriesValues) -> str:
     """
     calling_ae_title = sanitize(values.calling_ae_title)
     if calling_ae_title in ("", ".", "..") or len(calling_ae_title) > MAX_COMPONENT_CHARACTERS:
-        raise DatasetError("calling AE title is no name of a directory")
+        raise DatasetError("calling AE title is not usable as a directory name")
     root = f"{PACS_ROOT}/{calling_ae_title}/"
     components = _components(values)
     limit = _text_limit(components, MAX_DIRECTORY_CHARACTERS - len(root))

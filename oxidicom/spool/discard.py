@@ -46,7 +46,7 @@ def _why_left(thing: ThingSetAside, is_unfinished: bool) -> str:
     if is_unfinished:
         return "its association is not finished in the spool of a gateway: try again later"
     if thing.name is None and thing.file_name != LEDGER_NAME:
-        return "it is no file of the gateway"
+        return "it is not a file of the gateway"
     return ""
 
 

@@ -132,7 +132,7 @@ def plan_for(aside: str, association: str) -> Plan:
             case MetadataValue():
                 values.append(one)
             case None if one.file_name != LEDGER_NAME:  # a ledger is made anew, from the instances
-                plan.left.append((one, "it is no file of the gateway"))
+                plan.left.append((one, "it is not a file of the gateway"))
     for one in values:  # after the instances, which know their series
         _plan_value(plan, one)
     return plan
@@ -148,7 +148,7 @@ def _plan_instance(plan: Plan, one: ThingSetAside, name: EntryName, path: str) -
         plan.left.append((one, f"it cannot be read: {error}"))
         return
     except NotRegularFileError:
-        plan.left.append((one, "it is no regular file"))
+        plan.left.append((one, "it is not a regular file"))
         return
     except OSError:
         raise
@@ -167,7 +167,7 @@ def _plan_value(plan: Plan, one: ThingSetAside) -> None:
         plan.files.append(one)
     else:
         plan.left.append(
-            (one, "its JSON file does not tell its series; `oxidicom reconcile --register` may find it out")
+            (one, "its JSON file does not name its series; `oxidicom reconcile --register` may find it out")
         )
 
 

@@ -111,4 +111,4 @@ def _mount_of(descriptor: int) -> int:
         for line in file:
             if line.startswith("mnt_id:"):
                 return int(line.split()[1])
-    raise OSError(0, "the kernel does not tell the mount of a file")
+    raise OSError(0, "the kernel does not say which mount a file is on")

@@ -94,12 +94,12 @@ class TreeDirectories:
         found = os.fstat(descriptor)
         if self._known_tree() not in (None, (found.st_dev, found.st_ino)) and not os.listdir(descriptor):
             os.close(descriptor)
-            raise OSError(errno.ESTALE, "another, empty directory stands there; is it mounted?", PACS_ROOT)
+            raise OSError(errno.ESTALE, "another, empty directory is in its place; is it mounted?", PACS_ROOT)
 
     def _open_or_make(self, path: str) -> int:
         parent_path, _, name = path.rpartition("/")
         if name in ("", ".", ".."):
-            raise OSError(errno.EINVAL, "no name of a directory", path)
+            raise OSError(errno.EINVAL, "not a usable directory name", path)
         if not parent_path:  # the administrator may have made SERVICES a link or a mount; what is below may not be
             return os.open(os.path.join(self._files_root, name), _OPEN_DIRECTORY & ~os.O_NOFOLLOW)
         parent = self.open(parent_path)

@@ -113,7 +113,7 @@ def test_what_is_not_of_the_gateway_stays(stuck):
     (elsewhere / path.name).touch()
     done = stuck.run("discard", "--all", "--yes")
     assert done.returncode == 1
-    assert "notes.txt: it is no file of the gateway" in done.stdout
+    assert "notes.txt: it is not a file of the gateway" in done.stdout
     assert "no" in done.stdout
     assert strange.exists()
     assert (elsewhere / path.name).exists()

@@ -186,7 +186,7 @@ def test_check_prints_the_grants_also_when_it_may_not_even_look(make_gateway, fo
 @pytest.mark.parametrize(
     ("umask", "owner", "said"),
     [
-        ("022", None, "who CUBE runs as cannot be told"),
+        ("022", None, "it is not known which user CUBE runs as"),
         ("022", 4711, "CUBE (user 4711, the owner of PIPELINES) cannot delete what will be stored"),
         ("000", 4711, "CUBE (user 4711, the owner of PIPELINES) can delete what will be stored"),
         ("022", 0, "the owner of PIPELINES) can delete what will be stored"),

@@ -219,7 +219,7 @@ def test_what_is_no_file_keeps_nobody_waiting(make_gateway, rows, tmp_path):
     os.mkfifo(path)
     done = gateway.run("log")
     assert done.returncode == 1
-    assert "is no regular file" in done.stderr
+    assert "is not a regular file" in done.stderr
     gateway.start()
     send(gateway.port, make_series(tmp_path / "in", 1))
     wait_until(lambda: gateway.lines("history_unavailable"), "it is told")
@@ -254,14 +254,14 @@ def test_before_the_first_start_there_is_none(make_gateway):
 def test_bytes_that_are_no_text_are_a_usage_error(option, make_gateway):
     done = make_gateway(start=False).run("log", option, b"\xff")
     assert done.returncode == 3
-    assert "it is no UTF-8" in done.stderr
+    assert "it is not UTF-8" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--since", "tuesday"], ["--until", "3y"]])
 def test_a_moment_that_is_none(make_gateway, arguments):
     done = make_gateway(start=False).run("log", *arguments)
     assert done.returncode == 3
-    assert "is no moment" in done.stderr
+    assert "is not a time" in done.stderr
 
 
 def test_one_can_follow_it(gateway, tmp_path):

@@ -72,7 +72,7 @@ def test_a_fault_appears_and_goes(site, open_page, proxied, proxy, tmp_path):
     proxy.refuse()
     send(gateway.port, make_series(tmp_path / "in", 5, "1.2.3", **TINY))
     says(page, "Wants attention")
-    says(page, "the database cannot be used")
+    says(page, "the database has been unusable")
     bar = page.get_by_role("progressbar", name="Series 1.2.3")
     bar.wait_for()
     assert (bar.get_attribute("aria-valuenow"), bar.get_attribute("aria-valuemax")) == ("0", "5")

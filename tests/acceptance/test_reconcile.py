@@ -112,9 +112,9 @@ def test_a_file_that_belongs_elsewhere_is_told_and_not_registered(filled, databa
     assert code == 1
     assert {path: one["outcome"] for path, one in differences.items()} == {
         moved: "what it holds belongs to another path",
-        text: "it is no DICOM file that the gateway would take: file meta information cannot be read",
+        text: "it is not a DICOM file that the gateway would accept: file meta information cannot be read",
         key.format("Other"): "its name is not that of a metadata file",
-        key.format("OxidicomAttemptedPushCount"): "nothing tells its series: it has neither rows nor files",
+        key.format("OxidicomAttemptedPushCount"): "nothing names its series: it has neither rows nor files",
     }
     assert totals["registered"] == 0
     assert len(all_rows(database)) == 10
@@ -177,7 +177,7 @@ def test_a_name_that_is_no_text_is_told(filled):
         "SERVICES/PACS/TEST/\\xff.dcm": {
             "kind": "file without a row",
             "path": "SERVICES/PACS/TEST/\\xff.dcm",
-            "outcome": "its name is no text",
+            "outcome": "its name is not valid text",
         }
     }
     assert "xff.dcm" in filled.run("reconcile").stdout

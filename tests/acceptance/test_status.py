@@ -131,10 +131,10 @@ def test_a_storage_that_is_not_there_is_said(make_gateway, tmp_path):
     missing = {"CHRIS_FILES_ROOT": str(tmp_path / "missing")}
     done = gateway.run("status", **missing)
     assert done.returncode == 2
-    assert "no directory" in done.stdout
+    assert "not a directory" in done.stdout
     done = gateway.run("reconcile", **missing)
     assert done.returncode == 1
-    assert "no directory" in done.stderr
+    assert "not a directory" in done.stderr
     assert gateway.run("retry", CHRIS_FILES_ROOT=str(tmp_path / "missing")).returncode == 0
     assert not (tmp_path / "missing").exists()
 
@@ -232,7 +232,7 @@ def test_a_spool_of_a_later_version_is_left_to_it(make_gateway):
     (directory / "spool").mkdir(parents=True)
     (directory / "format.json").write_text('{"format": 99}')
     (directory / "lock").touch()
-    assert "of a later version" in gateway.run("status").stdout
+    assert "written by a later version" in gateway.run("status").stdout
     assert status(gateway)[1]["gateways"][0]["later"]
 
 
@@ -243,7 +243,7 @@ def test_a_spool_that_takes_nothing_is_told_at_once(gateway):
     obstacle = spool / f".probe-{steward}"
     obstacle.mkdir()
     seen = wait_until(lambda: [one for one in reasons_of(gateway)[1] if one[1] == "storage"], "it is said")
-    assert seen == [("critical", "storage", "no instance is taken (A700): the spool takes no files")]
+    assert seen == [("critical", "storage", "no instance is accepted (A700): the spool takes no files")]
     obstacle.rmdir()
     wait_until(lambda: reasons_of(gateway) == (0, []), "all is well again")
 

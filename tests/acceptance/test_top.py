@@ -147,7 +147,7 @@ def test_what_is_no_gateway_is_told(make_gateway):
     done = gateway.run("top", "--once", "--url", "http://127.0.0.1:1/")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "no answer from http://127.0.0.1:1/status.json: Connection refused" in done.stderr
-    assert "is no address" in gateway.run("top", "--url", "file:///etc/passwd").stderr
+    assert "is not the address" in gateway.run("top", "--url", "file:///etc/passwd").stderr
 
 
 @pytest.mark.parametrize("command", ["status", "check"])

@@ -15,7 +15,7 @@ from oxidicom.cube.conninfo import conninfo_fault, display, without_secrets
         ("postgresql://u:secret@a,b:1/d", "postgresql://u@a,b:,1/d"),
         ("dbname=chris", "postgresql:///chris"),
         ("embedded", "the embedded PostgreSQL"),
-        ("password=secret host", "no libpq connection string or URL"),
+        ("password=secret host", "not a libpq connection string or URL"),
         ("postgresql://u:secret@h:port:x/d", None),
     ],
 )

@@ -16,6 +16,14 @@ def anchors_of(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_link_refers_to_is_defined_on_its_page(page):
+    text = page.read_text("utf-8")
+    defined = re.findall(r"^\[([^\]]+)\]: \S+$", text, re.MULTILINE)
+    assert set(re.findall(r"\]\[([\w-]+)\]", text)) == set(defined)
+    assert len(set(defined)) == len(defined)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):

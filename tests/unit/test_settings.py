@@ -109,7 +109,7 @@ def test_two_spellings_that_differ_are_a_fault():
 )
 def test_a_name_close_to_a_setting_is_a_fault_that_names_it(given, meant):
     (fault,) = misspelt_variables({given: "secret", "HOME": "/"})
-    assert fault == (given, f"{given} is no setting of oxidicom; did you mean {meant}?")
+    assert fault == (given, f"{given} is not a setting of oxidicom; did you mean {meant}?")
     assert unknown_variables({given: "secret"}) == []
 
 
@@ -133,7 +133,7 @@ def test_a_name_close_to_a_setting_is_a_fault_that_names_it(given, meant):
 @pytest.mark.parametrize("prefix", ["CHRIS_", "OXIDICOM_", "CRHIS_"])
 def test_a_name_about_who_may_send_or_encryption_is_a_fault_that_names_the_settings_that_are(prefix, word, settings):
     (fault,) = misspelt_variables({prefix + word: "x"})
-    assert fault.sentence == f"{prefix}{word} is no setting of oxidicom; did you mean {settings}?"
+    assert fault.sentence == f"{prefix}{word} is not a setting of oxidicom; did you mean {settings}?"
     assert unknown_variables({prefix + word: "x"}) == []
     assert set(re.findall("[A-Z_]+", settings)) <= set(known_variables())
 
@@ -161,7 +161,7 @@ def test_a_name_of_others_is_neither(name):
 )
 def test_any_other_name_with_our_prefix_is_a_warning(name):
     assert misspelt_variables({name: "x"}) == []
-    assert unknown_variables({name: "x"}) == [f"{name} is set but is no setting of oxidicom"]
+    assert unknown_variables({name: "x"}) == [f"{name} is set but is not a setting of oxidicom"]
 
 
 def test_a_misspelt_name_without_a_value_does_no_harm():
@@ -252,7 +252,7 @@ def test_every_size_takes_a_number_or_a_unit(field, text, wanted):
 
 @pytest.mark.parametrize("text", ["1,5 GiB", "1GiB or so", "GiB", "1 parsec", "-1GiB", "1Gbit", "1G B"])
 def test_what_is_no_size_is_told_what_is_one(text):
-    with pytest.raises(ConfigurationError, match=r"a number of bytes is wanted, or a size with its unit: 500MB"):
+    with pytest.raises(ConfigurationError, match=r"a number of bytes is expected, or a size with its unit: 500MB"):
         settings(CHRIS_SCP_MAX_INSTANCE_BYTES=text)
 
 

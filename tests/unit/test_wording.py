@@ -23,7 +23,7 @@ def test_a_time_is_a_number_with_its_unit(text, seconds):
 def test_units_and_most_are_those_of_the_caller():
     assert seconds_in("500ms", units="ms s", most_seconds=60) == 0.5
     for text in ("61s", "1min"):
-        with pytest.raises(ValueError, match="is wanted, up to 1 min, such as 500ms"):
+        with pytest.raises(ValueError, match="is expected, up to 1 min, such as 500ms"):
             seconds_in(text, "500ms", units="ms s", most_seconds=60)
 
 

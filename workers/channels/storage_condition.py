@@ -26,7 +26,7 @@ class StorageTrouble(enum.IntEnum):
 
 
 _SENTENCES = {
-    StorageTrouble.NOT_LOOKED_AT: "the storage was not looked at yet",
+    StorageTrouble.NOT_LOOKED_AT: "the storage has not been checked yet",
     StorageTrouble.ROOT_MISSING: "the storage is not mounted: no directory",
     StorageTrouble.ROOT_BARE: "the storage is not mounted: files are missing",
     StorageTrouble.ROOT_UNCERTAIN: "the storage is empty: is it mounted?",
@@ -34,7 +34,7 @@ _SENTENCES = {
     StorageTrouble.ROOT_REFUSES: "the storage cannot be read",
     StorageTrouble.SPOOL_MISSING: "the spool is gone and is made again",
     StorageTrouble.SPOOL_REFUSES: "the spool takes no files",
-    StorageTrouble.TREE_MISSING: "SERVICES/PACS is not there, or empty",
+    StorageTrouble.TREE_MISSING: "SERVICES/PACS is missing or empty",
     StorageTrouble.TREE_REFUSES: "SERVICES/PACS takes no files",
 }
 """Short enough for an Error Comment (at most 64 characters)."""
@@ -47,7 +47,7 @@ _REMEDIES = {
     StorageTrouble.ROOT_UNCERTAIN: "CHRIS_FILES_ROOT has nothing in .oxidicom nor below SERVICES/PACS, and the "
     "database cannot be asked whether this is a new installation: mount CUBE's storage there, or start its database",
     StorageTrouble.ROOT_CHANGED: "CHRIS_FILES_ROOT is not the storage that it was when the gateway started, in whose "
-    "spool acknowledged instances may wait: mount that again; only if it is gone for good, start the gateway anew",
+    "spool acknowledged instances may wait: mount that again; only if it is gone for good, restart the gateway",
     StorageTrouble.ROOT_REFUSES: "give this user the permission to read CHRIS_FILES_ROOT, or mount the storage again",
     StorageTrouble.SPOOL_REFUSES: "give this user write permission below CHRIS_FILES_ROOT/.oxidicom, or mount the "
     "storage for writing",

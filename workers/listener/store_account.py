@@ -128,7 +128,7 @@ class StoreAccount:
         """Say that the title of the peer is not the name of its directory, which it may share with another."""
         if (directory := sanitize(self._started.calling_ae_title)) != self._started.calling_ae_title:
             self._log.warning(
-                "Files of AE title {calling_ae_title} stand in the directory {directory}. If another title has that "
+                "Files of AE title {calling_ae_title} are in the directory {directory}. If another title has that "
                 "too, what both send is registered under the title that sent it first; rename one of them",
                 calling_ae_title=self._started.calling_ae_title,
                 directory=directory,

@@ -142,7 +142,7 @@ class History:
         self._outage.goes_on(
             "No history is kept in {path}, everything else goes on",
             reason,
-            remedy="make room or mend the permission there; it is tried again",
+            remedy="make room or fix the permission there; it is tried again",
             waits=f"{len(self._waiting)} reports wait, {self._given_up} were given up",
             path=self._store.path,
         )

@@ -24,7 +24,7 @@ from workers.observer.needs import ObserverNeeds
 from workers.observer.series_in_spool import Counted, SeriesInSpool
 from workers.observer.shared_subjects import SharedSubject, SharedSubjects
 
-_FAILED = "the series cannot be completed: its OxidicomAttemptedPushCount was set aside; `oxidicom status` tells why"
+_FAILED = "the series cannot be completed: its OxidicomAttemptedPushCount was set aside; `oxidicom status` says why"
 _SOON_SECONDS = 0.02
 _MAX_COUNTED = 100
 """Of so many associations that began before it is remembered how far they were; a forgotten one is looked at again."""

@@ -45,7 +45,7 @@ class Events:
             try:
                 await self._tick()
             except Exception as error:  # noqa: BLE001 (whatever it is: it would end the whole page)
-                self._bugs.tell(error, "the page shows what it showed before")
+                self._bugs.tell(error, "the page keeps showing the last status")
             await asyncio.sleep(_TICK_SECONDS)
 
     async def _tick(self) -> None:
@@ -62,7 +62,7 @@ class Events:
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
         if self._viewers >= MAX_VIEWERS:
-            return PlainTextResponse("too many look at the page\n", 503, {"Retry-After": "60"})
+            return PlainTextResponse("too many people are looking at the page\n", 503, {"Retry-After": "60"})
         return _Telling(self)
 
     @contextlib.contextmanager

@@ -173,9 +173,7 @@ class RegistrationRescan:
             if ledger is not None and series is not None:
                 yield MetadataStored(association, *value, series, ledger.columns.get(value.series_hash))
             elif os.path.exists(os.path.join(directory, value.at(STORED))):
-                self._setting_aside.set_aside(
-                    association, value, STORED, "the ledger does not tell its series any more"
-                )
+                self._setting_aside.set_aside(association, value, STORED, "the ledger no longer names its series")
 
     def _take_up_instance(self, directory: str, association: str, name: EntryName, describer: EntryDescriber) -> None:
         path = os.path.join(directory, name.at(STORED))

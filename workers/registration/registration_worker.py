@@ -211,7 +211,7 @@ class RegistrationWorker:
         self._outage.goes_on(
             "Degraded: rows wait in the spool, the database cannot be used",
             reason,
-            remedy="bring it back, nothing is lost meanwhile; oxidicom check tells more",
+            remedy="bring it back, nothing is lost meanwhile; oxidicom check says more",
             waits=f"{waiting} wait in the spool",
             spool_entries=waiting,
         )

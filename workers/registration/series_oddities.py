@@ -16,9 +16,9 @@ _SENTENCES = {
     Oddity.DIRECTORY_TAKEN: "Series {series_instance_uid} from {calling_ae_title} has the directory of another series: "
     "its files are registered, but a search for the series does not find it",
     Oddity.NO_FILES: "Series {series_instance_uid} from {calling_ae_title} is not registered as a series, since none "
-    "of its files is: they were deleted from CUBE meanwhile, or set aside",
+    "of its files is: they have been deleted from CUBE, or were set aside",
     Oddity.UNDESCRIBED: "Series {series_instance_uid} from {calling_ae_title} is not registered as a series, since its "
-    "files do not tell what it is; `oxidicom reconcile --register` looks at all of them",
+    "files do not say what it is; `oxidicom reconcile --register` looks at all of them",
 }
 _MAX_KNOWN = 10_000
 

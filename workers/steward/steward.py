@@ -170,17 +170,17 @@ class Steward:
             return
         if adopted.put_back:
             logger.info(
-                "Took up what was put back by `oxidicom retry`: associations {count}",
+                "Picked up what was put back by `oxidicom retry`: associations {count}",
                 count=adopted.put_back,
                 action="put_back_adopted",
             )
         if adopted.left_behind and first:
             logger.info(
-                "Resuming what is not finished: associations {count}", count=adopted.left_behind, action="spool_adopted"
+                "Resuming unfinished work: associations {count}", count=adopted.left_behind, action="spool_adopted"
             )
         elif adopted.left_behind:
             logger.warning(
-                "Took over what a gateway left that is no longer running: associations {count}",
+                "Took over what a stopped gateway left: associations {count}",
                 count=adopted.left_behind,
                 action="spool_adopted",
             )

@@ -198,7 +198,7 @@ class StorageRescan:
             return  # not all of them were read
         for value, state in values:
             if state == DUE and value.series_hash not in series:
-                self._setting_aside.set_aside(association, value, DUE, "the ledger does not tell its series any more")
+                self._setting_aside.set_aside(association, value, DUE, "the ledger no longer names its series")
 
     def _open_values(self, directory: str) -> tuple[list[tuple[MetadataValue, str]], set[str]]:
         """Return the values of the series that lack one or have one to be written; and the series that are finished."""

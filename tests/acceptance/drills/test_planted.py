@@ -30,7 +30,7 @@ def test_a_file_that_is_none_any_more_is_waited_for_and_named(gateway, rows, tmp
     again = make_series(tmp_path / "again", 2, "1.2.3", ImageComments="again")
     assert {status.Status for status in send(gateway.port, again)} == {0}
     wait_until(
-        lambda: [line for line in gateway.lines() if f"{name} is no regular file" in line["message"]], "it is named"
+        lambda: [line for line in gateway.lines() if f"{name} is not a regular file" in line["message"]], "it is named"
     )
     if name == "versions":
         wait_until(lambda: len(gateway.find(".oxidicom/0*/spool/*/*.received")) == 2, "what came again waits")

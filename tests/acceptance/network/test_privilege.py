@@ -118,5 +118,5 @@ def test_check_says_whose_the_storage_is_when_it_may_not_be_written(ordinary, pu
     checked = check(ordinary, CHRIS_FILES_ROOT=str(root))
     assert (
         f"{root} cannot be written: Permission denied. It belongs to user root and group root (drwxr-xr-x), and the "
-        f"gateway runs as user {UID}: give it the right, or run the gateway as the user of CUBE"
+        f"gateway runs as user {UID}: give it that right, or run the gateway as the user of CUBE"
     ) in checked

@@ -244,7 +244,7 @@ def test_a_user_that_may_not_write_is_told_which_rights_are_missing(cube, databa
 
 
 def test_a_connection_string_that_is_none_is_refused_without_being_shown():
-    with pytest.raises(DatabaseUnavailableError, match="no libpq connection string") as raised:
+    with pytest.raises(DatabaseUnavailableError, match="not a libpq connection string") as raised:
         Database("secret=1 nonsense")
     assert "secret" not in str(raised.value)
 

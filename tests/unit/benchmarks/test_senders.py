@@ -216,7 +216,7 @@ def test_the_report_names_the_best_other_receiver_and_what_was_left_out(tmp_path
         (["--sender", "odil"], "there is no sender 'odil'; there are storescu, dcmsend, "),
         (["--receiver", "floor"], "there is no receiver 'floor'; there are oxidicom, dcmtk, "),
         (["--size", "11k"], "there is no size '11k'; there are 10k, 39k, 512k"),
-        (["--directory", "/nowhere"], "/nowhere is no directory"),
+        (["--directory", "/nowhere"], "/nowhere is not a directory"),
     ],
 )
 def test_a_wrong_word_is_named_with_its_remedy(arguments, answer):

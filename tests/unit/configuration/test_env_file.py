@@ -60,14 +60,14 @@ def test_systemd_reads_the_same(text, value, tmp_path):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("secret", "NAME=value is wanted"),
-        ("export A=secret", "no name of a variable; leave `export` away"),
-        ("1A=secret", "no name of a variable"),
-        ("A B=secret", "no name of a variable"),
-        ("=secret", "no name of a variable"),
-        ("A=secret # comment", "no comment to systemd"),
-        ('A="secret" # comment', "no comment to systemd"),
-        ("A= # secret", "no comment to systemd"),
+        ("secret", "NAME=value is expected"),
+        ("export A=secret", "not a variable name; leave out `export`"),
+        ("1A=secret", "not a variable name"),
+        ("A B=secret", "not a variable name"),
+        ("=secret", "not a variable name"),
+        ("A=secret # comment", "not a comment to systemd"),
+        ('A="secret" # comment', "not a comment to systemd"),
+        ("A= # secret", "not a comment to systemd"),
         ("A=secr\0et", "NUL"),
         ("# secret \\", "a comment ends with a backslash"),
     ],
@@ -92,7 +92,9 @@ def test_a_file_of_windows_is_read(tmp_path):
     assert read_env_file(str(tmp_path / "env")).variables == {"A": "b", "B": "c"}
 
 
-@pytest.mark.parametrize(("name", "said"), [("missing", "No such file"), ("", "Is a directory"), ("latin", "no UTF-8")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("missing", "No such file"), ("", "Is a directory"), ("latin", "not UTF-8")]
+)
 def test_a_file_that_cannot_be_read_is_told_with_its_cause(name, said, tmp_path):
     (tmp_path / "latin").write_bytes(b"A=\xe9")
     with pytest.raises(ConfigurationError, match=said) as raised:

@@ -73,11 +73,11 @@ def test_a_certificate_without_the_key_that_should_be_in_its_file(authority):
 @pytest.mark.parametrize(
     ("conninfo", "reason"),
     [
-        ("garbage", "something in it has no `=`"),
-        ("host=h password=my secret", "something in it has no `=`"),
-        ("mysql://u:secret@h/d", "something in it has no `=`"),
+        ("garbage", "a part of it has no `=`"),
+        ("host=h password=my secret", "a part of it has no `=`"),
+        ("mysql://u:secret@h/d", "a part of it has no `=`"),
         ("hots=h password=secret", "did you mean `host`?"),
-        ("password=my secret=1", "it has an option that is none of libpq"),
+        ("password=my secret=1", "it has an option that libpq does not know"),
         ("postgresql://u@h/d?sslmod=require", "did you mean `sslmode`?"),
         ("postgresql://u:se cret@h/d", "write %20"),
         ("password='secret", "not closed"),

@@ -54,7 +54,7 @@ def test_a_line_says_what_became_of_it():
     assert said(series=[series(5, None), series(1, None)]).endswith(", 2 series of unknown size")
     assert said(series=[series(5, 5, settled=False)], settled=False).endswith(", 1 series not registered yet")
     assert said(series=[series(5, 5, settled=False)], whole=False).endswith(
-        "nobody knows the end  [not all of it is known]"
+        "whose end is not known  [not all of it is known]"
     )
     assert "2 refused (1 C000, 1 A900)" in said(refused={"C000": 1, "A900": 1})
     assert said(rejected=True, how="rejected: local limit exceeded") == "fe80::1  rejected: local limit exceeded"
@@ -82,5 +82,5 @@ def test_moments():
 
 @pytest.mark.parametrize("text", ["tuesday", "3", "3y", "2026-13-01", "999999999w", "-1d", "٣d"])
 def test_what_is_no_moment(text):
-    with pytest.raises(ValueError, match="is no moment"):
+    with pytest.raises(ValueError, match="is not a time"):
         moment(text)

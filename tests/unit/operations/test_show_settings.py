@@ -85,7 +85,7 @@ def test_what_is_faulty_is_shown_with_its_fault(capsys):
     assert of["PORT"].value == "abc"
     assert of["PORT"].faults[0].startswith("PORT='abc' cannot be used")
     assert of["CHRIS_DB_CONNECTION"].value is None
-    assert found.faults == ["CHRIS_TLS_CERT is no setting of oxidicom; did you mean CHRIS_TLS_CERTIFICATE?"]
+    assert found.faults == ["CHRIS_TLS_CERT is not a setting of oxidicom; did you mean CHRIS_TLS_CERTIFICATE?"]
     print_settings(found, False, Console(width=1000))
     text = capsys.readouterr().out
     assert len([line for line in text.splitlines() if line.startswith("fault ")]) == 4
@@ -107,4 +107,4 @@ def test_bytes_that_are_no_text_are_shown_as_such(variable, as_json, capsys):
         assert "\\xff" in json.dumps(json.loads(printed)).replace("\\\\", "\\")
     assert "\\udcff" in printed or as_json
     if variable == "CHRIS_FILES_ROOT":
-        assert "it is no UTF-8" in printed
+        assert "it is not UTF-8" in printed

@@ -69,9 +69,9 @@ def test_an_answer_to_the_request_that_is_none_has_a_reason(said, error, reason,
 
 ANSWERS = {
     "a request": (lambda n, q: response(n).replace(b"\x20\x80", b"\x20\x00"), "instead of an answer"),
-    "a number of its own": (lambda n, q: answered(n + 1, q), "another question"),
+    "a number of its own": (lambda n, q: answered(n + 1, q), "a question that it was not asked"),
     "no status": (lambda n, q: response(n).replace(bytes((0, 0, 0, 9)), bytes((0, 0, 0, 7))), "protocol"),
-    "another context": (lambda n, q: changed(response(n), 10, 5), "may not come here"),
+    "another context": (lambda n, q: changed(response(n), 10, 5), "is not allowed here"),
     "garbage": (lambda n, q: bytes(100), "PDU type 00H is unknown"),
     "a second request": (lambda n, q: AC, "A_ASSOCIATE_AC is not expected here"),
     "a fragment shorter than its header": (lambda n, q: bytes((4, 0, 0, 0, 0, 2, 0, 0)), "ends inside"),

@@ -159,7 +159,7 @@ def test_a_file_of_somebody_else_is_left(storage):
     (storage.aside / "copies").mkdir()
     (storage.aside / "copies" / f"000001-{'0' * 20}-0.stored").touch()
     assert storage.retry() == 1
-    assert "value.txt: it is no file of the gateway" in storage.console.text
+    assert "value.txt: it is not a file of the gateway" in storage.console.text
     assert "copies" in storage.console.text
     assert storage.spooled()
     assert not storage.spooled("copies")

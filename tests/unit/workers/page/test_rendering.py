@@ -49,7 +49,7 @@ def said(entries, oldest_seconds, days, more):
         ),
         (
             (2, 90, 1, 2),
-            ["2 things in the spool; the oldest waits for 1 min", "2026-12-02, in 1 day", "2 more associations"],
+            ["2 things in the spool; the oldest has waited for 1 min", "2026-12-02, in 1 day", "2 more associations"],
         ),
         ((0, 0, 0, 0), ["Nothing waits", "expires 2026-12-01, within a day"]),
     ],

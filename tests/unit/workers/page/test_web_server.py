@@ -185,4 +185,4 @@ def test_a_bug_in_a_section_ends_no_events(bugs, monkeypatch):
     finally:
         logger.remove(handler)
     (line,) = lines
-    assert "the page shows what it showed before" in line
+    assert "the page keeps showing the last status" in line

@@ -200,7 +200,7 @@ def test_a_value_whose_ledger_is_lost_is_set_aside(worker, spool, tmp_path):
     rescan(worker)
     assert list(contents(directory)) == []
     reasons = {one.reason for one in set_aside_of(worker._shared.directory.aside, ASSOCIATION)}
-    assert reasons == {"the ledger does not tell its series any more"}
+    assert reasons == {"the ledger no longer names its series"}
 
 
 def test_a_lost_ledger_of_a_living_association_costs_no_neighbour(worker, living, tmp_path, spool):
