@@ -1,17 +1,20 @@
 """The scoreboard: shared memory in which every process says how it is. One slot a process, one writer a slot.
 
 It is made before the fork. A slot outlives its process: the successor goes on with the counters of the dead one,
-so totals stay exact. Readers may see a slot in the middle of a change; nothing is decided by two fields together.
+so totals stay exact. Readers may see a slot in the middle of a change; nothing is decided by two fields together. But
+each number is written in one piece, by the processor: struct.pack_into would make it 0 for a moment, in which the
+system may take the CPU away from the writer.
 """
 
 import bisect
 import enum
 import mmap
-import struct
 import time
 
 _SLOT_BYTES = 1536
-_HEAD = struct.Struct("<BBxxIQQ26s16s")  # role, state, pid, generation, heartbeat in ns, association ULID, AE title
+_STATE_AT, _PID_AT, _GENERATION_AT, _HEARTBEAT_AT, _ASSOCIATION_AT, _TITLE_AT = 1, 4, 8, 16, 24, 50
+"""The role comes first, a byte like the state. A pid has 4 bytes, generation and heartbeat (ns) have 8."""
+_ASSOCIATION_BYTES, _TITLE_BYTES = 26, 16
 _COUNTERS_AT = 128
 _HISTOGRAMS_AT = 768
 _HISTOGRAM_BYTES = 128
@@ -161,6 +164,9 @@ class Slot:
         """Among the slots; the supervisor's is 0."""
         self._memory = memory
         self._at = index * _SLOT_BYTES
+        self._pid = memoryview(memory)[self._at + _PID_AT : self._at + _GENERATION_AT].cast("I")
+        self._generation = memoryview(memory)[self._at + _GENERATION_AT : self._at + _HEARTBEAT_AT].cast("Q")
+        self._heartbeat = memoryview(memory)[self._at + _HEARTBEAT_AT : self._at + _ASSOCIATION_AT].cast("Q")
         self._counters = memoryview(memory)[self._at + _COUNTERS_AT : self._at + _HISTOGRAMS_AT].cast("Q")
         self._note_at = self._at + _NOTE_AT
         first = self._at + _HISTOGRAMS_AT
@@ -171,19 +177,25 @@ class Slot:
 
     def begin(self, role: Role, pid: int) -> None:
         """Take the slot for a new process: state BOOTING, the next generation, counters as they were."""
-        generation = self.generation + 1
-        beat = time.monotonic_ns()
-        _HEAD.pack_into(self._memory, self._at, role, ProcessState.BOOTING, pid, generation, beat, b"", b"")
+        self._memory[self._at] = role
+        self.beat(ProcessState.BOOTING)
+        self.hold("", "")
+        self._generation[0] += 1
+        self._pid[0] = pid
 
     def beat(self, state: ProcessState) -> None:
         """Say what the process does and that it is alive."""
-        self._memory[self._at + 1] = state
-        struct.pack_into("<Q", self._memory, self._at + 16, time.monotonic_ns())
+        self._memory[self._at + _STATE_AT] = state
+        self._heartbeat[0] = time.monotonic_ns()
 
     def hold(self, association: str, calling_ae_title: str) -> None:
         """Say which association a listener has; empty strings when it has none."""
         title = calling_ae_title.encode("latin-1", "replace")
-        struct.pack_into("<26s16s", self._memory, self._at + 24, association.encode(), title)
+        self._put(_TITLE_AT, _TITLE_BYTES, title)
+        self._put(_ASSOCIATION_AT, _ASSOCIATION_BYTES, association.encode())
+
+    def _put(self, at: int, size: int, text: bytes) -> None:
+        self._memory[self._at + at : self._at + at + size] = text[:size].ljust(size, b"\0")
 
     def add(self, counter: Counter, amount: int = 1) -> None:
         """Count."""
@@ -224,29 +236,32 @@ class Slot:
 
     @property
     def state(self) -> ProcessState:
-        return ProcessState(self._memory[self._at + 1])
+        return ProcessState(self._memory[self._at + _STATE_AT])
 
     @property
     def pid(self) -> int:
-        return int.from_bytes(self._memory[self._at + 4 : self._at + 8], "little")
+        return self._pid[0]
 
     @property
     def generation(self) -> int:
         """Counts the processes that had this slot."""
-        return int.from_bytes(self._memory[self._at + 8 : self._at + 16], "little")
+        return self._generation[0]
 
     @property
     def heartbeat_ns(self) -> int:
         """When the process gave its last sign of life, in ns of the monotonic clock."""
-        return int.from_bytes(self._memory[self._at + 16 : self._at + 24], "little")
+        return self._heartbeat[0]
 
     @property
     def association(self) -> str:
-        return self._memory[self._at + 24 : self._at + 50].rstrip(b"\0").decode("ascii", "replace")
+        return self._get(_ASSOCIATION_AT, _ASSOCIATION_BYTES).decode("ascii", "replace")
 
     @property
     def calling_ae_title(self) -> str:
-        return self._memory[self._at + 50 : self._at + 66].rstrip(b"\0").decode("latin-1")
+        return self._get(_TITLE_AT, _TITLE_BYTES).decode("latin-1")
+
+    def _get(self, at: int, size: int) -> bytes:
+        return self._memory[self._at + at : self._at + at + size].rstrip(b"\0")
 
 
 class Scoreboard:

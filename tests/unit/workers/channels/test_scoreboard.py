@@ -1,8 +1,10 @@
 """The scoreboard is shared, and outlives the processes that write it."""
 
 import os
+import signal
 import time
 
+from tests.waiting import wait_until
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Scoreboard
 
 
@@ -48,3 +50,26 @@ def test_counters_fit_into_a_slot_beside_each_other():
     assert all(board.slots[1][counter] == 0 for counter in Counter)
     board.slots[1].begin(Role.LISTENER, 1)
     assert all(board.slots[0][counter] == 2**64 - 1 for counter in Counter)
+
+
+def test_no_field_is_ever_seen_empty_while_its_writer_is_at_work():
+    """Who reads a heartbeat of 0 takes its process for silent, and who finds no slot of a role stumbles."""
+    board = Scoreboard(2)
+    slot = board.slots[1]
+    slot.begin(Role.INQUIRY, 7)
+    writer = os.fork()
+    if writer == 0:
+        while True:
+            slot.begin(Role.INQUIRY, 7)
+            slot.beat(ProcessState.WORKING)
+    try:
+        generation = slot.generation
+        wait_until(lambda: slot.generation > generation, "the writer is at work")
+        for _ in range(300_000):
+            assert slot.heartbeat_ns
+            assert slot.role is Role.INQUIRY
+            assert slot.pid == 7
+        assert slot.generation > generation
+    finally:
+        os.kill(writer, signal.SIGKILL)
+        os.waitpid(writer, 0)
