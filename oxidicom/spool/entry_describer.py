@@ -4,7 +4,9 @@ Measured, in µs of CPU an entry of 10 KB (of 512 KB): 77 (109) to read each hea
 that price.
 """
 
+import contextlib
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from oxidicom.dataset.describer import Describer
@@ -19,6 +21,20 @@ _FIRST_READ_BYTES = 4 * 1024
 """What a stencil covers nearly always ends here."""
 _SECOND_READ_BYTES = 28 * 1024
 """Nearly all headers end here."""
+
+
+def read_ahead(paths: Iterable[str]) -> None:
+    """Ask the system to read the beginnings of entries that are described soon.
+
+    After a long outage they are not in its memory any more. One by one each costs the whole latency of the disk.
+    """
+    for path in paths:
+        with contextlib.suppress(OSError):  # who describes it meets the same
+            descriptor = open_regular(path)
+            try:
+                os.posix_fadvise(descriptor, 0, _FIRST_READ_BYTES, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(descriptor)
 
 
 class DescribedEntry(NamedTuple):

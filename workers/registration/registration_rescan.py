@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from oxidicom.errors import DatasetError
 from oxidicom.spool.association_directory import associations, ledger_of
 from oxidicom.spool.entries import contents, entries
-from oxidicom.spool.entry_describer import EntryDescriber
+from oxidicom.spool.entry_describer import EntryDescriber, read_ahead
 from oxidicom.spool.journal import Owner, owner_of
 from oxidicom.spool.names import STORED, EntryName, MetadataValue
 from workers.channels.heartbeat import beating
@@ -30,6 +30,8 @@ _SOON_SECONDS = 1.0
 """Delay before looking for counts that did not fit in memory."""
 _SORTED = 10_000
 """So many names of a directory are held and put in the order of their commits."""
+_AHEAD = 128
+"""So many entries are read at the same time, while those before them are described."""
 
 
 class RegistrationRescan:
@@ -133,7 +135,10 @@ class RegistrationRescan:
             return
         stored, describer = self._stored_in(directory, association), EntryDescriber()
         while names := sorted(itertools.islice(stored, _SORTED)):
-            for name in names:
+            for at, name in enumerate(names):
+                if at % _AHEAD == 0:
+                    soon = names[at + _AHEAD if at else 0 : at + 2 * _AHEAD]
+                    read_ahead(os.path.join(directory, one.at(STORED)) for one in soon)
                 while self._pending.full:
                     yield
                 self._slot.beat(ProcessState.WORKING)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import psycopg
 
@@ -103,8 +104,9 @@ class Memory(threading.Thread):
 class Run:
     """One outage."""
 
-    def __init__(self, site: Site, instances: int, outage_seconds: float, senders: int) -> None:
+    def __init__(self, site: Site, instances: int, outage_seconds: float, senders: int, *, is_cold: bool) -> None:
         self._site = site
+        self._is_cold = is_cold
         self._instances = instances
         self._outage_seconds = outage_seconds
         self._senders = senders
@@ -130,6 +132,9 @@ class Run:
         return f"{said}\n{self._drain(beside_per_second, seen)}"
 
     def _drain(self, beside_per_second: float, seen: int) -> str:
+        if self._is_cold:
+            os.sync()
+            Path("/proc/sys/vm/drop_caches").write_text("3\n", encoding="ascii")
         before, cpu_before = self._rows(), self._registration_cpu_seconds()
         self._site.proxy.accept()
         began = time.monotonic()
@@ -179,12 +184,13 @@ def main() -> int:
     parser.add_argument("--outage-seconds", type=float, default=60.0, help="it is away at least so long (60)")
     parser.add_argument("--senders", type=int, default=4, help="associations at once (4)")
     parser.add_argument("--beside", type=float, default=100.0, help="instances a second beside the draining (100)")
+    parser.add_argument("--cold", action="store_true", help="as root: nothing of the backlog is in the system's memory")
     parser.add_argument("--directory", help="where all of it stands (a new directory, which is removed)")
     wanted = parser.parse_args()
     directory = wanted.directory or tempfile.mkdtemp(prefix="oxi-outage-")
     site = Site(directory, 1, is_in_memory=False, CHRIS_LISTENER_THREADS=str(wanted.senders + 4))
     try:
-        run = Run(site.start(), wanted.instances, wanted.outage_seconds, wanted.senders)
+        run = Run(site.start(), wanted.instances, wanted.outage_seconds, wanted.senders, is_cold=wanted.cold)
         print(run.run(wanted.beside), flush=True)
     finally:
         site.remove()

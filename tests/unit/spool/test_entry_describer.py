@@ -7,7 +7,7 @@ import pytest
 from oxidicom.dataset.part10 import build_file_meta
 from oxidicom.errors import DatasetError
 from oxidicom.spool.entries import describe_entry
-from oxidicom.spool.entry_describer import EntryDescriber
+from oxidicom.spool.entry_describer import EntryDescriber, read_ahead
 from tests.unit.dataset.dataset_bytes import dataset, element, encode
 from tests.unit.dataset.test_odd_dataset import PIXELS, READ_BY_PYDICOM, before_patient
 
@@ -87,3 +87,11 @@ def test_what_is_no_part_10_file_is_told(tmp_path, contents):
     path.write_bytes(contents)
     with pytest.raises(DatasetError):
         EntryDescriber().describe(os.fspath(path))
+
+
+def test_to_read_ahead_waits_for_nothing_and_complains_of_nothing(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "empty").touch()
+    (tmp_path / "link").symlink_to("empty")
+    read_ahead(os.fspath(tmp_path / name) for name in ("gone", "fifo", "directory", "empty", "link"))

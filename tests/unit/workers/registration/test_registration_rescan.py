@@ -94,6 +94,18 @@ def test_an_association_that_goes_on_is_not_asked_for_its_ledger(rescan, shared,
     rescan._completion.remove_if_finished(OLDER)
 
 
+def test_each_entry_is_read_ahead_once(rescan, shared, tmp_path, monkeypatch):
+    told = store(shared, tmp_path, OLDER, 7)
+    ahead = []
+    monkeypatch.setattr(module, "_AHEAD", 2)
+    monkeypatch.setattr(module, "read_ahead", ahead.extend)
+    rescan.somebody_died()
+    rescan.run_if_due()
+    directory = os.path.join(shared.directory.spool, OLDER)
+    assert ahead == [os.path.join(directory, one.name.at(STORED)) for one in told]
+    assert len(pending(rescan)) == 7
+
+
 def test_what_is_only_received_is_left_to_storage(rescan, shared, tmp_path):
     (one,) = store(shared, tmp_path, OLDER)
     directory = os.path.join(shared.directory.spool, OLDER)
