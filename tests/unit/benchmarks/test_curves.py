@@ -58,13 +58,13 @@ def test_all_curves_have_names_of_their_own_and_a_panel_that_can_be_chosen():
     assert {one.panel for one in made} == set(curves.PANELS)
 
 
-def test_a_setting_that_is_varied_reaches_the_gateway(monkeypatch):
+def test_a_setting_that_is_varied_reaches_the_gateway(monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(Gateway, "running", lambda self, *_: seen.append(dict(self.settings)) or 1 / 0)
     (one,) = [one for one in curves_with(NOT_STARTED) if one.panel == curves.POOL]
     for point in one.points:
         with pytest.raises(ZeroDivisionError):
-            point.measure(1, "/tmp")
+            point.measure(1, str(tmp_path))
     assert seen == [{"CHRIS_DB_POOL": value} for value in ("1", "2", "10")]
 
 
