@@ -131,8 +131,8 @@ spool: $(TOOLS) ## keep what this version leaves when it is killed at work, for 
 	$(VENV)/bin/python -m tests.acceptance.spools
 
 release-check: $(TOOLS) lock ## build what is released into dist, and install and run it as others will: 5 minutes
-	@git diff --exit-code --stat deploy/locks docs/licences.md \
-	    || { echo "make: these have changed by make lock: look at them, and commit"; exit 1; }
+	@[ -z "$$(git status --porcelain)" ] || { git status --short; \
+	    echo "make: what is released is what is committed: look at these (make lock may have changed some), and commit"; exit 1; }
 	$(VENV)/bin/python -m tests.release
 
 settings-page: $(TOOLS) ## write the tables of docs/settings.md, of what the settings say of themselves

@@ -51,6 +51,8 @@ def main() -> None:
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(DIST.iterdir())]
     (DIST / "SHA256SUMS").write_text("".join(sums))
     print(f"release-check: all of it works. {DIST} has\n{''.join(sums)}", end="")
+    if ".dev" in __version__:
+        print(f"It is no release yet: its version is {__version__} (docs/develop.md, Release).")
 
 
 def build(work: Path) -> None:

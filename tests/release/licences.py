@@ -1,6 +1,7 @@
 """The tables of docs/licences.md, of what the packages say of themselves: `make lock` writes them anew."""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -9,9 +10,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 PAGE = PROJECT / "docs/licences.md"
-_COLUMNS = "\n\n| package | version | licence |\n|---|---|---|"
-_FIRST = f"## Of the gateway{_COLUMNS}"
-_SECOND = f"\n## Of the extra `embedded`, besides{_COLUMNS}"
+_FIRST = "## Of the gateway\n\n| package | version | licence |\n|---|---|---|"
+_SECOND = "\n## Of the extra `embedded`, besides, in whichever version is newest\n\n| package | licence |\n|---|---|"
 
 
 def main() -> None:
@@ -23,8 +23,9 @@ def main() -> None:
         extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         subprocess.run([python, "-m", "pip", "install", "--quiet", *extras["embedded"]], check=True)
         embedded = {name: row for name, row in _licences(python).items() if name not in gateway}
+        unlocked = [re.sub(r"^(\| \S+) \| \S+", r"\1", row) for row in embedded.values()]
     told = PAGE.read_text("utf-8").partition(_FIRST)[0]
-    tables = [_FIRST, *gateway.values(), _SECOND, *embedded.values()]
+    tables = [_FIRST, *gateway.values(), _SECOND, *unlocked]
     PAGE.write_text(told + "\n".join(tables) + "\n", "utf-8")
 
 

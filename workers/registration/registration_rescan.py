@@ -137,8 +137,7 @@ class RegistrationRescan:
         while names := sorted(itertools.islice(stored, _SORTED)):
             for at, name in enumerate(names):
                 if at % _AHEAD == 0:
-                    soon = names[at + _AHEAD if at else 0 : at + 2 * _AHEAD]
-                    read_ahead(os.path.join(directory, one.at(STORED)) for one in soon)
+                    read_ahead(self._paths(directory, names[at + _AHEAD if at else 0 : at + 2 * _AHEAD]))
                 while self._pending.full:
                     yield
                 self._slot.beat(ProcessState.WORKING)
@@ -149,6 +148,11 @@ class RegistrationRescan:
                 while self._pending.full:
                     yield
                 self._pending.add(message)
+
+    def _paths(self, directory: str, names: list[EntryName]) -> Iterator[str]:
+        for name in names:
+            self._slot.beat(ProcessState.WORKING)  # to open each may take its time
+            yield os.path.join(directory, name.at(STORED))
 
     def _is_counted(self, directory: str, association: str) -> bool:
         """See that the ledger counts every entry, before one is registered and gone. Raise OSError."""

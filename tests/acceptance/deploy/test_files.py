@@ -21,6 +21,22 @@ def test_containerfile():
     passes(SCRIPTS / "hadolint", "Containerfile")
 
 
+def test_the_builder_of_the_image_is_sent_what_is_copied_and_nothing_else():
+    ignored, *others = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    sent = {line.removeprefix("!") for line in others if line.startswith("!")}
+    copies = [line.split()[1:-1] for line in (ROOT / "Containerfile").read_text().splitlines() if "COPY" in line]
+    assert ignored == "*"
+    assert sent == {source for sources in copies for source in sources if not source.startswith(("--", "/"))}
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "deploy/compose.chris.yaml"])
+def test_restart_rules_are_those_of_a_service(name):
+    import yaml
+
+    services = yaml.safe_load((ROOT / name).read_text())["services"]
+    assert {service.get("restart") for service in services.values()} == {"unless-stopped"}
+
+
 @pytest.mark.parametrize("name", ["compose.yaml", "deploy/compose.chris.yaml"])
 def test_compose(name):
     passes(SCRIPTS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", name)

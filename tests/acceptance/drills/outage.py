@@ -32,6 +32,8 @@ _MIB = 1 << 20
 _IN_SERIES = 500
 _PER_ASSOCIATION = 10_000
 _DRAIN_SECONDS = 7200.0
+_MAX_PRIVATE_MIB = 64
+"""What a process may need for itself; a million entries, held in memory, would need ten times that."""
 
 
 def send(port: int, sender: int, first: int, count: int, pace: float) -> None:
@@ -50,11 +52,10 @@ def send(port: int, sender: int, first: int, count: int, pace: float) -> None:
 
 
 @contextlib.contextmanager
-def sending(port: int, senders: range, count: int, pace: float = 0.0) -> Iterator[list[BaseProcess]]:
-    """Several senders at work, each with its share; those that are left at the end are ended."""
-    share = count // len(senders)
+def sending(port: int, senders: range, each: int, pace: float = 0.0) -> Iterator[list[BaseProcess]]:
+    """Several senders at work, each with so many instances; those that are left at the end are ended."""
     started: list[BaseProcess] = [
-        fork.Process(target=send, args=(port, sender, 0, share, pace), daemon=True) for sender in senders
+        fork.Process(target=send, args=(port, sender, 0, each, pace), daemon=True) for sender in senders
     ]
     for process in started:
         process.start()
@@ -107,19 +108,20 @@ class Run:
     def __init__(self, site: Site, instances: int, outage_seconds: float, senders: int, *, is_cold: bool) -> None:
         self._site = site
         self._is_cold = is_cold
-        self._instances = instances
+        self._share = instances // senders
+        self._instances = self._share * senders
         self._outage_seconds = outage_seconds
         self._senders = senders
         self._gateway = site.gateways[0]
         self._memory = Memory(self._gateway.process.pid)
 
     def run(self, beside_per_second: float) -> str:
-        """Return what was measured."""
+        """Return what was measured. Raise BenchmarkError when rows stay away or memory grows with the backlog."""
         self._memory.measure()
         self._memory.start()
         self._site.proxy.refuse()
         began = time.monotonic()
-        with sending(self._gateway.port, range(self._senders), self._instances) as started:
+        with sending(self._gateway.port, range(self._senders), self._share) as started:
             self._await(lambda: not any(process.is_alive() for process in started), 1e9)
         if any(process.exitcode for process in started):
             raise BenchmarkError("a sender failed")
@@ -129,7 +131,11 @@ class Run:
         said = f"{self._instances} instances were received in {received:.0f} s ({self._instances / received:.0f}/s), "
         said += f"the database was away for {away:.0f} s; memory meanwhile: {self._memory.said()}"
         print(said, flush=True)
-        return f"{said}\n{self._drain(beside_per_second, seen)}"
+        drained = self._drain(beside_per_second, seen)
+        largest = max(private for _, private in self._memory.samples)
+        if largest > _MAX_PRIVATE_MIB:
+            raise BenchmarkError(f"a process needed {largest:.0f} MiB for itself: memory grows with the backlog")
+        return drained
 
     def _drain(self, beside_per_second: float, seen: int) -> str:
         if self._is_cold:
@@ -139,9 +145,8 @@ class Run:
         self._site.proxy.accept()
         began = time.monotonic()
         beside = range(self._senders, self._senders + 2)
-        many = 2 * 9_000_000
-        with sending(self._gateway.port, beside, many, beside_per_second / len(beside)):
-            self._await(lambda: self._inserted() >= self._instances and self._rows() >= self._instances, _DRAIN_SECONDS)
+        with sending(self._gateway.port, beside, 9_000_000, beside_per_second / len(beside)):
+            self._await(lambda: self._inserted() >= self._instances and self._is_drained(), _DRAIN_SECONDS)
             seconds, rows = time.monotonic() - began, self._rows() - before
             cpu_us = (self._registration_cpu_seconds() - cpu_before) / rows * 1e6
         self._memory.stop()
@@ -170,10 +175,17 @@ class Run:
             (highest,) = connection.execute("SELECT coalesce(max(id), 0) FROM pacsfiles_pacsfile").fetchone() or (0,)
         return highest
 
-    def _rows(self) -> int:
+    def _is_drained(self) -> bool:
+        """Whether each instance that came during the outage has its row, whatever others have come since."""
+        return all(self._rows(sender) >= self._share for sender in range(self._senders))
+
+    def _rows(self, sender: int | None = None) -> int:
+        """Return the number of rows of files, of all senders or of one."""
+        series = "%" if sender is None else Identity(1, sender, 0).series_instance_uid.rpartition(".")[0] + ".%"
+        query = """SELECT count(*) FROM pacsfiles_pacsfile
+                   WHERE fname LIKE 'SERVICES/PACS/BENCHMARK/%%' AND "SeriesInstanceUID" LIKE %s"""
         with psycopg.connect(self._site.conninfo) as connection:
-            query = "SELECT count(*) FROM pacsfiles_pacsfile WHERE fname LIKE 'SERVICES/PACS/BENCHMARK/%'"
-            (count,) = connection.execute(query).fetchone() or (0,)
+            (count,) = connection.execute(query, [series]).fetchone() or (0,)
         return count
 
 
@@ -185,15 +197,21 @@ def main() -> int:
     parser.add_argument("--senders", type=int, default=4, help="associations at once (4)")
     parser.add_argument("--beside", type=float, default=100.0, help="instances a second beside the draining (100)")
     parser.add_argument("--cold", action="store_true", help="as root: nothing of the backlog is in the system's memory")
-    parser.add_argument("--directory", help="where all of it stands (a new directory, which is removed)")
+    parser.add_argument("--directory", help="all of it stands in a new directory there, which is kept when it fails")
     wanted = parser.parse_args()
-    directory = wanted.directory or tempfile.mkdtemp(prefix="oxi-outage-")
+    directory = tempfile.mkdtemp(prefix="oxi-outage-", dir=wanted.directory)
     site = Site(directory, 1, is_in_memory=False, CHRIS_LISTENER_THREADS=str(wanted.senders + 4))
     try:
         run = Run(site.start(), wanted.instances, wanted.outage_seconds, wanted.senders, is_cold=wanted.cold)
         print(run.run(wanted.beside), flush=True)
-    finally:
-        site.remove()
+    except BenchmarkError as error:
+        print(f"FAILED (everything is kept in {directory}): {error}", flush=True)
+        site.stop()
+        return 1
+    except BaseException:
+        site.stop()
+        raise
+    site.remove()
     return os.EX_OK
 
 

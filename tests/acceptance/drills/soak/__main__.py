@@ -22,11 +22,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="which blows fall in which order")
     parser.add_argument("--per-second", type=float, default=3.0, help="so many blows, if the machine can (3)")
     parser.add_argument("--gateways", type=int, default=3, help="on one storage and one database (3)")
-    parser.add_argument("--directory", help="where all of it stands (a new directory; kept when something was lost)")
+    parser.add_argument("--directory", help="all of it stands in a new directory there, which is kept when it fails")
     wanted = parser.parse_args()
     if not (wanted.kills or wanted.seconds):
         wanted.kills = 300
-    directory = wanted.directory or tempfile.mkdtemp(prefix="oxi-soak-")
+    directory = tempfile.mkdtemp(prefix="oxi-soak-", dir=wanted.directory)
     print(f"seed {wanted.seed}, in {directory}", flush=True)
     site = Site(directory, wanted.gateways)
     try:
