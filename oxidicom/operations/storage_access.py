@@ -25,7 +25,7 @@ def unwritable(root: str, error: OSError) -> str:
         return reason
     return (
         f"{reason}. It belongs to {_user_name(there.st_uid)} and {_group_name(there.st_gid)} "
-        f"({stat.filemode(there.st_mode)}), and the gateway runs as {_user_name(os.geteuid())}: give it the right, "
+        f"({stat.filemode(there.st_mode)}), and the gateway runs as {_user_name(os.geteuid())}: give it that right, "
         "or run the gateway as the user of CUBE"
     )
 
