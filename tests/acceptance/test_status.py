@@ -25,8 +25,8 @@ def counts(waiting):
 def test_a_gateway_that_is_at_rest_is_good(gateway, rows, tmp_path):
     send(gateway.port, make_series(tmp_path / "in", 2))
     wait_until(lambda: not gateway.spooled() and len(rows()) == 2, "all is registered")
-    code, seen = status(gateway)
-    assert code == 0
+    wait_until(lambda: status(gateway)[0] == 0, "it has said that it has started")
+    _, seen = status(gateway)
     name = seen["database"].pop("name")
     assert name.startswith("postgresql://postgres@127.0.0.1")
     assert "pass" not in name

@@ -66,15 +66,14 @@ class BatchClearing:
             batch = batch.without({message.file.fname for message in gone} - aside.keys())
         self._measure(batch, outcome, sent_at)
         new = set(outcome.new)
-        cleared = Cleared()
+        cleared, refused = Cleared(), list[_Entry]()
         with OpenDirectories(self._spool) as directories:
             for message in batch.entries:
                 fname = message.file.fname
                 if failed and fname in failed:
                     continue  # it was set aside
                 if aside and fname in aside:
-                    reason = f"its row was refused: {aside[fname]}"
-                    self._setting_aside.set_aside(message.association, message.name, STORED, reason, fname)
+                    refused.append(message)
                     continue
                 if fname in new:
                     new.remove(fname)
@@ -83,6 +82,10 @@ class BatchClearing:
                 if self._registered(message, directories):
                     cleared.add(message)
         self._completion.progress.tell(cleared)
+        for message in refused:  # after what is told of the rows of the same series: an error is the last that is said
+            fname = message.file.fname
+            reason = f"its row was refused: {aside[fname]}"
+            self._setting_aside.set_aside(message.association, message.name, STORED, reason, fname)
         self._pending.done(batch)
         self._slot.add(Counter.ROWS_REGISTERED, len(outcome.new))
         self._slot.add(Counter.ROWS_KNOWN, outcome.known)

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -114,9 +115,9 @@ def test_a_clock_that_was_set_by_an_hour_lets_no_old_version_win(hours, make_gat
     path = store_behind_obstacle(gateway, association, second)
     gateway.kill_all()
     (entry,) = gateway.find(".oxidicom/0*/spool/*/*.received")
-    for stamped in (entry, gateway.files_root / ".oxidicom/clock"):  # as it was before the clock was set back
-        moment = stamped.stat().st_mtime + hours * 3600
-        os.utime(stamped, (moment, moment))
+    clock = gateway.files_root / ".oxidicom/clock"
+    for stamped, moment in ((entry, entry.stat().st_mtime), (clock, time.time())):  # as before the clock was set
+        os.utime(stamped, (moment + hours * 3600, moment + hours * 3600))
     gateway.start()
     wait_until(lambda: len(gateway.lines("store_failed")) >= 2, "it waits again")
     association = open_association(gateway.port, contexts_of([third]))
