@@ -12,15 +12,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.fresh.host import copy_project, hand_over_pip
 from tests.fresh.machine import Machine
 from tests.processes import children
+from tests.steps import step as step_of
 from tests.waiting import wait_until
+
+step = partial(step_of, "test-fresh")
 
 PROJECT = Path(__file__).parents[2]
 PROGRAMS = {"debootstrap": "debootstrap", "storescu": "dcmtk", "nsenter": "util-linux", "git": "git"}
@@ -102,14 +103,6 @@ def send_to_gateway(machine: Machine, account: str, clone: Path) -> None:
     except BaseException:
         sys.stderr.write(log.read_text())
         raise
-
-
-@contextmanager
-def step(name: str) -> Iterator[None]:
-    print(f"test-fresh: {name} ...", flush=True)
-    began = time.monotonic()
-    yield
-    print(f"test-fresh: {name}: {time.monotonic() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

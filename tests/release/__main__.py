@@ -11,6 +11,7 @@ import tomllib
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from oxidicom import __version__
@@ -20,8 +21,10 @@ from tests.dicom import make_series, send
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.postgres import read_rows
 from tests.fresh.host import copy_project
+from tests.steps import step as step_of
 from tests.waiting import wait_until
 
+step = partial(step_of, "release-check")
 PROJECT = Path(__file__).parents[2]
 DIST = PROJECT / "dist"
 SCRIPTS = Path(sys.executable).parent
@@ -153,12 +156,6 @@ def send_one(gateway, conninfo):
     (row,) = wait_until(lambda: read_rows(conninfo()), "the row")
     assert gateway.stored() == [row["fname"]]
     wait_until(lambda: gateway.run("status", "--expect-running").returncode == 0, "all is well", every=0.5)
-
-
-@contextmanager
-def step(name: str) -> Iterator[None]:
-    print(f"release-check: {name} ...", flush=True)
-    yield
 
 
 def wheel() -> Path:

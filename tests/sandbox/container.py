@@ -44,7 +44,7 @@ def install(directory: Path) -> Path:
     """Install the gateway below `directory`, as the Containerfile does. Return its program."""
     source, tree = directory / "src", directory / "opt"
     source.mkdir()
-    for name in _copied():
+    for name in copied():
         place = source / name
         place.parent.mkdir(exist_ok=True)
         if (_ROOT / name).is_dir():
@@ -55,7 +55,7 @@ def install(directory: Path) -> Path:
     return tree / "bin/oxidicom"
 
 
-def _copied() -> list[str]:
+def copied() -> list[str]:
     """Return the files and folders of the project that the image is built of."""
     text = (_ROOT / "Containerfile").read_text()
     return [name for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for name in line.split()]

@@ -28,7 +28,6 @@ from tests.acceptance.drills.soak.site import Site
 
 _MEASURE_SECONDS = 2.0
 _TELL_SECONDS = 15.0
-_MIB = 1 << 20
 _IN_SERIES = 500
 _PER_ASSOCIATION = 10_000
 _DRAIN_SECONDS = 7200.0
@@ -141,13 +140,14 @@ class Run:
         if self._is_cold:
             os.sync()
             Path("/proc/sys/vm/drop_caches").write_text("3\n", encoding="ascii")
-        before, cpu_before = self._rows(), self._registration_cpu_seconds()
+        beside = range(self._senders, self._senders + 2)
+        everybody = range(beside.stop)
+        before, cpu_before = self._rows(everybody), self._registration_cpu_seconds()
         self._site.proxy.accept()
         began = time.monotonic()
-        beside = range(self._senders, self._senders + 2)
         with sending(self._gateway.port, beside, 9_000_000, beside_per_second / len(beside)):
-            self._await(lambda: self._inserted() >= self._instances and self._is_drained(), _DRAIN_SECONDS)
-            seconds, rows = time.monotonic() - began, self._rows() - before
+            self._await(self._is_drained, _DRAIN_SECONDS)
+            seconds, rows = time.monotonic() - began, self._rows(everybody) - before
             cpu_us = (self._registration_cpu_seconds() - cpu_before) / rows * 1e6
         self._memory.stop()
         return (
@@ -177,13 +177,13 @@ class Run:
 
     def _is_drained(self) -> bool:
         """Whether each instance that came during the outage has its row, whatever others have come since."""
-        return all(self._rows(sender) >= self._share for sender in range(self._senders))
+        return self._inserted() >= self._instances and self._rows(range(self._senders)) >= self._instances
 
-    def _rows(self, sender: int | None = None) -> int:
-        """Return the number of rows of files, of all senders or of one."""
-        series = "%" if sender is None else Identity(1, sender, 0).series_instance_uid.rpartition(".")[0] + ".%"
+    def _rows(self, senders: range) -> int:
+        """Return the number of rows of files that these sent."""
+        series = [f"{Identity(1, one, 0).series_instance_uid.rpartition('.')[0]}.%" for one in senders]
         query = """SELECT count(*) FROM pacsfiles_pacsfile
-                   WHERE fname LIKE 'SERVICES/PACS/BENCHMARK/%%' AND "SeriesInstanceUID" LIKE %s"""
+                   WHERE fname LIKE 'SERVICES/PACS/BENCHMARK/%%' AND "SeriesInstanceUID" LIKE ANY(%s)"""
         with psycopg.connect(self._site.conninfo) as connection:
             (count,) = connection.execute(query, [series]).fetchone() or (0,)
         return count
@@ -201,18 +201,12 @@ def main() -> int:
     wanted = parser.parse_args()
     directory = tempfile.mkdtemp(prefix="oxi-outage-", dir=wanted.directory)
     site = Site(directory, 1, is_in_memory=False, CHRIS_LISTENER_THREADS=str(wanted.senders + 4))
-    try:
-        run = Run(site.start(), wanted.instances, wanted.outage_seconds, wanted.senders, is_cold=wanted.cold)
-        print(run.run(wanted.beside), flush=True)
-    except BenchmarkError as error:
-        print(f"FAILED (everything is kept in {directory}): {error}", flush=True)
-        site.stop()
-        return 1
-    except BaseException:
-        site.stop()
-        raise
-    site.remove()
-    return os.EX_OK
+
+    def outage(started: Site) -> str:
+        run = Run(started, wanted.instances, wanted.outage_seconds, wanted.senders, is_cold=wanted.cold)
+        return run.run(wanted.beside)
+
+    return site.attempt(outage, BenchmarkError)
 
 
 if __name__ == "__main__":

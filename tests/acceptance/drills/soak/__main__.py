@@ -29,19 +29,13 @@ def main() -> int:
     directory = tempfile.mkdtemp(prefix="oxi-soak-", dir=wanted.directory)
     print(f"seed {wanted.seed}, in {directory}", flush=True)
     site = Site(directory, wanted.gateways)
-    try:
-        soak = Soak(site.start(), wanted.seed, wanted.per_second)
+
+    def soak_and_judge(started: Site) -> str:
+        soak = Soak(started, wanted.seed, wanted.per_second)
         soak.run(wanted.kills, wanted.seconds)
-        print(soak.judge(), flush=True)
-    except LostError as lost:
-        print(f"LOST (seed {wanted.seed}; everything is kept in {directory}): {lost}", flush=True)
-        site.stop()
-        return 1
-    except BaseException:
-        site.stop()
-        raise
-    site.remove()
-    return 0
+        return soak.judge()
+
+    return site.attempt(soak_and_judge, LostError)
 
 
 if __name__ == "__main__":

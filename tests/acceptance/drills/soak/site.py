@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -97,6 +98,23 @@ class Site:
             clock.write_bytes(bytes(8))
             variables |= {"LD_PRELOAD": str(self.directory / "clock.so"), "SOAK_CLOCK": str(clock)}
         return SoakGateway(self.directory, conninfo, name=f"gateway{number}", **variables)
+
+    def attempt(self, attempt: Callable[[Self], str], *failures: type[Exception]) -> int:
+        """Start everything, make an attempt, print what it says. Return the exit status.
+
+        All of it is removed. When the attempt raises one of `failures`, which is printed, or anything else, all stays.
+        """
+        try:
+            print(attempt(self.start()), flush=True)
+        except failures as error:
+            print(f"FAILED (everything is kept in {self.directory}): {error}", flush=True)
+            self.stop()
+            return 1
+        except BaseException:
+            self.stop()
+            raise
+        self.remove()
+        return 0
 
     def restart_database(self) -> None:
         """Start the database again, wherever its port is now."""
