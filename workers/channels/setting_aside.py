@@ -126,13 +126,13 @@ class SettingAside:
         if not self._is_last_try(association, association, "An association", error):
             self._leave_alone(association, "", _TRY_AGAIN_SECONDS)
             return
+        directory = os.path.join(self._spool, association)
         try:
-            directory = os.path.join(self._spool, association)
             failed = _series_without_end(directory) if self._facts and self._facts.wants(SeriesFailed) else {}
             count = set_aside_all(directory, self._aside, _reason_of(error), _trace_of(error))
         except OSError as trouble:
             self._leave_alone(association, "", _LEFT_ALONE_SECONDS)
-            waits_for_next_rescan(association, trouble)
+            waits_for_next_rescan(directory, trouble)
             return
         self._slot.add(self._counter, count)
         for series_hash, series in failed.items():
@@ -199,9 +199,14 @@ class SettingAside:
         return due is not None
 
 
-def waits_for_next_rescan(association: str, error: OSError) -> None:
-    """Say that an association cannot be taken up: a full or failing disk. The others need not wait for it."""
-    logger.bind(association=association).warning(
+def waits_for_next_rescan(directory: str, error: OSError) -> None:
+    """Say that an association cannot be taken up: a full or failing disk. The others need not wait for it.
+
+    Nothing is said of a directory that is gone: another worker finished it meanwhile.
+    """
+    if isinstance(error, FileNotFoundError) and not os.path.lexists(directory):
+        return
+    logger.bind(association=os.path.basename(directory)).warning(
         "An association cannot be processed now: {reason}; it will be tried again",
         reason=error.strerror,
         action="take_up_failed",

@@ -138,7 +138,7 @@ class BatchClearing:
             except FileNotFoundError:
                 pass  # it went on already
             except OSError as error:
-                waits_for_next_rescan(message.association, error)
+                waits_for_next_rescan(directory, error)
                 self._backoff.failed()
                 continue
             self._pending.forget(message)

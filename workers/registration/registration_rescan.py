@@ -121,7 +121,7 @@ class RegistrationRescan:
             try:
                 yield from self._take_up(directory, association)
             except OSError as error:
-                waits_for_next_rescan(association, error)
+                waits_for_next_rescan(directory, error)
             except Exception as error:  # noqa: BLE001 (a bug of ours costs this association)
                 self._setting_aside.unexpected_association(association, error)
                 self._due = time.monotonic() + _SOON_SECONDS

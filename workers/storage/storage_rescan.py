@@ -130,7 +130,7 @@ class StorageRescan:
             if not self._setting_aside.leaves_association_alone(association) and not self._is_settled(directory):
                 self._take_up_whole(directory, store)
         except OSError as error:
-            waits_for_next_rescan(association, error)
+            waits_for_next_rescan(directory, error)
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this association)
             self._setting_aside.unexpected_association(association, error)
             self._look_soon()

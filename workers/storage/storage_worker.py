@@ -134,7 +134,7 @@ class StorageWorker:
         try:
             self._metadata.end(association)
         except OSError as error:  # its ledger cannot be read just now
-            waits_for_next_rescan(association, error)
+            waits_for_next_rescan(os.path.join(self._spool, association), error)
             self._rescan.look_again(association)
 
     def _store(self, group: list[Instance]) -> None:

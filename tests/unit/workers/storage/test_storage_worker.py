@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from oxidicom.paths.final_path import series_hash
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Description
-from oxidicom.spool.association_directory import ledger_of, remove_finished
+from oxidicom.spool.association_directory import ledger_mtime_ns, ledger_of, remove_finished
 from oxidicom.spool.entries import contents
 from oxidicom.spool.entry_describer import EntryDescriber
 from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
@@ -74,6 +75,45 @@ def test_an_association_is_taken_up_again_although_it_was_settled_a_moment_ago(w
     rescan(worker)
     worker._metadata.write_due()
     assert set(contents(directory)) == {(one, STORED) for one in (name, *values)}
+
+
+@pytest.fixture
+def warnings():
+    """What is logged as a warning or worse."""
+    lines = []
+    handler = logger.add(lines.append, level="WARNING")
+    yield lines
+    logger.remove(handler)
+
+
+def test_an_association_that_is_finished_while_it_is_looked_at_is_no_trouble(
+    worker, spool, tmp_path, monkeypatch, warnings
+):
+    directory, _, _ = make_association(spool, tmp_path)
+    rescan(worker)
+    assert directory in worker._rescan._settled
+    look = ledger_mtime_ns
+
+    def looked_at_last(path):
+        mtime_ns = look(path)
+        remove_finished(path)
+        return mtime_ns
+
+    monkeypatch.setattr(rescan_module, "ledger_mtime_ns", looked_at_last)
+    rescan(worker)
+    assert not os.path.exists(directory)
+    assert not warnings
+
+
+def test_what_is_missing_in_an_association_that_stands_is_trouble(worker, spool, tmp_path, monkeypatch, warnings):
+    make_association(spool, tmp_path)
+
+    def fail(*_):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr(worker._rescan, "_is_settled", fail)
+    rescan(worker)
+    assert "cannot be processed now: No such file or directory" in warnings[0]
 
 
 def test_what_has_its_values_is_not_asked_again_because_of_an_instance(worker, spool, tmp_path):
