@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -53,6 +54,7 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
     if shutil.which(_NEEDED) is None:
         console.print(f"{_NEEDED} is missing: apt-get install {_NEEDED}")
         raise typer.Exit(2)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left behind, least of all memory
     with directory() as path, server(os.path.join(path, "postgres")) as postgres:
         if again:
             _look_again(console, postgres, path, again)
@@ -63,17 +65,18 @@ def main(  # noqa: PLR0913, PLR0917 (one for each option)
         plans = [(one._replace(mutant=mutant), f"{seed}/{number}") for number in range(recordings) for one in wanted]
         found = False
         began, total, distinct = time.monotonic(), 0, 0
-        for at, (one, its_seed) in enumerate(plans):
-            share = states * (at + 1) // len(plans) - states * at // len(plans)
-            try:
+        try:
+            for at, (one, its_seed) in enumerate(plans):
+                share = states * (at + 1) // len(plans) - states * at // len(plans)
                 outcome = _examine(console, postgres, one, its_seed, associations, share, whole, processes, keep)
-            except RecordingError as error:
-                console.print(f"{one}, seed {its_seed}: nothing was recorded: {error}", soft_wrap=True)
-                raise typer.Exit(2) from error
-            found |= bool(outcome.findings)
-            total, distinct = total + outcome.states, distinct + len(outcome.digests)
-        rate = total / (time.monotonic() - began)
-        console.print(f"{total:,} states, {distinct:,} of them distinct, {rate:.0f} a second, recording included")
+                found |= bool(outcome.findings)
+                total, distinct = total + outcome.states, distinct + len(outcome.digests)
+        except RecordingError as error:
+            console.print(f"{one}, seed {its_seed}: nothing was recorded: {error}", soft_wrap=True)
+            raise typer.Exit(2) from error
+        finally:  # also of a run that is stopped: each recording that is done counts
+            rate = total / (time.monotonic() - began)
+            console.print(f"{total:,} states, {distinct:,} of them distinct, {rate:.0f} a second, recording included")
         raise typer.Exit(int(found))
 
 

@@ -7,6 +7,7 @@ import math
 import os
 import random
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -154,6 +155,8 @@ _examiner: list[tuple[Examiner, float]] = []
 
 
 def _begin(recording: Recording, databases: Any, place: str, deadline: float) -> None:  # noqa: ANN401 (a queue)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the first one decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     own = tempfile.mkdtemp(dir=place)
     _examiner.append((Examiner(recording, databases.get(), own), deadline))
 
