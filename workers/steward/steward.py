@@ -30,7 +30,7 @@ from workers.steward.storage_judge import StorageJudge
 
 _LOOK_SECONDS = 1.0
 _LOOK_SOON_SECONDS = 0.1
-"""While the storage is not there."""
+"""While the storage is not there, or the gateway starts: it is soon otherwise, and whoever looks should see that."""
 _TIME_SECONDS = 5.0
 """So often the clock is kept in step: an idle gateway costs next to nothing."""
 _ADOPT_SECONDS = 60.0
@@ -71,7 +71,8 @@ class Steward:
                 self._keep()
             self._publish()
             self._slot.beat(ProcessState.WAITING)
-            pause.poll((_LOOK_SOON_SECONDS if trouble else _LOOK_SECONDS) * 1000)
+            is_passing = trouble or self._shared.scoreboard.phase is GatewayPhase.STARTING
+            pause.poll((_LOOK_SOON_SECONDS if is_passing else _LOOK_SECONDS) * 1000)
 
     def _look(self) -> StorageTrouble:
         try:
