@@ -44,7 +44,7 @@ tools: $(TOOLS) ## add what the tests need to .venv, and do no more
 # How `make run` and the commands beside it find each other: files, database and history stand below ./data, unless the
 # environment says otherwise. For root PostgreSQL runs as nobody: where nobody cannot come by, as in /root, its data and
 # the history stand where they do without make.
-STATE = mkdir -p data/.state; if [ "$$(id -u)" != 0 ] \
+STATE = mkdir -p data/.state; if [ "$$(id -u)" != 0 ] || [ "$${CHRIS_DB_CONNECTION:-embedded}" != embedded ] \
 	|| setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$$PWD/data/.state"; then echo ./data/.state; \
 	else echo "make: PostgreSQL runs as nobody, who cannot enter $$PWD: database and history are in /var/lib/oxidicom" >&2; \
 	echo /var/lib/oxidicom; fi

@@ -14,16 +14,16 @@ _NAME = "workers"
 def find_processes() -> None:
     """Let `import workers` mean ours, whatever else has that name. Raise FileNotFoundError when it is not there."""
     place = _place()
-    known = sys.modules.get(_NAME)
-    if known and list(known.__path__) == [place]:
+    if list(getattr(sys.modules.get(_NAME), "__path__", ())) == [place]:
         return
     specification = importlib.util.spec_from_file_location(
         _NAME, os.path.join(place, "__init__.py"), submodule_search_locations=[place]
     )
     assert specification
     assert specification.loader
-    sys.modules[_NAME] = package = importlib.util.module_from_spec(specification)
+    package = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(package)
+    sys.modules[_NAME] = package
 
 
 def _place() -> str:

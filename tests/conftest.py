@@ -22,6 +22,7 @@ pytest_plugins = [
     "tests.fixtures.pgbouncer",
     "tests.fixtures.nats",
     "tests.fixtures.browser",
+    "tests.fixtures.logged",
 ]
 
 _PROGRAMS = {

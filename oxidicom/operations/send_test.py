@@ -183,7 +183,7 @@ class _SendTest:
 
     def _await_row(self) -> str:
         watch = RowWatch(self._settings, self._description.file.fname)
-        if self._wait_for(watch.has_seen.is_set):
+        if self._wait_for(watch.has_seen):
             return "it is registered in CUBE's database"
         trouble = watch.trouble
         why = f"the database cannot be used: {trouble}" if trouble else "the database has no row of it"

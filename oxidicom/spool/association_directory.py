@@ -93,6 +93,11 @@ def _move_strange_ledger_away(path: str) -> None:
             os.rename(path, f"{path}{_STRANGE}")
 
 
+def is_finished(directory: str) -> bool:
+    """Tell whether nothing waits in the directory of an association: it is being removed, or is gone. Raise OSError."""
+    return not any(is_open(name, state) for name, state in contents(directory))
+
+
 def remove_finished(directory: str) -> bool:
     """Remove the directory of an association of which everything is registered. Return whether it is gone.
 
@@ -100,7 +105,7 @@ def remove_finished(directory: str) -> bool:
     crash chooses. Nothing goes while an instance or an open metadata value stands in it, and a file that is not ours
     never does. Raise OSError.
     """
-    if any(is_open(name, state) for name, state in contents(directory)):
+    if not is_finished(directory):
         return False
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(directory, LEDGER_NAME))

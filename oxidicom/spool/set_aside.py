@@ -103,7 +103,12 @@ def set_aside(
             os.mkdir(missing, 0o700)
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     _write_reason(os.path.join(target, file_name + _JSON), Reason(reason, now, path, series, traceback))
-    os.rename(source, os.path.join(target, file_name))
+    try:
+        os.rename(source, os.path.join(target, file_name))
+    except FileNotFoundError:  # it went on at this moment, or another process has just set it aside
+        if not os.path.exists(os.path.join(target, file_name)):
+            os.unlink(os.path.join(target, file_name + _JSON))
+        return False
     return True
 
 

@@ -38,7 +38,7 @@ def test_a_series_is_registered_in_each_version(version, make_gateway, make_fold
     assert (series["SeriesInstanceUID"], series["Modality"], series["identifier"]) == ("1.2.3", "CT", "PACSA")
     assert series["path"] == os.path.dirname(rows["core_chrisfile"][0]["fname"])
     assert "org.fnndsc.oxidicom" not in str(rows)
-    (line,) = gateway.lines("series_ended")
+    (line,) = wait_until(lambda: gateway.lines("series_ended"), "the verdict")
     assert (line["committed"], line["expected"]) == (3, "unknown")
     assert "schema generation folders" in gateway.run("status").stdout
 

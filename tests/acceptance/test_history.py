@@ -116,7 +116,7 @@ def test_what_was_put_back_and_registered_is_told_wherever_it_was_said_to_be_set
         name: record[name] for name in record if name != "series"
     }
     assert "1 series complete" in gateway.run("log").stdout
-    (line,) = gateway.lines("series_put_back")
+    (line,) = wait_until(lambda: gateway.lines("series_put_back"), "the line about it")
     assert (line["level"], line["account"]) == ("INFO", "no instance is set aside any more")
 
 

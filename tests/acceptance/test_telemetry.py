@@ -104,8 +104,8 @@ def test_the_numbers_are_those_of_what_was_sent(make_observed, collector, tmp_pa
     }
     wait_until(lambda: {name: collector.number(name) for name in expected} == expected, "all of it at rest")
     assert collector.number("oxidicom.instance.refused", status="C000") == 1
-    assert collector.number("oxidicom.ae.instances", ae_title="A") == 10
-    assert collector.number("oxidicom.ae.associations", ae_title="B") == 1
+    wait_until(lambda: collector.number("oxidicom.ae.instances", ae_title="A") == 10, "what A sent")
+    wait_until(lambda: collector.number("oxidicom.ae.associations", ae_title="B") == 1, "the association of B")
     assert collector.number("oxidicom.instance.io") == collector.number("oxidicom.ae.io", ae_title="A")
     assert collector.histogram("oxidicom.store.duration").count == 10
     assert collector.histogram("oxidicom.registration.lag").count == 10

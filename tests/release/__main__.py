@@ -87,8 +87,12 @@ def look_into() -> None:
 
 
 def as_container_and_service(environment: Path, source: Path) -> None:
+    python = environment / "bin/python"
+    run(sys.executable, "-m", "venv", environment)
+    run(python, "-m", "pip", "install", "--quiet", stranger(environment.with_name("dropped")))
     run(source / "deploy/install", environment)
-    run(environment / "bin/python", "-m", "pip", "check")
+    run(python, "-m", "pip", "check")
+    assert not [*environment.glob("lib/python3*/site-packages/stranger*")], "what the lock does not name stays"
     directory = environment.with_name("locked-gateway")
     directory.mkdir(mode=0o755)
     server = EmbeddedPostgres(str(directory / "postgres"))
@@ -118,20 +122,24 @@ def write_sbom(environment: Path, work: Path) -> None:
 
 def with_pipx(home: Path) -> None:
     """No clone is needed: the wheel has all, and the package `workers` of a stranger hurts nothing."""
-    stranger = home.with_name("stranger")
-    for name, text in STRANGER.items():
-        (stranger / name).parent.mkdir(parents=True, exist_ok=True)
-        (stranger / name).write_text(text)
     places = {"PIPX_HOME": f"{home}/home", "PIPX_BIN_DIR": f"{home}/bin", "PIPX_MAN_DIR": f"{home}/man"}
     variables = {**os.environ, **places}
     pipx = SCRIPTS / "pipx"
     run(pipx, "install", "--python", sys.executable, f"oxidicom[embedded] @ file://{wheel()}", env=variables)
-    run(pipx, "inject", "oxidicom", stranger, env=variables)
+    run(pipx, "inject", "oxidicom", stranger(home.with_name("stranger")), env=variables)
     directory = home.with_name("pipx-gateway")
     directory.mkdir(mode=0o755)
     with running(home / "bin/oxidicom", directory, "embedded") as gateway:
         settings = Settings.from_environment(gateway.environment)
         send_one(gateway, lambda: conninfo_of_running(settings.embedded_directory))
+
+
+def stranger(directory: Path) -> Path:
+    """Write the sources of the distribution of somebody else."""
+    for name, text in STRANGER.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+    return directory
 
 
 @contextmanager
@@ -140,12 +148,12 @@ def running(program: Path, directory: Path, database: str) -> Iterator[Gateway]:
     gateway.command = [str(program)]
     said = gateway.run("--version").stdout.strip()
     assert said == f"oxidicom {__version__}", said
-    gateway.start()
     try:
+        gateway.start()
         yield gateway
         assert gateway.stop() == 0
     finally:
-        if gateway.process.poll() is None:
+        if gateway.process and gateway.process.poll() is None:
             gateway.kill_all()
 
 

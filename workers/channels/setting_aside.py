@@ -13,7 +13,7 @@ from typing import TypeVar
 from loguru import logger
 
 from oxidicom.records import COMMITTED_COUNT_KEY, Series
-from oxidicom.spool.association_directory import ledger_of
+from oxidicom.spool.association_directory import is_finished, ledger_of
 from oxidicom.spool.entries import contents
 from oxidicom.spool.gateway_directory import GatewayDirectory
 from oxidicom.spool.journal import is_open
@@ -202,15 +202,22 @@ class SettingAside:
 def waits_for_next_rescan(directory: str, error: OSError) -> None:
     """Say that an association cannot be taken up: a full or failing disk. The others need not wait for it.
 
-    Nothing is said of a directory that is gone: another worker finished it meanwhile.
+    Nothing is said when another process finished it meanwhile: its ledger goes first, then all else.
     """
-    if isinstance(error, FileNotFoundError) and not os.path.lexists(directory):
+    if isinstance(error, FileNotFoundError) and _is_finished(directory):
         return
     logger.bind(association=os.path.basename(directory)).warning(
         "An association cannot be processed now: {reason}; it will be tried again",
         reason=error.strerror,
         action="take_up_failed",
     )
+
+
+def _is_finished(directory: str) -> bool:
+    try:
+        return is_finished(directory)
+    except OSError:
+        return False
 
 
 def _bound(known: dict[K, V]) -> None:

@@ -78,8 +78,11 @@ class Census:
                     self._tell(entry.path)
 
     def _tell(self, path: str) -> None:
-        """Say once that something stands in the spool that the gateway did not put there."""
-        if path in self._told or len(self._told) >= _MAX_TOLD:
+        """Say once that something stands in the spool that the gateway did not put there.
+
+        What went on while we looked may seem to be no file: some filesystems do not tell what kind a name is of.
+        """
+        if path in self._told or len(self._told) >= _MAX_TOLD or not os.path.lexists(path):
             return
         self._told.add(path)
         logger.warning(

@@ -1,13 +1,14 @@
 """Entries are described alike, whether by an earlier one or each by itself."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from oxidicom.dataset.part10 import build_file_meta
 from oxidicom.errors import DatasetError
 from oxidicom.spool.entries import describe_entry
-from oxidicom.spool.entry_describer import EntryDescriber, read_ahead
+from oxidicom.spool.entry_describer import _FIRST_READ_BYTES, EntryDescriber, read_ahead
 from tests.unit.dataset.dataset_bytes import dataset, element, encode
 from tests.unit.dataset.test_odd_dataset import PIXELS, READ_BY_PYDICOM, before_patient
 
@@ -87,6 +88,33 @@ def test_what_is_no_part_10_file_is_told(tmp_path, contents):
     path.write_bytes(contents)
     with pytest.raises(DatasetError):
         EntryDescriber().describe(os.fspath(path))
+
+
+def test_the_longest_file_meta_of_ours_stands_in_the_first_read(tmp_path):
+    """Else an entry would be taken for damaged, and be set aside."""
+    longest = build_file_meta(
+        sop_class_uid="1." + "2" * 62,
+        sop_instance_uid="1." + "3" * 62,
+        transfer_syntax_uid="1." + "4" * 62,
+        calling_ae_title="A" * 16,
+        our_ae_title="B" * 16,
+    )
+    assert len(longest) < _FIRST_READ_BYTES / 2
+
+
+def test_to_read_ahead_asks_for_the_beginnings(tmp_path, monkeypatch):
+    paths = [os.fspath(tmp_path / name) for name in ("1", "2")]
+    for path in paths:
+        Path(path).write_bytes(bytes(100_000))
+    asked, opened = [], set(os.listdir("/proc/self/fd"))
+
+    def advise(descriptor, offset, length, advice):
+        asked.append((os.readlink(f"/proc/self/fd/{descriptor}"), offset, length, advice))
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    read_ahead(paths)
+    assert asked == [(path, 0, _FIRST_READ_BYTES, os.POSIX_FADV_WILLNEED) for path in paths]
+    assert set(os.listdir("/proc/self/fd")) == opened
 
 
 def test_to_read_ahead_waits_for_nothing_and_complains_of_nothing(tmp_path):

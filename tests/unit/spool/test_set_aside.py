@@ -53,6 +53,31 @@ def test_a_metadata_value_keeps_its_series(directory, aside):
     assert (one.name, one.kind, one.series) == (NOTE, "OxidicomAttemptedPushCount", series)
 
 
+def test_what_goes_on_at_that_moment_leaves_no_reason_behind(directory, aside, monkeypatch):
+    rename = os.rename
+
+    def registered_first(source, target):
+        os.unlink(source)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", registered_first)
+    assert not set_aside(str(directory), ENTRY.at("stored"), str(aside), "because")
+    assert os.listdir(aside / ASSOCIATION) == []
+
+
+def test_what_two_set_aside_at_once_keeps_its_reason(directory, aside, monkeypatch):
+    rename = os.rename
+
+    def both(source, target):
+        rename(source, target)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", both)
+    assert not set_aside(str(directory), ENTRY.at("stored"), str(aside), "because")
+    (one,) = set_aside_of(str(aside), ASSOCIATION)
+    assert one.reason == "because"
+
+
 def test_only_its_owner_can_look_into_it(directory, aside):
     set_aside(str(directory), ENTRY.at("stored"), str(aside), "because")
     assert [path.stat().st_mode & 0o077 for path in (aside, aside / ASSOCIATION)] == [0, 0]

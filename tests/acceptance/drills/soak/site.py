@@ -39,9 +39,12 @@ class SoakGateway(Gateway):
 class Site:
     """All of it, below one directory."""
 
-    def __init__(self, directory: str, gateways: int, *, is_in_memory: bool = True, **variables: str) -> None:
+    def __init__(
+        self, directory: str, gateways: int, *, is_in_memory: bool = True, with_clocks: bool = True, **variables: str
+    ) -> None:
         """Nothing is touched before `start`. `is_in_memory`: the storage is a file system of its own there, if this is
-        root; else it is never full. `variables` are those of all gateways."""
+        root; else it is never full. `with_clocks`: each gateway has a clock that can be set, which costs it a system
+        call for each look at the time. `variables` are those of all gateways."""
         self._variables = variables
         self.directory = Path(directory)
         self.files_root = self.directory / "files"
@@ -52,6 +55,7 @@ class Site:
         self.conninfo = ""
         self._count = gateways
         self._is_in_memory = is_in_memory
+        self._with_clocks = with_clocks
         self._proxies: list[Proxy] = []
 
     @property
@@ -65,7 +69,7 @@ class Site:
         self.directory.chmod(0o755)  # PostgreSQL runs as another user
         self.files_root.mkdir()
         self.can_be_filled = self._is_in_memory and self._mount()
-        self.has_clocks = self._compile_clock()
+        self.has_clocks = self._with_clocks and self._compile_clock()
         self.server.start()
         self._proxies.append(Proxy(self.server.port))
         self.conninfo = self.server.conninfo

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+from benchmarks.forked import end_with_parent
 from tests.waiting import wait_until
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Scoreboard
 
@@ -59,9 +60,13 @@ def test_no_field_is_ever_seen_empty_while_its_writer_is_at_work():
     slot.begin(Role.INQUIRY, 7)
     writer = os.fork()
     if writer == 0:
-        while True:
-            slot.begin(Role.INQUIRY, 7)
-            slot.beat(ProcessState.WORKING)
+        try:
+            end_with_parent(signal.SIGKILL)
+            while True:
+                slot.begin(Role.INQUIRY, 7)
+                slot.beat(ProcessState.WORKING)
+        finally:
+            os._exit(1)
     try:
         generation = slot.generation
         wait_until(lambda: slot.generation > generation, "the writer is at work")

@@ -21,3 +21,14 @@ def test_the_oldest_is_the_one_with_the_least_number_however_many_digits_it_has(
     Census(shared.directory, steward).take_if_due()
     assert steward[Counter.SPOOL_ENTRIES] == 2
     assert steward[Counter.SPOOL_OLDEST_SECONDS] == _BEGAN + 999_999
+
+
+def test_only_what_is_still_there_is_called_a_stranger(shared, logged_warnings):
+    """Where names have no kind, one that is gone when it is looked at seems to be no file."""
+    strange, gone = (os.path.join(shared.directory.spool, name) for name in ("strange", "01HZ7TF03EZD364005NP332RBQ"))
+    Path(strange).touch()
+    census = Census(shared.directory, shared.scoreboard.steward)
+    census._tell(gone)
+    census.take_if_due()
+    (line,) = logged_warnings
+    assert "strange was not written by this version of the gateway" in line

@@ -7,14 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
-from loguru import logger
 
 from oxidicom.paths.final_path import series_hash
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Description
 from oxidicom.spool.association_directory import ledger_mtime_ns, ledger_of, remove_finished
 from oxidicom.spool.entries import contents
 from oxidicom.spool.entry_describer import EntryDescriber
-from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started
+from oxidicom.spool.ledger import LEDGER_NAME, Ended, LedgerWriter, SeriesOpened, Started, committed_numbers
 from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
 from oxidicom.spool.set_aside import set_aside, set_aside_of
 from oxidicom.spool.spool_writer import SpoolWriter
@@ -77,17 +76,8 @@ def test_an_association_is_taken_up_again_although_it_was_settled_a_moment_ago(w
     assert set(contents(directory)) == {(one, STORED) for one in (name, *values)}
 
 
-@pytest.fixture
-def warnings():
-    """What is logged as a warning or worse."""
-    lines = []
-    handler = logger.add(lines.append, level="WARNING")
-    yield lines
-    logger.remove(handler)
-
-
 def test_an_association_that_is_finished_while_it_is_looked_at_is_no_trouble(
-    worker, spool, tmp_path, monkeypatch, warnings
+    worker, spool, tmp_path, monkeypatch, logged_warnings
 ):
     directory, _, _ = make_association(spool, tmp_path)
     rescan(worker)
@@ -102,18 +92,32 @@ def test_an_association_that_is_finished_while_it_is_looked_at_is_no_trouble(
     monkeypatch.setattr(rescan_module, "ledger_mtime_ns", looked_at_last)
     rescan(worker)
     assert not os.path.exists(directory)
-    assert not warnings
+    assert not logged_warnings
 
 
-def test_what_is_missing_in_an_association_that_stands_is_trouble(worker, spool, tmp_path, monkeypatch, warnings):
-    make_association(spool, tmp_path)
+def test_nor_is_one_whose_ledger_is_removed_just_then(worker, living, spool, monkeypatch, logged_warnings):
+    """It was under way when the look began; its ledger is the first thing that goes."""
+
+    def looked_at_last(ledger):
+        os.unlink(ledger)
+        return committed_numbers(ledger)
+
+    monkeypatch.setattr(rescan_module, "committed_numbers", looked_at_last)
+    rescan(worker)
+    assert not logged_warnings
+
+
+def test_what_is_missing_in_an_association_that_stands_is_trouble(
+    worker, spool, tmp_path, monkeypatch, logged_warnings
+):
+    make_association(spool, tmp_path, received=1)
 
     def fail(*_):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     monkeypatch.setattr(worker._rescan, "_is_settled", fail)
     rescan(worker)
-    assert "cannot be processed now: No such file or directory" in warnings[0]
+    assert "cannot be processed now: No such file or directory" in logged_warnings[0]
 
 
 def test_what_has_its_values_is_not_asked_again_because_of_an_instance(worker, spool, tmp_path):
