@@ -7,6 +7,7 @@ import datetime
 import http.client
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -151,15 +152,16 @@ class Page(NamedTuple):
 
     address: str
     """Of its status."""
-    port: int | None
-    """The DICOM port of the gateway whose page it has to be; None: any gateway's."""
+    ports: Sequence[int] = ()
+    """The DICOM ports of the gateways whose page it may be; none: any gateway's."""
 
     def fetch(self) -> LiveStatus:
         """Ask the gateway how it is. Raise OperationError when it does not answer as that gateway does."""
         status = fetch(self.address)
-        if self.port and status.port and status.port != self.port:
+        if self.ports and status.port and status.port not in self.ports:
+            ours = ", ".join(map(str, self.ports))
             raise OperationError(
-                f"{self.address} is the page of another gateway, with PORT={status.port}; ours has PORT={self.port}: "
+                f"{self.address} is the page of another gateway, with PORT={status.port}; ours has PORT={ours}: "
                 "set CHRIS_HTTP_PORT to a port of its own, or choose a page by --url"
             )
         return status

@@ -31,6 +31,8 @@ from oxidicom.operations.finding import Verdict
 from oxidicom.operations.made_instance import make_instance
 from oxidicom.operations.printing import print_json
 from oxidicom.operations.row_watch import RowWatch
+from oxidicom.operations.running_here import ports_here
+from oxidicom.operations.send_test_hints import hint
 from oxidicom.operations.send_test_report import LeftBehind, Outcome, Step, print_left_behind, print_step
 from oxidicom.pacs.address_book import PacsAddress
 from oxidicom.pacs.echo import echo
@@ -88,6 +90,7 @@ class _SendTest:
         """`console`: where each step is told as it is done."""
         self._settings = settings
         self._calling = target.calling_ae_title
+        self._goes_by_settings = not target.host and target.port is None
         self._address = PacsAddress(
             settings.ae_title, target.host or _own_host(settings.bind_address), target.port or settings.port
         )
@@ -97,7 +100,7 @@ class _SendTest:
         self._dataset = make_instance(datetime.datetime.now().astimezone())
         self._description = _describe(self._dataset, self._calling)
         self._done: list[Step] = []
-        self._is_sent = False
+        self._is_sent = self._is_there = False
 
     def run(self) -> Outcome:
         steps: list[tuple[str, Callable[[], str]]] = [
@@ -131,25 +134,19 @@ class _SendTest:
         return verdict is not failure
 
     def _associate(self) -> str:
+        ports = ports_here(self._settings.files_root) if self._goes_by_settings else []
+        if ports and self._settings.port not in ports:
+            raise _StepError(
+                f"the gateway on {self._settings.files_root} listens on port {' and '.join(map(str, ports))}, not on "
+                f"{self._settings.port}: give this command its settings (PORT), or choose a port by --port"
+            )
         if self._settings.tls_certificate:
             self._tls = build_client_context(self._settings)
         try:
             echo(self._address, self._calling, self._tls, at_most_seconds=self._left_seconds)
         except PacsError as error:
-            raise _StepError(f"{_of_gateway(error)}{self._hint()}") from None
+            raise _StepError(f"{_of_gateway(error)}. {hint(self._settings, self._calling, self._address)}") from None
         return f"{self._address} answers C-ECHO{' over TLS' if self._tls else ''}, called by {self._calling}"
-
-    def _hint(self) -> str:
-        """Name the setting that may be the reason."""
-        settings = self._settings
-        if settings.allowed_peers:
-            allowed = ", ".join(map(str, settings.allowed_peers))
-            return f". CHRIS_SCP_ALLOWED_AETS lets only these send: {allowed}; choose one by --calling AET"
-        if settings.proxy_protocol:
-            return ". CHRIS_PROXY_PROTOCOL is on: send through the balancer, by --host and --port"
-        if settings.tls_client_ca:
-            return ". CHRIS_TLS_CLIENT_CA is set, and this command has only the gateway's own certificate to show"
-        return f". Does the gateway run, with PORT={settings.port}? `oxidicom status` says how it is"
 
     def _store(self) -> str:
         deadline = min(self._deadline, time.monotonic() + _STORE_SECONDS)
@@ -179,6 +176,7 @@ class _SendTest:
                 f"the instance is safe in the spool, but does not stand below {self._settings.files_root}: is that the "
                 "CHRIS_FILES_ROOT of the gateway? `oxidicom status` says what it waits for"
             )
+        self._is_there = True
         return self._description.file.fname
 
     def _await_row(self) -> str:
@@ -211,7 +209,7 @@ class _SendTest:
     def _left_behind(self) -> LeftBehind:
         name = self._description.file.fname
         path = os.path.join(self._settings.files_root, name)
-        return LeftBehind(path, name, self._description.series.series_instance_uid)
+        return LeftBehind(path, name, self._description.series.series_instance_uid, self._is_there)
 
 
 def _what_fails(error: OSError) -> str:

@@ -10,6 +10,9 @@ from oxidicom.operations.finding import Verdict
 from oxidicom.operations.printing import say
 from oxidicom.paths.final_path import METADATA_ROOT
 
+_THERE = "left behind"
+_TO_COME = "left to the gateway that answered, which will store, if this is its storage"
+
 
 class Step(msgspec.Struct):
     """What was done, and how it went."""
@@ -27,6 +30,8 @@ class LeftBehind(msgspec.Struct):
     row: str
     """`fname` of the row, and path of the file below the files root."""
     series_instance_uid: str
+    is_there: bool
+    """The file was seen. Else the gateway that answered has it, perhaps for another storage."""
 
 
 class Outcome(msgspec.Struct):
@@ -46,7 +51,7 @@ def print_step(step: Step, console: Console) -> None:
 def print_left_behind(left: LeftBehind, files_root: str, console: Console) -> None:
     """Print where everything is, and how it is removed."""
     lines = [
-        "left behind, clearly a test (patient OXIDICOM^TEST):",
+        f"{_THERE if left.is_there else _TO_COME}, clearly a test (patient OXIDICOM^TEST):",
         f"  file  {left.file}",
         f"  row   {left.row}",
         f"  in CUBE up to 5.2 also two rows of metadata below {METADATA_ROOT}, of the same series",

@@ -16,6 +16,7 @@ from rich.text import Text
 from oxidicom.errors import OperationError
 from oxidicom.logs import printable
 from oxidicom.operations.live_status import LiveStatus, Page, status_address
+from oxidicom.operations.running_here import ports_here
 from oxidicom.operations.status import run_status
 from oxidicom.operations.status_reasons import Expectations
 from oxidicom.operations.top_frame import frame
@@ -34,7 +35,8 @@ def run_top(settings: Settings, url: str, interval_seconds: float, once: bool, c
             file=sys.stderr,
         )
         return run_status(settings, Expectations(), False, console)
-    page = Page(status_address(url or page_address(settings)), None if url else settings.port)
+    address = status_address(url or page_address(settings))
+    page = Page(address) if url else Page(address, ports_here(settings.files_root) or [settings.port])
     if once or not console.is_terminal or console.is_dumb_terminal:
         status = page.fetch()
         console.print(frame(status, None, None))

@@ -42,8 +42,29 @@ def test_a_rejection_names_the_setting(make_gateway, rows):
     assert "CHRIS_SCP_ALLOWED_AETS" in done.stdout
     assert "--calling" in done.stdout
     assert "left behind" not in done.stdout
+    assert "from this host: ARCHIVE" in done.stdout
     assert gateway.run("send-test", "--calling", "ARCHIVE").returncode == 0
     assert len(rows()) == 1
+
+
+def test_a_list_without_this_host_is_told_with_what_to_add(make_gateway):
+    gateway = make_gateway(CHRIS_SCP_ALLOWED_AETS="PACS@10.1.2.3")
+    for arguments, calling in (((), "OXIDICOM-TEST"), (("--calling", "PACS"), "PACS")):
+        done = gateway.run("send-test", *arguments)
+        assert done.returncode == 2
+        assert f"add {calling}@127.0.0.1 to it" in done.stdout
+
+
+def test_nothing_is_sent_to_the_gateway_of_another_storage(make_gateway, tmp_path):
+    gateway = make_gateway()
+    (tmp_path / "other").mkdir()
+    other = make_gateway(directory=tmp_path / "other")
+    done = gateway.run("send-test", PORT=str(other.port))
+    assert done.returncode == 2
+    assert verdicts(done) == {"association": "CRITICAL"}
+    assert f"listens on port {gateway.port}, not on {other.port}" in done.stdout
+    assert not other.stored()
+    assert gateway.run("send-test", PORT=str(gateway.port)).returncode == 0
 
 
 def test_without_a_gateway_it_says_so(make_gateway):
@@ -60,6 +81,7 @@ def test_another_files_root_is_noticed(gateway, tmp_path):
     assert done.returncode == 2
     assert verdicts(done) == {"association": "good", "store": "good", "file": "CRITICAL", "PACS": "WARNING"}
     assert "is that the CHRIS_FILES_ROOT of the gateway?" in done.stdout
+    assert "left to the gateway that answered" in done.stdout
 
 
 def test_a_row_that_is_refused_is_a_failure(gateway, database):

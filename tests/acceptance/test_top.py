@@ -150,6 +150,16 @@ def test_what_is_no_gateway_is_told(make_gateway):
     assert "is not the address" in gateway.run("top", "--url", "file:///etc/passwd").stderr
 
 
+def test_the_page_of_a_gateway_on_another_storage_is_not_shown(gateway, make_gateway, tmp_path):
+    """Whoever forgets the settings of his own meets the gateway with the usual ports."""
+    (tmp_path / "own").mkdir()
+    own = make_gateway(directory=tmp_path / "own", CHRIS_HTTP_PORT=str(free_port()))
+    usual = {name: gateway.environment[name] for name in ("PORT", "CHRIS_HTTP_PORT")}
+    done = own.run("top", "--once", **usual)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"is the page of another gateway, with PORT={gateway.port}; ours has PORT={own.port}" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["status", "check"])
 def test_colours_are_for_terminals_whose_user_wants_them(command, make_gateway, terminal):
     gateway = make_gateway()
