@@ -15,7 +15,7 @@ MANUAL := $(DESTDIR)/usr/local/share/man/man1/oxidicom.1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help orthanc install run check status log top send-test tools test corpus fuzz crash-states drills soak benchmark curves senders integration-test least-power test-fresh foreign-clients lock spool release-check lint format settings-page man pictures install-service service-files uninstall-service clean
+.PHONY: help orthanc install run check status log top send-test retry discard reconcile settings tools test corpus fuzz crash-states drills soak benchmark curves senders integration-test least-power test-fresh foreign-clients lock spool release-check lint format settings-page man pictures install-service service-files uninstall-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{gsub(/ /, ", ", $$1); printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,7 +44,7 @@ tools: $(TOOLS) ## add what the tests need to .venv, and do no more
 # How `make run` and the commands beside it find each other: files, database and history stand below ./data, unless the
 # environment says otherwise. For root PostgreSQL runs as nobody: where nobody cannot come by, as in /root, its data and
 # the history stand where they do without make.
-STATE = mkdir -p data/.state; if [ "$$(id -u)" != 0 ] || [ "$${CHRIS_DB_CONNECTION:-embedded}" != embedded ] \
+STATE = if [ "$$(id -u)" != 0 ] || [ "$${CHRIS_DB_CONNECTION:-embedded}" != embedded ] \
 	|| setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$$PWD/data/.state"; then echo ./data/.state; \
 	else echo "make: PostgreSQL runs as nobody, who cannot enter $$PWD: database and history are in /var/lib/oxidicom" >&2; \
 	echo /var/lib/oxidicom; fi
@@ -52,10 +52,10 @@ AS_RUN = CHRIS_DB_CONNECTION="$${CHRIS_DB_CONNECTION:-embedded}" CHRIS_FILES_ROO
 	STATE_DIRECTORY="$${STATE_DIRECTORY:-$$($(STATE))}" CHRIS_HTTP_PORT="$${CHRIS_HTTP_PORT:-8080}"
 
 run: $(STAMP) ## start the gateway on port 11111 with a page on port 8080; files, a private database and a history in ./data
-	@mkdir -p data; $(AS_RUN) exec $(VENV)/bin/oxidicom
+	@mkdir -p data/.state && $(AS_RUN) exec $(VENV)/bin/oxidicom
 
-check status log top send-test: $(STAMP) ## the command of that name, for the gateway of `make run` (ARGS=--json)
-	@mkdir -p data; $(AS_RUN) $(VENV)/bin/oxidicom $@ $(ARGS)
+check status log top send-test retry discard reconcile settings: $(STAMP) ## the command of that name, for `make run` (ARGS=--json)
+	@mkdir -p data/.state && $(AS_RUN) $(VENV)/bin/oxidicom $@ $(ARGS)
 
 test: $(TOOLS) ## run all tests, TEST_PROCESSES (4) at a time; those that need a missing program are skipped and name it
 	$(VENV)/bin/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS)

@@ -73,7 +73,7 @@ _app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A DICOM gateway for ChRIS: receives instances by C-STORE, stores them, and registers them in CUBE's "
     "database. Without a command it serves. Its only configuration is environment variables, which may be in a file "
-    "(--env-file); `oxidicom settings` shows them, and docs/settings.md and the manual page list them.",
+    "(--env-file); `oxidicom settings` shows them, and docs/settings.md describes them.",
 )
 
 
@@ -436,8 +436,8 @@ def _settings() -> Settings:
 
 
 def _refuse(faults: Sequence[str]) -> NoReturn:
-    print("oxidicom cannot start: its configuration has errors.", file=sys.stderr)
+    print("oxidicom: the configuration has errors.", file=sys.stderr)
     for fault in faults:
         print(f"  - {printable(fault)}", file=sys.stderr)
-    print("docs/settings.md and the manual page list all settings.", file=sys.stderr)
+    print("`oxidicom settings` lists all settings; docs/settings.md describes them.", file=sys.stderr)
     raise typer.Exit(EX_CONFIG)

@@ -17,6 +17,20 @@ _REMEDIES = {
 }
 
 
+_CAUSES = {
+    "bool_parsing": "yes or no is expected (also y/n, true/false, 1/0)",
+    "finite_number": "a number is expected",
+    "float_parsing": "a number is expected",
+    "greater_than": "more than {gt:g} is expected",
+    "greater_than_equal": "{ge} or more is expected",
+    "int_parsing": "a whole number is expected",
+    "less_than_equal": "{le:.12g} or less is expected",
+    "literal_error": "{expected} is expected",
+    "string_unicode": "it is not UTF-8",
+}
+"""By the types of pydantic's errors, with what is in their contexts."""
+
+
 class Fault(NamedTuple):
     """What is wrong with a configuration: a sentence, and the variable that is to blame, if it is one."""
 
@@ -34,11 +48,10 @@ def _sentence(detail: ErrorDetails, environment: Mapping[str, str]) -> str:
     if detail["type"] == "missing":
         sentence = f"{name} is not set: {_REMEDIES.get(name, 'it is required')}"
         return sentence + _instead(environment) if name == "CHRIS_DB_CONNECTION" else sentence
-    cause: Any = detail.get("ctx", {}).get("error", detail["msg"])
-    if detail["type"] == "bool_parsing":
-        cause = "yes or no is expected (also y/n, true/false, 1/0)"
-    if detail["type"] == "string_unicode":
-        cause = "it is not UTF-8"
+    context = detail.get("ctx", {})
+    cause: Any = context.get("error", detail["msg"])
+    if template := _CAUSES.get(detail["type"]):
+        cause = template.format_map(context)
     value = "" if name in SECRET else f"={detail['input']!r}"
     return f"{name}{value} cannot be used: {cause}"
 

@@ -10,6 +10,7 @@ from oxidicom.cube.conninfo import display
 from oxidicom.cube.database import Database
 from oxidicom.embedded.server import conninfo_of_running
 from oxidicom.errors import DatabaseUnavailableError
+from oxidicom.operations.running_here import ports_here
 from oxidicom.settings import EMBEDDED, Settings
 from oxidicom.tree.series_files import describe_series
 
@@ -40,12 +41,21 @@ def database_of(settings: Settings) -> Iterator[Database]:
     """Give the database, to be closed at the end. Raise DatabaseUnavailableError."""
     conninfo = conninfo_of(settings)
     if conninfo is None:
-        raise DatabaseUnavailableError("it is embedded, and runs only while the gateway does")
+        raise DatabaseUnavailableError(_why_there_is_none(settings))
     database = Database(conninfo, describe=partial(describe_series, settings.files_root))
     try:
         yield database
     finally:
         database.close()
+
+
+def _why_there_is_none(settings: Settings) -> str:
+    if ports_here(settings.files_root):
+        return (
+            f"it is embedded, and does not run in {settings.embedded_directory}: a gateway runs on this storage; is "
+            "STATE_DIRECTORY as that gateway has it?"
+        )
+    return "it is embedded, and runs only while the gateway does"
 
 
 def state_of_database(settings: Settings) -> DatabaseState:

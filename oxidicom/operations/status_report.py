@@ -94,7 +94,7 @@ def _print_set_aside(aside: Sequence[FileSetAside], now: datetime.datetime, cons
     say(
         console,
         "`oxidicom retry` puts them back once the cause is fixed; `oxidicom discard` throws away what is beyond "
-        "repair.",
+        "repair. A JSON file beside each says where it was to go (its path has patient data).",
     )
 
 

@@ -221,6 +221,12 @@ def test_a_database_that_stops_answering_is_seen_beside_a_gateway_that_has_not_n
     assert [one[:2] for one in reasons] == [("warning", "database")]
 
 
+def test_an_embedded_database_that_is_sought_in_the_wrong_place_is_told(gateway, tmp_path):
+    done = gateway.run("status", CHRIS_DB_CONNECTION="embedded", STATE_DIRECTORY=str(tmp_path / "elsewhere"))
+    assert done.returncode == 1
+    assert "a gateway runs on this storage; is STATE_DIRECTORY as that gateway has it?" in done.stdout
+
+
 def test_an_embedded_database_rests_with_its_gateway(make_gateway):
     gateway = make_gateway(start=False, db="embedded")
     assert reasons_of(gateway) == (1, [("warning", "gateway", "no gateway runs on this storage; nothing waits")])

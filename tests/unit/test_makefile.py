@@ -67,6 +67,19 @@ def test_where_the_user_of_postgresql_cannot_enter_it_stands_elsewhere_and_is_sa
     assert f"nobody, who cannot enter {checkout}: database and history are in /var/lib/oxidicom" in done.stderr
 
 
+def test_with_another_database_that_user_does_not_matter(checkout):
+    checkout.chmod(0o700)
+    done = make("run", cwd=checkout, CHRIS_DB_CONNECTION="host=here")
+    assert (done.stdout.partition("|")[2], done.stderr) == ("host=here|./data|./data/.state|8080\n", "")
+
+
+def test_where_nothing_can_be_made_no_command_is_begun(checkout):
+    (checkout / "data").touch()
+    done = make("status", cwd=checkout)
+    assert done.returncode != 0
+    assert done.stdout == ""
+
+
 def test_what_the_environment_says_stays(checkout):
     checkout.chmod(0o700)
     given = {"CHRIS_DB_CONNECTION": "host=here", "CHRIS_FILES_ROOT": "/a", "STATE_DIRECTORY": "/b"}

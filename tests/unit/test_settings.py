@@ -72,6 +72,34 @@ def test_no_has_as_many(text):
     assert settings(CHRIS_VERBOSE=text).verbose is False
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "cause"),
+    [
+        ("PORT", "abc", "a whole number is expected"),
+        ("PORT", "1.5", "a whole number is expected"),
+        ("PORT", "0", "1 or more is expected"),
+        ("PORT", "70000", "65535 or less is expected"),
+        ("CHRIS_SCP_IDLE_SECONDS", "soon", "a number is expected"),
+        ("CHRIS_SCP_IDLE_SECONDS", "0", "more than 0 is expected"),
+        ("CHRIS_SCP_IDLE_SECONDS", "nan", "a number is expected"),
+        ("CHRIS_LOG_FORMAT", "xml", "'auto', 'text' or 'json' is expected"),
+        ("CHRIS_VERBOSE", "maybe", "yes or no is expected (also y/n, true/false, 1/0)"),
+    ],
+)
+def test_a_fault_says_what_is_expected(variable, value, cause):
+    with pytest.raises(ConfigurationError) as raised:
+        settings(**{variable: value})
+    assert raised.value.faults == (f"{variable}={value!r} cannot be used: {cause}",)
+
+
+def test_no_words_of_the_validator_reach_a_user():
+    """Each way in which a value may be wrong has a sentence of ours, or raises one itself."""
+    for variable in known_variables():
+        for value in ("", "x", "-1", "1e99", "0.5", "\udcff"):
+            _, faults = Settings.examine({**NEEDED, variable: value})
+            assert not [fault.sentence for fault in faults if "Input" in fault.sentence or "should" in fault.sentence]
+
+
 def test_the_password_of_the_database_is_never_in_a_fault():
     with pytest.raises(ConfigurationError) as raised:
         Settings.from_environment({"CHRIS_DB_CONNECTION": "postgresql://u:secret@h/d"})
