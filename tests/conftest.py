@@ -1,5 +1,6 @@
 """Fixtures are plugins by topic; this file only names them, and skips what needs a program that is not there."""
 
+import os
 import shutil
 
 import pytest
@@ -41,8 +42,19 @@ _PROGRAMS = {
 }
 
 
+_MAX_LEFT_OPEN = 500
+
+
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="the drills at their full length (make drills)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_descriptors():
+    """No test leaves much open: pynetdicom waits by select(), which knows no descriptor beyond 1,023."""
+    yield
+    left = os.listdir("/proc/self/fd")
+    assert len(left) < _MAX_LEFT_OPEN, f"{len(left)} descriptors are open at the end of the tests of this process"
 
 
 @pytest.fixture

@@ -359,14 +359,14 @@ def test_the_memory_of_a_completion_does_not_grow_with_the_entries(spool_writer)
 def test_a_ledger_that_several_make_at_the_same_time_stays(tmp_path):
     """All workers of a gateway look at the spool after a start, and each may find that the ledger is lost."""
     context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(3)
     for number in range(50):
         spool_writer = SpoolWriter(str(tmp_path), Started(f"01HZ7TF03EZD364005NP33{number:04}", "TEST", "ChRIS", ""))
         receive_whole(spool_writer, tmp_path, 1)
         die(spool_writer)
         os.unlink(os.path.join(spool_writer.directory, LEDGER_NAME))
-        barrier = context.Barrier(3)
 
-        def end(barrier=barrier, directory=spool_writer.directory):
+        def end(directory=spool_writer.directory):
             barrier.wait(60)
             while not end_for_the_dead(directory):
                 pass

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -170,8 +171,10 @@ class Storage:
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
-    return Storage(tmp_path_factory.mktemp("files"))
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    made = Storage(tmp_path_factory.mktemp("files"))
+    yield made
+    made.tree.close()
 
 
 @settings(max_examples=150, deadline=None)

@@ -282,4 +282,5 @@ def finish_what_was_put_back(storage):
         done |= {name for name, state in there if state in (RECEIVED, DUE)}
         shutil.rmtree(directory)
     assert gateway.remove_if_empty()
+    gateway.release()
     return done

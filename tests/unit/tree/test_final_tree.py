@@ -1,5 +1,6 @@
 """The final tree: files appear whole, are replaced atomically, and nothing leads out."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -26,7 +27,8 @@ def root(tmp_path):
 
 @pytest.fixture
 def tree(root):
-    return FinalTree(str(root), str(root / "tmp"), time.time_ns)
+    with contextlib.closing(FinalTree(str(root), str(root / "tmp"), time.time_ns)) as made:
+        yield made
 
 
 def source(root, content=b"one", name="entry", mtime=None):

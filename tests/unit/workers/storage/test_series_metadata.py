@@ -40,9 +40,10 @@ def shared(make_shared):
 def values(shared):
     tree = FinalTree(shared.settings.files_root, shared.directory.tmp, shared.storage_time_ns)
     slot = shared.scoreboard.slots[0]
-    return SeriesMetadata(
+    yield SeriesMetadata(
         shared, slot, 0, tree, TreeWatch(tree, shared.directory.spool, slot, StorageCondition(shared.scoreboard))
     )
+    tree.close()
 
 
 def touch(shared, value, state):

@@ -35,6 +35,7 @@ def worker(shared, monkeypatch):
     worker = StorageWorker(shared, shared.scoreboard.of_role(Role.STORAGE)[0], 0)
     yield worker
     worker._sync.close()
+    worker._tree.close()
 
 
 @pytest.fixture
