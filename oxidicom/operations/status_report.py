@@ -25,6 +25,7 @@ def print_status(status: GatewayStatus, console: Console) -> None:
     usable = f"reachable, schema generation {database.generation}" if database.reachable else database.reason
     say(console, f"database  {database.name}: {usable}")
     if space is None:
+        say(console, f"storage   {status.files_root}")
         return
     say(
         console,

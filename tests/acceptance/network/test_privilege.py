@@ -1,7 +1,9 @@
 """Least privilege: an ordinary user will do, the spool is private, and no secret is shown anywhere."""
 
 import contextlib
+import json
 import os
+import pwd
 import stat
 import subprocess
 import sys
@@ -149,5 +151,12 @@ def test_a_new_storage_that_may_only_be_read_is_told_as_that(stopped, tmp_path):
             return [one.sentence for one in reasons if one.subject == "storage"]
 
     assert wait_until(told, "the page says so") == ["no instance is accepted (A700): the storage cannot be written"]
+    reasons = json.loads(stopped.run("status", "--json").stdout)["judgement"]["reasons"]
+    (reason,) = [one for one in reasons if one["subject"] == "storage"]
+    name = pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() else UID
+    assert f"user {name}, who runs this command, cannot write it" in reason["sentence"]
+    assert reason["remedy"].removeprefix("if the gateway runs as that user: ") in line["message"], (
+        "nothing of the gateway is there: its trouble is seen from here"
+    )
     stopped.files_root.chmod(0o755)
     wait_until(lambda: stopped.lines("storage_available"), "it goes on by itself")
