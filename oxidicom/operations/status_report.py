@@ -45,7 +45,7 @@ def _print_judgement(judgement: Judgement, console: Console) -> None:
 
 def _print_gateways(gateways: Sequence[GatewayBacklog], now: datetime.datetime, console: Console) -> None:
     if not gateways:
-        say(console, "gateways  none is running, and nothing waits")
+        say(console, "gateways  none is at work here, and nothing waits")
         return
     table = TextTable("gateways", "gateway", "state", "since", "what waits", is_first_whole=True)
     for gateway in gateways:
