@@ -9,6 +9,7 @@ import time
 
 from oxidicom.embedded.account import Account
 from oxidicom.errors import BootError
+from oxidicom.storage.root import is_directory
 
 USER = "postgres"
 _LOCK_SECONDS = 5.0
@@ -50,6 +51,11 @@ class DataDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there are data. Raise OSError when it cannot be told."""
+        return is_directory(self.path)
 
     def conninfo(self, port: int, database: str) -> str:
         """Return the connection string of a server on these data; it names the password file and has no password."""

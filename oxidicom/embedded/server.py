@@ -166,6 +166,11 @@ def conninfo_of_running(base_directory: str, schema: Schema = "flat") -> str | N
     return directory.conninfo(port, DATABASES[schema]) if port else None
 
 
+def data_are_made(base_directory: str) -> bool:
+    """Tell whether a server ever ran there. Raise OSError when it cannot be told."""
+    return DataDirectory(base_directory).is_made
+
+
 def _end_with_owner() -> None:
     """In the server's process, before exec: a fast stop when the owner dies, and none of its blocked signals."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

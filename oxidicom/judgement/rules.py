@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from rich.filesize import decimal
 
-from oxidicom.judgement.condition import Condition, Lately, Room
+from oxidicom.judgement.condition import Condition, Lately, Room, Trouble
 from oxidicom.judgement.judgement import Judgement, Level, Reason
 from oxidicom.wording import counted, days_away, duration
 
@@ -37,7 +37,8 @@ def of_gateway(condition: Condition, max_age_seconds: float) -> Iterator[Reason]
     """All rules but those about room and work, which an operator's command looks at by itself."""
     yield from _of_phase(condition)
     yield from _of_processes(condition)
-    yield from _of_storage(condition)
+    yield from of_storage(condition.storage)
+    yield from _of_room_and_tree(condition)
     yield from _of_database(condition, max_age_seconds)
     yield from of_certificate(condition.certificate_expires, condition.at)
     yield from _of_refusals(condition.lately)
@@ -46,6 +47,13 @@ def of_gateway(condition: Condition, max_age_seconds: float) -> Iterator[Reason]
     yield from _of_progress(condition)
     yield from _of_page(condition)
     yield from _of_history(condition)
+
+
+def of_storage(trouble: Trouble | None) -> Iterator[Reason]:
+    """Can instances be taken?"""
+    if trouble:
+        sentence = f"no instance is accepted (A700): {trouble.sentence}"
+        yield Reason(Level.CRITICAL, "storage", sentence, trouble.remedy)
 
 
 def of_room(room: Room | None) -> Iterator[Reason]:
@@ -123,11 +131,8 @@ def _of_processes(condition: Condition) -> Iterator[Reason]:
         )
 
 
-def _of_storage(condition: Condition) -> Iterator[Reason]:
-    if trouble := condition.storage:
-        sentence = f"no instance is accepted (A700): {trouble.sentence}"
-        yield Reason(Level.CRITICAL, "storage", sentence, trouble.remedy)
-    elif condition.room is None:
+def _of_room_and_tree(condition: Condition) -> Iterator[Reason]:
+    if condition.room is None and not condition.storage:
         yield Reason(Level.WARNING, "storage", "the free space on the storage has not been checked yet")
     if trouble := condition.tree:
         sentence = f"instances wait in the spool: {trouble.sentence}"

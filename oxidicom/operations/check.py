@@ -21,12 +21,13 @@ from oxidicom.operations.database import conninfo_of, database_of, state_of_data
 from oxidicom.operations.finding import Finding, Verdict
 from oxidicom.operations.printing import TextTable, print_json, say
 from oxidicom.operations.storage_access import deletion_by_cube, readers_of, unwritable
+from oxidicom.operations.storage_root import find_root, of_root
 from oxidicom.pacs.echo import echo
 from oxidicom.pacs.find import try_find
 from oxidicom.port_trouble import port_trouble
 from oxidicom.settings import Settings
 from oxidicom.storage.reserve import room_of
-from oxidicom.storage.root import Root, has_tree, look_at_root
+from oxidicom.storage.root import has_tree
 from oxidicom.tls import build_context, expiry_of
 from oxidicom.tree.final_tree import FinalTree
 
@@ -104,18 +105,13 @@ def _storage(settings: Settings) -> Iterator[Finding]:
     root = settings.files_root
     subject = "storage"
     try:
-        found = look_at_root(root)
-        if found is Root.MISSING:
-            detail = f"{root} is not a directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT"
-            yield Finding(subject, Verdict.CRITICAL, detail)
+        found = find_root(settings)
+        for reason in of_root(found):
+            yield Finding(subject, _VERDICTS[reason.level], f"{root}: {reason}")
+        if found.is_unusable:
             return
-        if found is Root.BARE:
-            yield Finding(
-                subject,
-                Verdict.WARNING,
-                f"{root} has neither .oxidicom nor anything below SERVICES/PACS: a new installation, or CUBE's storage "
-                "is not mounted there. The gateway takes nothing while the database knows PACS files",
-            )
+        if found.is_new:
+            yield Finding(subject, Verdict.NOTE, f"{root} is that of a new installation: no PACS files are known")
         yield from _writable(root)
     except OSError as error:
         yield Finding(subject, Verdict.CRITICAL, unwritable(root, error))

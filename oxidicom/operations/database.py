@@ -8,7 +8,7 @@ import msgspec
 
 from oxidicom.cube.conninfo import display
 from oxidicom.cube.database import Database
-from oxidicom.embedded.server import conninfo_of_running
+from oxidicom.embedded.server import conninfo_of_running, data_are_made
 from oxidicom.errors import DatabaseUnavailableError
 from oxidicom.operations.running_here import ports_here
 from oxidicom.settings import EMBEDDED, Settings
@@ -56,6 +56,17 @@ def _why_there_is_none(settings: Settings) -> str:
             "STATE_DIRECTORY as that gateway has it?"
         )
     return "it is embedded, and runs only while the gateway does"
+
+
+def database_has_files(settings: Settings) -> bool | None:
+    """Tell whether the database knows PACS files; None when it cannot be asked."""
+    try:
+        if settings.db_connection == EMBEDDED and not data_are_made(settings.embedded_directory):
+            return False  # it is made at the first start of a gateway
+        with database_of(settings) as database:
+            return database.has_files()
+    except (DatabaseUnavailableError, OSError):
+        return None
 
 
 def state_of_database(settings: Settings) -> DatabaseState:

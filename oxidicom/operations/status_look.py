@@ -4,7 +4,6 @@ What a running gateway knows of itself it has published on the storage; the rest
 """
 
 import datetime
-import errno
 import os
 from collections.abc import Iterator
 
@@ -19,10 +18,12 @@ from oxidicom.operations.status_reasons import (
     RunningGateway,
     of_absence,
     of_database,
+    of_new_storage,
     of_running,
-    of_storage,
+    of_unreadable,
     of_work,
 )
+from oxidicom.operations.storage_root import find_root, of_root
 from oxidicom.paths.private_root import PRIVATE_ROOT
 from oxidicom.settings import EMBEDDED, Settings
 from oxidicom.spool.backlog import GatewayBacklog, backlog_of
@@ -30,7 +31,6 @@ from oxidicom.spool.gateway_directory import aside_directories
 from oxidicom.spool.published import published
 from oxidicom.spool.set_aside import associations_set_aside, set_aside_of
 from oxidicom.storage.reserve import room_of
-from oxidicom.storage.root import is_directory
 
 
 class FileSetAside(msgspec.Struct):
@@ -72,10 +72,15 @@ def look(settings: Settings, expectations: Expectations) -> GatewayStatus:
     )
     reasons: list[Reason] = []
     try:
-        _look_at_storage(status, settings)
-        reasons += _of_work_and_gateways(status, expectations)
+        found = find_root(settings)
+        reasons += of_root(found, expectations.running)
+        if not found.trouble:  # else what stands there is not the storage
+            _look_at_storage(status, settings)
+            reasons += _of_work_and_gateways(status, expectations, found.is_new)
+        if found.is_new:
+            reasons += of_new_storage(settings.files_root)
     except OSError as error:
-        reasons.append(of_storage(settings.files_root, error))
+        reasons.append(of_unreadable(settings.files_root, error))
     if status.running or settings.db_connection != EMBEDDED:  # the embedded one rests with its gateway
         reasons += of_database(status.database, status.running)
     status.judgement = Judgement.of(reasons)
@@ -85,8 +90,6 @@ def look(settings: Settings, expectations: Expectations) -> GatewayStatus:
 def _look_at_storage(status: GatewayStatus, settings: Settings) -> None:
     """Fill in what stands on the storage. Raise OSError."""
     root = settings.files_root
-    if not is_directory(root):
-        raise NotADirectoryError(errno.ENOTDIR, "no directory", root)
     status.space = room_of(root, settings.storage_reserve_bytes)
     status.gateways = backlog_of(root)
     status.running = [
@@ -95,9 +98,9 @@ def _look_at_storage(status: GatewayStatus, settings: Settings) -> None:
     status.set_aside = [one for directory in aside_directories(root) for one in _aside(directory)]
 
 
-def _of_work_and_gateways(status: GatewayStatus, expectations: Expectations) -> Iterator[Reason]:
+def _of_work_and_gateways(status: GatewayStatus, expectations: Expectations, is_new: bool) -> Iterator[Reason]:
     yield from of_running(status.running, status.at, expectations)
-    yield from of_absence(status.running, status.gateways, expectations)
+    yield from of_absence(status.running, status.gateways, expectations, is_new)
     yield from of_room(status.space)
     yield from of_work(status.gateways, status.at, expectations)
     yield from of_set_aside(len(status.set_aside))

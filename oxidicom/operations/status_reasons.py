@@ -10,9 +10,13 @@ from oxidicom.judgement.condition import Condition
 from oxidicom.judgement.judgement import Level, Reason
 from oxidicom.judgement.rules import MAX_AGE_SECONDS, of_gateway, of_waiting
 from oxidicom.operations.database import DatabaseState
+from oxidicom.operations.storage_access import user_name
 from oxidicom.spool.backlog import Amount, GatewayBacklog
 from oxidicom.spool.published import MAX_SILENT_SECONDS
+from oxidicom.storage.trouble import StorageTrouble, remedy_of
 from oxidicom.wording import counted, duration
+
+_START = "start one; `oxidicom check`, as the user of the gateway, says whether it can work"
 
 
 class Expectations(msgspec.Struct, frozen=True):
@@ -65,18 +69,20 @@ def of_absence(
     running: Sequence[RunningGateway],
     gateways: Sequence[GatewayBacklog],
     expectations: Expectations,
+    is_new: bool,
 ) -> Iterator[Reason]:
-    """Without a gateway nobody receives."""
+    """Without a gateway nobody receives. In a storage that `is_new` one that cannot begin leaves no trace."""
     if running:
         return
     waits = sum(amount.count for amount in _undone(gateways))
-    if waits or expectations.running:
-        sentence = (
-            f"no gateway runs on this storage, and {counted(waits, 'thing')} to be done" if waits else "no gateway runs"
-        )
-        yield Reason(Level.CRITICAL, "gateway", sentence, "start one")
+    if waits:
+        sentence = f"no gateway runs on this storage, and {counted(waits, 'thing')} to be done"
+    elif is_new:
+        sentence = "no gateway has used this storage yet"
     else:
-        yield Reason(Level.WARNING, "gateway", "no gateway runs on this storage; nothing waits", "start one")
+        sentence = "no gateway runs on this storage; nothing waits"
+    level = Level.CRITICAL if waits or expectations.running else Level.WARNING
+    yield Reason(level, "gateway", sentence, _START)
 
 
 def of_database(database: DatabaseState, running: Sequence[RunningGateway]) -> Iterator[Reason]:
@@ -87,11 +93,19 @@ def of_database(database: DatabaseState, running: Sequence[RunningGateway]) -> I
     yield Reason(Level.WARNING, "database", sentence, "`oxidicom check` says what is missing")
 
 
-def of_storage(files_root: str, error: OSError) -> Reason:
+def of_new_storage(files_root: str) -> Iterator[Reason]:
+    """Can this user begin with it? A gateway that cannot begin has no place to say so."""
+    if not os.access(files_root, os.W_OK | os.X_OK):
+        yield Reason(
+            Level.WARNING,
+            "storage",
+            f"nothing is in the storage yet, and {user_name(os.geteuid())}, who runs this command, cannot write it",
+            f"if the gateway runs as that user: {remedy_of(StorageTrouble.ROOT_UNWRITABLE)}",
+        )
+
+
+def of_unreadable(files_root: str, error: OSError) -> Reason:
     """Without the storage nothing is known, and nothing can be received."""
-    if isinstance(error, NotADirectoryError) and error.filename == files_root:
-        sentence = f"{files_root} is not a directory"
-        return Reason(Level.CRITICAL, "storage", sentence, "mount CUBE's storage there, or set CHRIS_FILES_ROOT")
     where = os.path.relpath(os.fsdecode(error.filename or files_root), files_root)
     return Reason(
         Level.CRITICAL,

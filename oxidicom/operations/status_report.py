@@ -25,6 +25,7 @@ def print_status(status: GatewayStatus, console: Console) -> None:
     usable = f"reachable, schema generation {database.generation}" if database.reachable else database.reason
     say(console, f"database  {database.name}: {usable}")
     if space is None:
+        say(console, f"storage   {status.files_root}")
         return
     say(
         console,
@@ -44,7 +45,7 @@ def _print_judgement(judgement: Judgement, console: Console) -> None:
 
 def _print_gateways(gateways: Sequence[GatewayBacklog], now: datetime.datetime, console: Console) -> None:
     if not gateways:
-        say(console, "gateways  none is running, and nothing waits")
+        say(console, "gateways  none is at work here, and nothing waits")
         return
     table = TextTable("gateways", "gateway", "state", "since", "what waits", is_first_whole=True)
     for gateway in gateways:

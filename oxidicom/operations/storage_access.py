@@ -24,15 +24,15 @@ def unwritable(root: str, error: OSError) -> str:
     except OSError:  # it may not even be looked at
         return reason
     return (
-        f"{reason}. It belongs to {_user_name(there.st_uid)} and {_group_name(there.st_gid)} "
-        f"({stat.filemode(there.st_mode)}), and the gateway runs as {_user_name(os.geteuid())}: give it that right, "
+        f"{reason}. It belongs to {user_name(there.st_uid)} and {_group_name(there.st_gid)} "
+        f"({stat.filemode(there.st_mode)}), and the gateway runs as {user_name(os.geteuid())}: give it that right, "
         "or run the gateway as the user of CUBE"
     )
 
 
 def readers_of(root: str, umask: int) -> Finding:
     """Say who can read and delete what will be stored."""
-    readers, deleters = [_user_name(os.geteuid())], [_user_name(os.geteuid())]
+    readers, deleters = [user_name(os.geteuid())], [user_name(os.geteuid())]
     for shift, name in ((_GROUP, _group_name(_group_of(root))), (_OTHERS, "everyone else")):
         if _may_pass(root, umask, shift) and (0o666 & ~umask) >> shift & 0o4:
             readers.append(name)
@@ -61,7 +61,7 @@ def deletion_by_cube(root: str, umask: int) -> Finding:
             subject, Verdict.NOTE, f"it is not known which user CUBE runs as; if it may not delete files, {consequence}"
         )
     uid = os.stat(os.path.join(root, made)).st_uid
-    who = f"CUBE ({_user_name(uid)}, the owner of {made})"
+    who = f"CUBE ({user_name(uid)}, the owner of {made})"
     if uid in (0, os.geteuid()) or any(_may_delete(root, umask, shift) for shift in _classes_of(uid, root)):
         return Finding(subject, Verdict.GOOD, f"{who} can delete what will be stored")
     return Finding(subject, Verdict.NOTE, f"{who} cannot delete what will be stored: {consequence}")
@@ -91,7 +91,8 @@ def _group_of(root: str) -> int:
     return there.st_gid if there.st_mode & stat.S_ISGID else os.getegid()
 
 
-def _user_name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return how a user is called, by name where it has one here."""
     try:
         return f"user {pwd.getpwuid(uid).pw_name}"
     except KeyError:

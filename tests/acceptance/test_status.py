@@ -3,6 +3,7 @@
 import json
 
 import psycopg
+import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.acceptance.test_retry import refusing
@@ -131,7 +132,8 @@ def test_a_storage_that_is_not_there_is_said(make_gateway, tmp_path):
     missing = {"CHRIS_FILES_ROOT": str(tmp_path / "missing")}
     done = gateway.run("status", **missing)
     assert done.returncode == 2
-    assert "not a directory" in done.stdout
+    assert "the storage is not mounted: no directory" in done.stdout
+    assert str(tmp_path / "missing") in done.stdout
     done = gateway.run("reconcile", **missing)
     assert done.returncode == 1
     assert "not a directory" in done.stderr
@@ -149,7 +151,10 @@ def reasons_of(gateway, *arguments, **variables):
 def test_without_a_gateway_it_is_a_warning_or_critical_when_one_is_expected(make_gateway):
     gateway = make_gateway(start=False)
     assert reasons_of(gateway) == (1, [("warning", "gateway", "no gateway runs on this storage; nothing waits")])
-    assert reasons_of(gateway, "--expect-running") == (2, [("critical", "gateway", "no gateway runs")])
+    assert reasons_of(gateway, "--expect-running") == (
+        2,
+        [("critical", "gateway", "no gateway runs on this storage; nothing waits")],
+    )
 
 
 def test_what_waits_too_long_is_critical(make_gateway, tmp_path):
@@ -276,3 +281,74 @@ def test_what_came_from_the_network_or_stands_on_the_disk_is_shown_as_text(make_
         assert "\\x1b[31mevil" in text
     assert "\\x1b[31mwhy[/x]" in shown
     assert all("/[b]x: " in text for text in told)
+
+
+NOT_MOUNTED = "no instance is accepted (A700): the storage is not mounted: files are missing"
+IN_DOUBT = "nothing is in .oxidicom nor below SERVICES/PACS: a new installation, or the storage is not mounted; the "
+
+
+def storage_found(gateway, **variables):
+    """Return the exit status of `check`, and each verdict with what it says of the storage."""
+    done = gateway.run("check", "--json", **variables)
+    findings = json.loads(done.stdout)["findings"]
+    return done.returncode, [(one["verdict"], one["detail"]) for one in findings if one["subject"] == "storage"]
+
+
+def lose_the_storage(gateway):
+    """Leave an empty directory at the root, as behind a mount that is gone."""
+    gateway.files_root.rename(gateway.files_root.with_name("away"))
+    gateway.files_root.mkdir()
+
+
+def test_a_storage_that_is_lost_is_told_as_the_gateway_tells_it(make_gateway, rows, tmp_path):
+    gateway = make_gateway()
+    send(gateway.port, make_series(tmp_path / "in", 1))
+    wait_until(lambda: len(rows()) == 1, "the database knows a file")
+    lose_the_storage(gateway)
+    (line,) = wait_until(lambda: gateway.lines("storage_unavailable"), "the gateway notices")
+    code, seen = status(gateway)
+    assert code == 2
+    (reason,) = seen["judgement"]["reasons"]
+    assert (reason["level"], reason["subject"], reason["sentence"]) == ("critical", "storage", NOT_MOUNTED)
+    assert reason["remedy"] in line["message"], "one remedy, wherever it is told"
+    assert seen["space"] is None, "what is free there is not the room of the storage"
+    code, ((verdict, detail),) = storage_found(gateway)
+    assert (code, verdict) == (2, "critical")
+    assert NOT_MOUNTED in detail
+    assert reason["remedy"] in detail
+    assert list(gateway.files_root.iterdir()) == []
+
+
+def test_an_empty_root_while_the_database_cannot_be_asked_is_in_doubt(make_gateway):
+    gateway = make_gateway(start=False, db="host=127.0.0.1 port=1 dbname=nowhere", new=True)
+    code, reasons = reasons_of(gateway)
+    assert code == 1
+    assert [(level, subject) for level, subject, _ in reasons] == [("warning", "storage"), ("warning", "database")]
+    assert IN_DOUBT in reasons[0][2]
+    code, reasons = reasons_of(gateway, "--expect-running")
+    assert code == 2, "one that runs leaves something there"
+    assert reasons[0][:2] == ("critical", "storage")
+    (verdict, detail), _ = storage_found(gateway)[1]
+    assert verdict == "warning"
+    assert IN_DOUBT in detail
+
+
+@pytest.mark.parametrize("is_embedded", [False, True], ids=["a database without files", "none made yet"])
+def test_an_empty_root_of_a_new_installation_is_no_fault(make_gateway, is_embedded):
+    gateway = make_gateway(start=False, db="embedded" if is_embedded else None, new=True)
+    assert reasons_of(gateway) == (1, [("warning", "gateway", "no gateway has used this storage yet")])
+    code, found = storage_found(gateway)
+    assert code == 0
+    assert [verdict for verdict, _ in found] == ["note", "good"]
+    assert "a new installation" in found[0][1]
+    assert list(gateway.files_root.iterdir()) == []
+
+
+def test_an_embedded_database_that_rests_cannot_be_asked(make_gateway, public_directory):
+    gateway = make_gateway(db="embedded", STATE_DIRECTORY=f"{public_directory}/state")
+    gateway.stop()
+    lose_the_storage(gateway)
+    code, reasons = reasons_of(gateway)
+    assert code == 1
+    assert [one[:2] for one in reasons] == [("warning", "storage")]
+    assert storage_found(gateway)[1][0][0] == "warning"

@@ -33,4 +33,4 @@ def test_through_a_pipe_nothing_is_cut_at_the_width_of_a_terminal(tmp_path):
     root = tmp_path / ("long-" * 30)
     variables = {"CHRIS_DB_CONNECTION": "embedded", "CHRIS_FILES_ROOT": str(root), "COLUMNS": "80"}
     done = CliRunner().invoke(cli.command_line(), ["check"], env=variables)
-    assert f"{root} is not a directory" in done.output
+    assert f"{root}: no instance is accepted (A700): the storage is not mounted: no directory" in done.output

@@ -6,9 +6,10 @@ import time
 
 from oxidicom import __version__
 from oxidicom.judgement.condition import Condition, DatabaseCondition, Lately, Room, Trouble
+from oxidicom.storage.trouble import StorageTrouble, remedy_of, sentence_of
 from workers.channels.needs import BasicNeeds
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Scoreboard
-from workers.channels.storage_condition import StorageCondition, StorageTrouble, remedy_of, sentence_of
+from workers.channels.storage_condition import StorageCondition
 
 _ANSWER_SECONDS = 15.0
 _SILENT_SECONDS = 60.0

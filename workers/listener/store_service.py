@@ -21,10 +21,11 @@ from oxidicom.spool.names import EntryName
 from oxidicom.spool.spool_writer import SpoolWriter
 from oxidicom.statuses import Status
 from oxidicom.storage.reserve import Reserve
+from oxidicom.storage.trouble import sentence_of
 from workers.channels.messages import AssociationEnded, Instance, ToStorage
 from workers.channels.queues import Queue
 from workers.channels.scoreboard import GatewayPhase, Histogram, ProcessState, Slot
-from workers.channels.storage_condition import StorageCondition, sentence_of
+from workers.channels.storage_condition import StorageCondition
 from workers.listener.needs import ListenerNeeds
 from workers.listener.store_account import StoreAccount
 

@@ -20,13 +20,14 @@ from oxidicom.spool.published import publish
 from oxidicom.spool.put_back import last_put_back_ns
 from oxidicom.storage.clock import StorageClock
 from oxidicom.storage.reserve import room_of
+from oxidicom.storage.trouble import StorageTrouble, remedy_of, sentence_of
 from workers.channels.condition import condition_of
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
-from workers.channels.storage_condition import StorageCondition, StorageTrouble, remedy_of, sentence_of
+from workers.channels.storage_condition import StorageCondition
 from workers.steward.census import Census
 from workers.steward.lately import Lately
 from workers.steward.needs import StewardNeeds
-from workers.steward.storage_judge import StorageJudge
+from workers.steward.storage_judge import StorageJudge, UnwritableRootError
 
 _LOOK_SECONDS = 1.0
 _LOOK_SOON_SECONDS = 0.1
@@ -78,7 +79,8 @@ class Steward:
         try:
             trouble = self._judge.storage()
         except OSError as error:
-            trouble = StorageTrouble.ROOT_REFUSES
+            unwritable = isinstance(error, UnwritableRootError)
+            trouble = StorageTrouble.ROOT_UNWRITABLE if unwritable else StorageTrouble.ROOT_REFUSES
             self._tell_of_storage(trouble, error.strerror or "")
         else:
             self._tell_of_storage(trouble)

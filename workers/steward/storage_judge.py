@@ -19,8 +19,8 @@ from oxidicom.storage.root import (
     place_of_tree,
     tree_is_writable,
 )
+from oxidicom.storage.trouble import StorageTrouble, trouble_of_bare_root
 from workers.channels.scoreboard import Counter, ProcessState, Slot
-from workers.channels.storage_condition import StorageTrouble
 from workers.steward.needs import StewardNeeds
 
 _LOOK_SECONDS = 1.0
@@ -31,6 +31,10 @@ _TRY_SECONDS = 5.0
 """So often the spool is tried: an idle gateway costs next to nothing."""
 _QUERY_LIMITS = TimeLimits(lock_seconds=3.0, statement_seconds=5.0, reading_seconds=5.0)
 """With the database: it is only asked whether there is a row."""
+
+
+class UnwritableRootError(OSError):
+    """A new storage can be read, and nothing can be made in it."""
 
 
 class StorageJudge:
@@ -49,7 +53,7 @@ class StorageJudge:
         self._try_due = 0.0
 
     def storage(self) -> StorageTrouble:
-        """Tell what is wrong with the storage. Raise OSError."""
+        """Tell what is wrong with the storage. Raise UnwritableRootError, or OSError when it cannot be read."""
         found = look_at_root(self._root)
         if found is Root.MISSING:
             return StorageTrouble.ROOT_MISSING
@@ -85,16 +89,17 @@ class StorageJudge:
         if found is Root.BARE:
             if trouble := self._judge_bare_root():
                 return trouble
-            make_tree(self._root)
+            try:
+                make_tree(self._root)
+            except OSError as error:
+                raise UnwritableRootError(error.errno, error.strerror) from error
         return StorageTrouble.SPOOL_MISSING  # the supervisor makes it
 
     def _judge_bare_root(self) -> StorageTrouble:
         """A new installation has no files in the database; a fresh volume may be taken before that can be asked."""
-        has_files = self._ask_for_files()
-        if has_files is None:
-            is_fresh_volume = is_mount_point(self._root)
-            return StorageTrouble.NONE if is_fresh_volume else StorageTrouble.ROOT_UNCERTAIN
-        return StorageTrouble.ROOT_BARE if has_files else StorageTrouble.NONE
+        trouble = trouble_of_bare_root(self._ask_for_files())
+        is_fresh_volume = trouble is StorageTrouble.ROOT_UNCERTAIN and is_mount_point(self._root)
+        return StorageTrouble.NONE if is_fresh_volume else trouble
 
     def tree(self) -> StorageTrouble:
         """Tell what is wrong with the tree; make it where it never was."""

@@ -9,9 +9,10 @@ import errno
 import os
 import time
 
+from oxidicom.storage.trouble import StorageTrouble
 from oxidicom.tree.final_tree import FinalTree
 from workers.channels.scoreboard import Counter, Slot
-from workers.channels.storage_condition import StorageCondition, StorageTrouble
+from workers.channels.storage_condition import StorageCondition
 
 _LOOK_SECONDS = 1.0
 _MISSING = (errno.ENOENT, errno.ENOTDIR)

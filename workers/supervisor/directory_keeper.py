@@ -12,9 +12,10 @@ from oxidicom.errors import BootError
 from oxidicom.outage import Outage
 from oxidicom.storage.clock import StorageClock
 from oxidicom.storage.root import Root, look_at_root
+from oxidicom.storage.trouble import StorageTrouble
 from workers.channels.scoreboard import Counter
 from workers.channels.shared import Shared
-from workers.channels.storage_condition import StorageCondition, StorageTrouble
+from workers.channels.storage_condition import StorageCondition
 from workers.supervisor.children import Children
 
 _TRY_SECONDS = 2.0

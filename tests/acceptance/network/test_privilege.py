@@ -1,6 +1,9 @@
 """Least privilege: an ordinary user will do, the spool is private, and no secret is shown anywhere."""
 
+import contextlib
+import json
 import os
+import pwd
 import stat
 import subprocess
 import sys
@@ -10,8 +13,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from oxidicom.errors import OperationError
+from oxidicom.operations.live_status import Page
 from tests.dicom import contexts_of, make_series, open_association, send
-from tests.fixtures.gateway import Gateway
+from tests.fixtures.gateway import Gateway, free_port
 from tests.powers import OTHER_PYTHON
 from tests.processes import command_line
 from tests.waiting import wait_until
@@ -35,8 +40,8 @@ def with_password(database):
 
 
 @pytest.fixture
-def ordinary(public_directory, with_password):
-    """A gateway that an ordinary user has started."""
+def stopped(public_directory, with_password):
+    """A new gateway, for an ordinary user to start."""
     gateway = Gateway(public_directory, with_password, new=True, CHRIS_VERBOSE="yes")
     if os.geteuid() == 0:
         gateway.command = [*AS_USER, *gateway.command]
@@ -44,9 +49,15 @@ def ordinary(public_directory, with_password):
         can_run = [*AS_USER, sys.executable, "-c", "import oxidicom"]
         if subprocess.run(can_run, cwd=Path.cwd(), capture_output=True).returncode:
             pytest.skip(OTHER_PYTHON)
-    gateway.start()
     yield gateway
-    gateway.kill_all()
+    if gateway.process:
+        gateway.kill_all()
+
+
+@pytest.fixture
+def ordinary(stopped):
+    """A gateway that an ordinary user has started."""
+    return stopped.start()
 
 
 def test_an_ordinary_user_is_enough_and_files_have_the_modes_that_cube_needs(ordinary, rows, tmp_path):
@@ -120,3 +131,32 @@ def test_check_says_whose_the_storage_is_when_it_may_not_be_written(ordinary, pu
         f"{root} cannot be written: Permission denied. It belongs to user root and group root (drwxr-xr-x), and the "
         f"gateway runs as user {UID}: give it that right, or run the gateway as the user of CUBE"
     ) in checked
+
+
+def test_a_new_storage_that_may_only_be_read_is_told_as_that(stopped, tmp_path):
+    port = free_port()
+    stopped.environment["CHRIS_HTTP_PORT"] = str(port)
+    stopped.files_root.chmod(0o555)
+    stopped.start(wait=False)
+    (line,) = wait_until(lambda: stopped.lines("storage_unavailable"), "it says why")
+    assert "because the storage cannot be written (Permission denied)" in line["message"]
+    assert "To do: give this user write permission in CHRIS_FILES_ROOT" in line["message"]
+    (answer,) = send(stopped.port, make_series(tmp_path / "in", 1))
+    assert answer.ErrorComment == "The storage cannot be written"
+
+    def told():
+        """Return what the page says of the storage, once there is a page."""
+        with contextlib.suppress(OperationError):
+            reasons = Page(f"http://127.0.0.1:{port}/status.json", None).fetch().judgement.reasons
+            return [one.sentence for one in reasons if one.subject == "storage"]
+
+    assert wait_until(told, "the page says so") == ["no instance is accepted (A700): the storage cannot be written"]
+    reasons = json.loads(stopped.run("status", "--json").stdout)["judgement"]["reasons"]
+    (reason,) = [one for one in reasons if one["subject"] == "storage"]
+    name = pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() else UID
+    assert f"user {name}, who runs this command, cannot write it" in reason["sentence"]
+    assert reason["remedy"].removeprefix("if the gateway runs as that user: ") in line["message"], (
+        "nothing of the gateway is there: its trouble is seen from here"
+    )
+    stopped.files_root.chmod(0o755)
+    wait_until(lambda: stopped.lines("storage_available"), "it goes on by itself")

@@ -7,9 +7,9 @@ import pytest
 
 from oxidicom.judgement.judgement import Level
 from oxidicom.judgement.rules import judge
+from oxidicom.storage.trouble import StorageTrouble
 from workers.channels.condition import condition_of
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role
-from workers.channels.storage_condition import StorageTrouble
 
 
 @pytest.fixture
