@@ -147,7 +147,7 @@ def test_a_new_storage_that_may_only_be_read_is_told_as_that(stopped, tmp_path):
     def told():
         """Return what the page says of the storage, once there is a page."""
         with contextlib.suppress(OperationError):
-            reasons = Page(f"http://127.0.0.1:{port}/status.json", None).fetch().judgement.reasons
+            reasons = Page(f"http://127.0.0.1:{port}/status.json").fetch().judgement.reasons
             return [one.sentence for one in reasons if one.subject == "storage"]
 
     assert wait_until(told, "the page says so") == ["no instance is accepted (A700): the storage cannot be written"]
