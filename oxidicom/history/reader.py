@@ -10,6 +10,7 @@ import msgspec
 
 from oxidicom.history.records import AssociationRecord, Refusal, SeriesCount, record_of
 from oxidicom.history.schema import damage_told, open_to_read
+from oxidicom.spool.association_directory import DEATHS
 
 _PAGE = 500
 """So many records are read at a time: a reading that takes long would keep the writer's log from being cleared."""
@@ -122,7 +123,7 @@ class HistoryReader:
             gateway=row["gateway"],
             began=_moment(row["began"]),
             ended=_moment(row["ended"]),
-            seconds=round((row["ended"] - row["began"]) / 1e9, 3),
+            seconds=None if row["how"] in DEATHS else round((row["ended"] - row["began"]) / 1e9, 3),
             peer=row["peer"],
             calling_ae_title=row["calling"],
             called_ae_title=row["called"],

@@ -97,7 +97,8 @@ class AssociationRecord(msgspec.Struct, frozen=True):
     gateway: str
     began: datetime.datetime
     ended: datetime.datetime
-    seconds: float
+    seconds: float | None
+    """None: nobody saw its end; `ended` is when that was noticed."""
     peer: str
     calling_ae_title: str
     called_ae_title: str

@@ -10,7 +10,7 @@ from oxidicom.association.uids import shown_uid
 from oxidicom.history.reader import Wanted
 from oxidicom.history.records import AssociationRecord, SeriesRecord
 from oxidicom.logs import printable
-from oxidicom.spool.metadata_rows import Verdict
+from oxidicom.spool.metadata_rows import Verdict, shown_verdict
 from oxidicom.wording import counted
 
 _MAX_UIDS_SHOWN = 10
@@ -55,7 +55,8 @@ def _numbers_of(record: AssociationRecord) -> Iterator[str]:
     if not record.stored and not refused:
         yield "no instance"
         return
-    yield f"{counted(record.stored, 'instance')} stored, {decimal(record.bytes)} in {record.seconds:.1f} s"
+    lasted = "" if record.seconds is None else f" in {record.seconds:.1f} s"
+    yield f"{counted(record.stored, 'instance')} received, {decimal(record.bytes)}{lasted}"
     if record.warned:
         yield f"{record.warned} with a warning"
     if refused:
@@ -69,7 +70,7 @@ def _verdicts_of(record: AssociationRecord) -> Iterator[str]:
     for series in record.series:
         by_verdict.setdefault(_verdict_of(series, record), []).append(series)
     for verdict, group in by_verdict.items():
-        of = f" ({_registered_of(group[0])})" if len(group) == 1 and group[0].verdict in _TROUBLE else ""
+        of = f" ({_registered_of(group[0])})" if len(group) == 1 and verdict in _TROUBLE else ""
         yield f"{len(group)} series {verdict}{of}"
 
 
@@ -79,7 +80,7 @@ _TROUBLE = (Verdict.INCOMPLETE, Verdict.MORE_THAN_EXPECTED, Verdict.SET_ASIDE)
 def _verdict_of(series: SeriesRecord, record: AssociationRecord) -> str:
     if series.verdict is None:
         return "whose end is not known" if record.settled else "not registered yet"
-    return "of unknown size" if series.verdict is Verdict.UNKNOWN else series.verdict.value
+    return "of unknown size" if series.verdict is Verdict.UNKNOWN else shown_verdict(series.verdict, series.registered)
 
 
 def _registered_of(series: SeriesRecord) -> str:
@@ -93,7 +94,7 @@ def _series_line(series: SeriesRecord, record: AssociationRecord) -> str:
     again = f" ({series.repeated} of them again)" if series.repeated else ""
     return (
         f"series {series.series_instance_uid} of study {series.study_instance_uid}: {_verdict_of(series, record)}; "
-        f"{series.stored} stored{again}{registered}, {expected}"
+        f"{series.stored} received{again}{registered}, {expected}"
     )
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from oxidicom.logs import printable
 from oxidicom.operations.live_status import LiveAssociation, LiveStatus, SeriesBar
 from oxidicom.operations.styles import LEVEL_STYLES
+from oxidicom.spool.metadata_rows import shown_verdict
 from oxidicom.wording import counted, duration
 
 _BAR = 20
@@ -176,7 +177,7 @@ def _series(status: LiveStatus) -> Section:
         section.append(
             _line(
                 f"  {_clock(one.at)}  {one.calling_ae_title:<16} ",
-                (one.verdict, "green" if one.verdict in _GOOD_VERDICTS else "yellow"),
+                (shown_verdict(one.verdict, one.registered), "green" if one.verdict in _GOOD_VERDICTS else "yellow"),
                 f" {one.registered}/{one.received} of {expected}  ",
                 (one.series_instance_uid, "dim"),
             )

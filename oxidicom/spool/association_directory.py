@@ -26,6 +26,12 @@ _STRANGE = ".strange"
 """What stands in the place of a ledger and is none gets this ending, and is left alone."""
 
 
+LISTENER_DIED = "listener died"
+GATEWAY_DIED = "gateway died"
+DEATHS = (LISTENER_DIED, GATEWAY_DIED)
+"""How an association ended of which nobody saw the end: what is known is when that was noticed."""
+
+
 def associations(spool: str) -> list[str]:
     """Return the directories of all associations in `spool`, oldest first (a ULID begins with its time).
 
@@ -72,7 +78,7 @@ def end_for_the_dead(
     path = os.path.join(directory, LEDGER_NAME)
     _move_strange_ledger_away(path)
     # A ULID begins with its time.
-    how = "listener died" if os.path.basename(directory) > gateway else "gateway died"
+    how = LISTENER_DIED if os.path.basename(directory) > gateway else GATEWAY_DIED
     try:
         writer = LedgerWriter(path, create=ledger is None)
     except BlockingIOError:

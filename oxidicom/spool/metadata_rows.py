@@ -53,6 +53,11 @@ class Verdict(enum.StrEnum):
     SET_ASIDE = "set aside in part"
 
 
+def shown_verdict(verdict: str, registered: int | None) -> str:
+    """Return a verdict as people read it, of a series of which so many instances are registered (None: not known)."""
+    return "set aside" if verdict == Verdict.SET_ASIDE and registered == 0 else verdict
+
+
 def verdict_of(expected: str | None, committed: int, set_aside: int = 0) -> Verdict:
     """Compare the value of NumberOfSeriesRelatedInstances (None: there is none) with the committed instances.
 

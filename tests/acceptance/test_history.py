@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import urllib.request
 from pathlib import Path
@@ -61,9 +62,9 @@ def test_what_came_and_what_was_refused(gateway, tmp_path):
         }
     ]
     text = gateway.run("log", "--refused", "--study", "1.2").stdout
-    assert "3 instances stored" in text
+    assert "3 instances received" in text
     assert "C000 StudyDate" in text
-    assert "series 1.2.3 of study 1.2: of unknown size; 3 stored, 3 registered" in text
+    assert "series 1.2.3 of study 1.2: of unknown size; 3 received, 3 registered" in text
     (path,) = tmp_path.glob("state/history-*.sqlite")
     assert all(
         b"SECRET" not in part.read_bytes() and b"1CT1" not in part.read_bytes() for part in path.parent.iterdir()
@@ -88,7 +89,7 @@ def test_an_instance_that_comes_twice_completes_no_series(make_gateway, rows, pa
     assert (shown["verdict"], shown["registered"]) == ("incomplete", 1)
     text = gateway.run("log", "--study", "1.2").stdout
     assert "1 series incomplete (1 of 2)" in text
-    assert "2 stored (1 of them again), 1 registered, 2 expected" in text
+    assert "2 received (1 of them again), 1 registered, 2 expected" in text
     send(gateway.port, [first, second, first])
     assert [one["verdict"] for one in settled(gateway, 2)[1]["series"]] == ["complete"]
 
@@ -102,6 +103,9 @@ def test_what_was_put_back_and_registered_is_told_wherever_it_was_said_to_be_set
         send(gateway.port, make_series(tmp_path / "in", 2, "1.2.3", StudyInstanceUID="1.2"))
         (record,) = settled(gateway)
     assert [(one["registered"], one["verdict"]) for one in record["series"]] == [(0, "set aside in part")]
+    assert "1 series set aside\n" in gateway.run("log").stdout, "nothing of it is registered: that is no part"
+    (line,) = wait_until(lambda: gateway.lines("series_ended"), "the account of the series")
+    assert re.search(r" was set aside: .*, 2 of them set aside", line["message"]), line["message"]
     wait_until(lambda: page_of(gateway)["series"], "the page shows it")
     assert gateway.run("retry", "--wait", "--at-most", "55s").returncode == 0
 
@@ -165,7 +169,10 @@ def test_an_association_that_nobody_told_of_is_known_by_its_ledger(make_gateway,
     assert (record["how"], record["stored"], record["received"], record["whole"]) == ("gateway died", 1, None, False)
     assert record["peer"].startswith("127.0.0.1:")
     assert [one["registered"] for one in record["series"]] == [1]
-    assert "not all of it is known" in gateway.run("log").stdout
+    assert record["seconds"] is None, "it was noticed at the restart, however long that took"
+    text = gateway.run("log").stdout
+    assert "not all of it is known" in text
+    assert re.search(r"1 instance received, [\d.]+ kB, 1 series of unknown size \(gateway died\)", text), text
 
 
 def test_a_dead_observer_costs_at_most_what_it_had_not_written(gateway, tmp_path):
@@ -277,7 +284,7 @@ def test_one_can_follow_it(gateway, tmp_path):
         assert follower.wait(60) == 0
     lines = output.read_text().splitlines()
     assert len(lines) == 2
-    assert "2 instances stored" in lines[1]
+    assert "2 instances received" in lines[1]
     assert "1 series of unknown size" in lines[1]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from markupsafe import Markup
 from rich.filesize import decimal
 
+from oxidicom.spool.metadata_rows import shown_verdict
 from oxidicom.wording import days_away, duration, noun_of
 
 
@@ -51,5 +52,6 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "day": _day,
     "days_away": days_away,
     "age": duration,
+    "verdict": shown_verdict,
 }
 """By the names that the templates use."""

@@ -56,9 +56,11 @@ class Verdicts:
             repeated = counts.repeated.get(series_hash, 0)
             verdict = verdict_of(expected, committed - repeated, aside)
             self._slot.add(SERIES_ENDED[verdict])
+            is_all_aside = verdict is Verdict.SET_ASIDE and aside >= committed - repeated
+            said = "was set aside" if is_all_aside else _SAID[verdict]
             logger.bind(association=association).log(
                 "WARNING" if verdict in _TROUBLE else "INFO",
-                f"Series from {{calling_ae_title}} {_SAID[verdict]}: {{account}} (association ended: {{how}})",
+                f"Series from {{calling_ae_title}} {said}: {{account}} (association ended: {{how}})",
                 calling_ae_title=counts.calling_ae_title,
                 verdict=verdict.value,
                 committed=committed,

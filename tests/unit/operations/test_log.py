@@ -49,13 +49,16 @@ def said(**fields):
 
 
 def test_a_line_says_what_became_of_it():
-    assert said(series=[series(5, 5)]) == "fe80::1  5 instances stored, 5.0 kB in 2.5 s, 1 series complete"
+    assert said(series=[series(5, 5)]) == "fe80::1  5 instances received, 5.0 kB in 2.5 s, 1 series complete"
     assert said(series=[series(5, 9)]).endswith(", 1 series incomplete (5 of 9)")
     assert said(series=[series(5, None), series(1, None)]).endswith(", 2 series of unknown size")
     assert said(series=[series(5, 5, settled=False)], settled=False).endswith(", 1 series not registered yet")
     assert said(series=[series(5, 5, settled=False)], whole=False).endswith(
         "whose end is not known  [not all of it is known]"
     )
+    assert said(series=[series(5, 5, set_aside=2)]).endswith(", 1 series set aside in part (3 of 5)")
+    assert said(series=[series(5, 5, set_aside=5)]).endswith(", 1 series set aside"), "not in part, if nothing is left"
+    assert said(how="gateway died", seconds=None) == "fe80::1  5 instances received, 5.0 kB (gateway died)"
     assert "2 refused (1 C000, 1 A900)" in said(refused={"C000": 1, "A900": 1})
     assert said(rejected=True, how="rejected: local limit exceeded") == "fe80::1  rejected: local limit exceeded"
     assert said(stored=0, how="connection lost") == "fe80::1  no instance (connection lost)"

@@ -11,6 +11,7 @@ from oxidicom.operations.live_status import (
     LiveAssociation,
     LivePacs,
     LiveSample,
+    LiveSeries,
     LiveStatus,
     LiveTotals,
     SeriesBar,
@@ -64,6 +65,12 @@ def test_everything_is_there_without_a_limit():
     assert "under way (27)" in text
     assert "#####..............." in text
     assert "5/10 of 20" in text
+
+
+@pytest.mark.parametrize(("registered", "said"), [(0, "set aside 0/5 of 5"), (3, "set aside in part 3/5 of 5")])
+def test_what_was_set_aside_as_a_whole_was_not_so_in_part(registered, said):
+    done = LiveSeries(NOW, "PACS", "1.2.3", 5, registered, 5, "set aside in part")
+    assert said in shown(LiveStatus(NOW, series=[done]))
 
 
 def test_throughput_is_that_since_the_last_frame_or_of_the_last_sample():
