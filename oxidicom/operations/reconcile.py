@@ -142,7 +142,9 @@ class Reconciliation:
             files = [one for one in batch if one.kind is DifferenceKind.FILE_WITHOUT_ROW and self._is_file(one)]
             in_work = work.among([one.name for one in files if one.name])
             known = self._database.known([one.name for one in (*rows, *files) if one.name])
-            yield from (one for one in files if one.name not in in_work and one.name not in known)
+            without_row = [one for one in files if one.name not in known]
+            self.totals.files_in_spool += sum(one.name in in_work for one in without_row)
+            yield from (one for one in without_row if one.name not in in_work)
             yield from (one for one in rows if one.name in known)
 
     def _is_file(self, one: Difference) -> bool:

@@ -33,6 +33,8 @@ class Totals(msgspec.Struct):
     rows: int = 0
     files_without_rows: int = 0
     rows_without_files: int = 0
+    files_in_spool: int = 0
+    """So many of the files have no row yet because a gateway still works on them: that is no difference."""
     registered: int = 0
     """So many of the files without rows have one now."""
     series_without_rows: int = 0
@@ -97,6 +99,9 @@ class TextReport:
             f"{compared(totals)} compared: {counted(totals.files_without_rows, 'file')} without a row, "
             f"{totals.registered} registered now; {counted(totals.rows_without_files, 'row')} without a file."
         )
+        if totals.files_in_spool:
+            verb = "is" if totals.files_in_spool == 1 else "are"
+            self._print(f"{totals.files_in_spool} of the files {verb} still in the spool, and not registered yet.")
         if totals.series_without_rows:
             self._print(
                 f"{totals.series_without_rows} series without a row, {totals.series_registered} registered now."

@@ -53,6 +53,7 @@ def test_nothing_differs_at_rest(filled):
         "rows": 10,
         "files_without_rows": 0,
         "rows_without_files": 0,
+        "files_in_spool": 0,
         "registered": 0,
         "series_without_rows": 0,
         "series_registered": 0,
@@ -193,7 +194,7 @@ def test_what_waits_in_a_spool_is_no_difference(running, make_gateway, database,
     gateway.environment["CHRIS_DB_CONNECTION"] = database
     code, differences, totals = reconcile(gateway, "--register")
     assert (code, differences) == (0, {})
-    assert (totals["files"], totals["rows"]) == (5, 0)
+    assert (totals["files"], totals["rows"], totals["files_in_spool"]) == (5, 0, 5)
     assert not rows()
 
 

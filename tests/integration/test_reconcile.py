@@ -36,7 +36,10 @@ def differing(tmp_path, database):
         os.makedirs(tmp_path / "SERVICES/PACS/A", exist_ok=True)
         for number in range(count):
             (tmp_path / f"SERVICES/PACS/A/{number:04}.dcm").touch()
-        return [one.path for one in Reconciliation(str(tmp_path), cube).run(Wish())]
+        reconciliation = Reconciliation(str(tmp_path), cube)
+        paths = [one.path for one in reconciliation.run(Wish())]
+        assert reconciliation.totals.files_in_spool == count - len(paths), "whatever is left out is counted, once"
+        return paths
 
     yield make
     cube.close()

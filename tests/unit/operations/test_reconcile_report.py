@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from rich.console import Console
 
 from oxidicom.operations.differences import DifferenceKind
@@ -37,6 +38,13 @@ def test_many_are_not_one(capsys):
         "3 series without a row, 1 registered now.",
     ]
     assert totals.left == 2 + 3 + 2
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 of the files is still"), (2, "2 of the files are still")])
+def test_what_is_in_the_spool_still_is_named_and_no_difference(count, said, capsys):
+    text, totals = printed(TextReport(Console(width=200)), capsys, files=3, rows=3 - count, files_in_spool=count)
+    assert text.splitlines()[1] == f"{said} in the spool, and not registered yet."
+    assert totals.left == 0
 
 
 def test_the_json_form_has_the_same(capsys):
