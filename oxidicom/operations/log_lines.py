@@ -89,7 +89,7 @@ def _registered_of(series: SeriesRecord) -> str:
 
 
 def _series_line(series: SeriesRecord, record: AssociationRecord) -> str:
-    expected = "the PACS did not say how many it has" if series.expected is None else f"{series.expected} expected"
+    expected = "no PACS said how many it has" if series.expected is None else f"{series.expected} expected"
     registered = "" if series.registered is None else f", {series.registered} registered"
     again = f" ({series.repeated} of them again)" if series.repeated else ""
     return (

@@ -72,6 +72,16 @@ def test_a_dead_pacs_is_unknown_with_one_warning_for_all_its_series(make_gateway
     gateway, counts = expected_counts(make_gateway, rows, tmp_path, free_port(), series=10)
     assert counts == ["unknown"] * 10
     assert gateway.lines("series_size_unknown")
+    accounts = wait_until(lambda: gateway.lines("series_ended"), "the account of a series")
+    assert accounts[0]["account"] == "2 received, the PACS did not say how many it has"
+
+
+def test_of_a_pacs_without_an_address_it_is_said_that_none_was_asked(make_gateway, tmp_path):
+    gateway = make_gateway(CHRIS_PACS_ADDRESS="OTHER=127.0.0.1:1")
+    send(gateway.port, make_series(tmp_path / "in", 1))
+    (line,) = wait_until(lambda: gateway.lines("series_ended"), "the account of the series")
+    assert line["account"] == "1 received, no PACS was asked (CHRIS_PACS_ADDRESS)"
+    assert not gateway.lines("series_size_unknown")
 
 
 @pytest.mark.parametrize("said", [b"", b"\x02\x00\x00\x00\x01"], ids=["silent", "inside a PDU"])

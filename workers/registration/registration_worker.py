@@ -61,7 +61,8 @@ class RegistrationWorker:
             shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside", shared.repetitions, shared.facts
         )
         progress = ProgressTelling(shared, slot)
-        self._completion = SeriesCompletion(shared, slot, self._pending, Verdicts(slot), progress)
+        verdicts = Verdicts(slot, shared.settings.pacs_addresses)
+        self._completion = SeriesCompletion(shared, slot, self._pending, verdicts, progress)
         self._rescan = RegistrationRescan(shared, slot, self._pending, self._completion, setting_aside)
         self._clearing = BatchClearing(shared, slot, self._pending, self._completion, setting_aside, self._backoff)
         self._oddities = SeriesOddities()

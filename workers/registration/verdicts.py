@@ -1,6 +1,7 @@
 """The closing account of a series: what was expected, what came, and what to make of it."""
 
 import collections
+from collections.abc import Container
 
 from loguru import logger
 
@@ -29,8 +30,10 @@ _MAX_KNOWN = 10_000
 class Verdicts:
     """Counts while associations are registered, and writes one line for each series at the end."""
 
-    def __init__(self, slot: Slot) -> None:
+    def __init__(self, slot: Slot, asked: Container[str]) -> None:
+        """`asked` are the calling AE titles whose PACS are asked for the size of a series."""
         self._slot = slot
+        self._asked = asked
         self._known: dict[str, collections.Counter[str]] = {}
         """By association and series hash: instances whose rows were there before. A restart begins at 0."""
 
@@ -65,7 +68,9 @@ class Verdicts:
                 verdict=verdict.value,
                 committed=committed,
                 expected=expected,
-                account=_account(committed - repeated, expected, aside, repeated),
+                account=_account(
+                    committed - repeated, expected, aside, repeated, is_asked=counts.calling_ae_title in self._asked
+                ),
                 how=counts.ended.how if counts.ended else "",
                 repeated=repeated,
                 registered_before=known[series_hash],
@@ -91,10 +96,11 @@ def _tell_of_put_back(association: str, counts: Counts, set_aside: dict[str, int
         )
 
 
-def _account(distinct: int, expected: str, set_aside: int, repeated: int) -> str:
+def _account(distinct: int, expected: str, set_aside: int, repeated: int, *, is_asked: bool) -> str:
     """Say what came and what was expected, in a few words."""
     if expected == UNKNOWN:
-        account = f"{distinct} received, the PACS did not say how many it has"
+        why = "the PACS did not say how many it has" if is_asked else "no PACS was asked (CHRIS_PACS_ADDRESS)"
+        account = f"{distinct} received, {why}"
     else:
         account = f"{distinct} of {expected} received"
     if repeated:

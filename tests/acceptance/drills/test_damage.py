@@ -201,7 +201,7 @@ def test_a_series_of_which_an_instance_was_set_aside_is_not_called_complete(gate
     (line,) = wait_until(lambda: gateway.lines("series_ended"), "the account of the series")
     assert line["level"] == "WARNING"
     assert line["verdict"] == "set aside in part"
-    assert "3 received, the PACS did not say how many it has, 1 of them set aside" in line["message"]
+    assert "3 received, no PACS was asked (CHRIS_PACS_ADDRESS), 1 of them set aside" in line["message"]
     assert len(rows()) == 2
 
 

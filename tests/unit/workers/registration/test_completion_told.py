@@ -27,7 +27,7 @@ def make_completion(make_shared):
     def make(**variables):
         shared = make_shared(CHRIS_HISTORY_DAYS="0", **variables)
         (slot,) = shared.scoreboard.of_role(Role.REGISTRATION)
-        completion = SeriesCompletion(shared, slot, Pending(), Verdicts(slot), ProgressTelling(shared, slot))
+        completion = SeriesCompletion(shared, slot, Pending(), Verdicts(slot, ()), ProgressTelling(shared, slot))
         return shared, completion
 
     return make

@@ -33,7 +33,7 @@ def rescan(shared):
     (slot,) = shared.scoreboard.of_role(Role.REGISTRATION)
     setting_aside = SettingAside(shared.directory, slot, Counter.ROWS_SET_ASIDE, "row_set_aside", shared.repetitions)
     pending = Pending()
-    completion = SeriesCompletion(shared, slot, pending, Verdicts(slot), ProgressTelling(shared, slot))
+    completion = SeriesCompletion(shared, slot, pending, Verdicts(slot, ()), ProgressTelling(shared, slot))
     made = RegistrationRescan(shared, slot, pending, completion, setting_aside)
     made.run_if_due()
     return made
