@@ -135,7 +135,10 @@ def test_rejected_and_aborted_associations_and_a_mere_connection(make_gateway, t
     association.abort()
     rejected, aborted = settled(gateway, 2)
     assert rejected["rejected"]
-    assert "calling ae title not recognized" in rejected["how"]
+    assert rejected["how"] == (
+        "rejected: calling ae title not recognized (CHRIS_SCP_ALLOWED_AETS does not have this AE title; "
+        "to do: if it may send, add EVIL@127.0.0.1 to CHRIS_SCP_ALLOWED_AETS)"
+    )
     assert aborted["how"].startswith("aborted by the peer")
     assert aborted["stored"] == 1
     assert [one["association"] for one in log(gateway, "--refused")] == [rejected["association"]]

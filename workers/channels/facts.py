@@ -50,6 +50,8 @@ class AssociationFinished(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Instances that were stored with a warning."""
     tls: str = ""
     """The version of TLS; empty: there was none."""
+    explanation: str = ""
+    """Of one that was rejected: why, by which setting, and what to do."""
 
 
 class SeriesAsked(msgspec.Struct, frozen=True, array_like=True, tag=2):

@@ -79,6 +79,7 @@ class AssociationAccount:
             remarks=stored.remarks if stored else [],
             warned=stored.warned if stored else 0,
             tls=self.tls or "",
+            explanation=str(self.rejection or ""),
         )
 
     def tell_of_contexts(self, request: AssociationRequest) -> None:

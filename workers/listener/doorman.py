@@ -31,7 +31,7 @@ from workers.listener.connections import Peer, accept, learn_peer, peer_of
 from workers.listener.listener import HEARTBEAT_SECONDS
 from workers.listener.needs import ListenerNeeds
 from workers.listener.policy import acceptance_policy, is_allowed_here
-from workers.listener.rejection import explain, explain_busy
+from workers.listener.rejection import Rejection, explain, explain_busy
 from workers.listener.waiting_room import WaitingRoom
 
 _TICK_SECONDS = 0.25
@@ -190,9 +190,9 @@ class Doorman:
             else explain(event.request, settings, caller.peer.address, event.reason)
         )
         write_rejection(self._shared.repetitions, self._slot, caller.peer, titles, rejection, association)
-        self._tell(association, caller, event)
+        self._tell(association, caller, event, rejection)
 
-    def _tell(self, association: str, caller: _Caller, event: AssociationRejected) -> None:
+    def _tell(self, association: str, caller: _Caller, event: AssociationRejected, rejection: Rejection) -> None:
         fact = AssociationFinished(
             association=association,
             began_ns=caller.began_ns,
@@ -203,6 +203,7 @@ class Doorman:
             called_ae_title=event.request.called_ae_title,
             ending=rejected(event.reason),
             tls=(caller.connection.version() or "") if isinstance(caller.connection, ssl.SSLSocket) else "",
+            explanation=str(rejection),
         )
         self._shared.facts.tell(self._slot, fact)
 

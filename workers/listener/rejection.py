@@ -9,10 +9,13 @@ from oxidicom.settings import Settings
 
 
 class Rejection(NamedTuple):
-    """What the log says of it."""
+    """What the log and the history say of it."""
 
     reason: str
     remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.reason}; to do: {self.remedy}" if self.remedy else self.reason
 
 
 def explain(request: AssociationRequest, settings: Settings, address: str, reason: RejectReason) -> Rejection:

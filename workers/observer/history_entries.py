@@ -37,7 +37,7 @@ def _end_of(fact: AssociationFinished, gateway: str) -> AssociationEnd:
         f"{address}:{fact.peer_port}",
         fact.calling_ae_title,
         fact.called_ae_title,
-        str(fact.ending),
+        f"{fact.ending} ({fact.explanation})" if fact.explanation else str(fact.ending),
         fact.committed,
         fact.bytes,
         is_rejected=fact.ending.kind is EndKind.REJECTED,
