@@ -39,7 +39,9 @@ def print_lines(record: AssociationRecord, wanted: Wanted) -> None:
 def line_of(record: AssociationRecord) -> str:
     """Return the line of an association. Its values are as the peer sent them."""
     host = record.peer.rpartition(":")[0].strip("[]") or "unknown host"
-    parts = [f"{shown_moment(record.ended)}  {record.calling_ae_title} -> {record.called_ae_title or '?'}  {host} "]
+    parts = [
+        f"{shown_moment(record.ended)}  {record.calling_ae_title or '?'} -> {record.called_ae_title or '?'}  {host} "
+    ]
     if record.rejected:
         return f"{parts[0]} {record.how}"
     parts.append(", ".join(_numbers_of(record)))

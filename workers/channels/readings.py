@@ -18,6 +18,7 @@ from workers.channels.scoreboard import BOUNDS, Counter, Histogram, Role, Scoreb
 MAX_AE_TITLES = 100
 """So many calling AE titles have numbers of their own; the titles of all further ones count as `other`."""
 
+_TURNED_AWAY = "network not allowed"
 _OTHER = "other"
 
 # name, unit, description, counter
@@ -65,7 +66,7 @@ class AeTotals:
         """Count an association that ended, or was rejected."""
         if fact.ending.kind is EndKind.REJECTED:
             self.rejections[fact.ending.detail] += 1
-        else:
+        elif fact.ending.kind is not EndKind.TURNED_AWAY:  # of which not all are told
             self._add(fact.calling_ae_title, fact.committed, fact.bytes)
 
     def _add(self, ae_title: str, instances: int, size_bytes: int) -> None:
@@ -106,9 +107,15 @@ def _labelled(
     return Reading(name, kind, unit, description, [Number(value, {label: key}) for key, value in copy])
 
 
+def rejections_by_reason(board: Scoreboard, ae_totals: AeTotals) -> dict[str, int]:
+    """Return how many associations were rejected, as far as it is known why."""
+    turned_away = board.total(Counter.ASSOCIATIONS_TURNED_AWAY)
+    return {**ae_totals.rejections, **({_TURNED_AWAY: turned_away} if turned_away else {})}
+
+
 def _associations(board: Scoreboard, ae_totals: AeTotals) -> list[Reading]:
     active = sum(bool(slot.association) for slot in board.of_role(Role.LISTENER))
-    reasons = dict(ae_totals.rejections)
+    reasons = rejections_by_reason(board, ae_totals)
     untold = board.total(Counter.ASSOCIATIONS_REJECTED) - sum(reasons.values())
     if untold > 0 or not reasons:
         reasons[_OTHER] = reasons.get(_OTHER, 0) + max(0, untold)

@@ -133,6 +133,8 @@ class Counter(enum.IntEnum):
     LATELY_OUT_OF_RESOURCES = 51
     LATELY_ACCEPTED = 52
     LATELY_REJECTED = 53
+    ASSOCIATIONS_TURNED_AWAY = 54
+    """Of the rejected ones those whose request was not read: nobody may come from their network."""
 
 
 class Histogram(enum.IntEnum):

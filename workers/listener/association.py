@@ -42,13 +42,15 @@ from workers.listener.needs import ListenerNeeds
 from workers.listener.policy import acceptance_policy, is_allowed_here, title_policy
 from workers.listener.rejection import explain
 from workers.listener.store_service import StoreService
+from workers.listener.turning_away import turn_away
 
 _LOOK_SECONDS = 0.5
 """How often a listener with much to do gives a sign of life and sees whether it is to stop."""
 _CLOSE_SECONDS = 1.0
 """How long the peer has to close the connection after the release (ARTIM, PS3.8, 9.1.5): it only costs a listener."""
 _CLOSE_SOON_SECONDS = 0.1
-"""The same for what was no association: a scanner or a monitor that holds on must not keep listeners from others."""
+"""The same for what was no association: a scanner or a monitor that holds on must not keep listeners from others.
+The first byte of who is turned away is waited for as long."""
 
 
 def _ending_by(event: ReleaseRequested | Aborted | ConnectionLost | ProtocolViolated) -> Ending:
@@ -147,6 +149,8 @@ class Association:
         self._acceptor.peer_address = peer.address
         if not is_allowed_here(self._shared.settings, peer.address):
             self._is_unwelcome = True
+            self._connection.settimeout(_CLOSE_SOON_SECONDS)
+            turn_away(self._shared, self._slot, self._connection, peer, self._ulid)
             raise _Over(UNWELCOME)
 
     def _shake_hands(self) -> None:
@@ -309,6 +313,7 @@ class Association:
         stored = self._store_service.account if self._store_service else None
         if ending.kind is not EndKind.RELEASED and self._store_service:
             self._slot.add(Counter.ASSOCIATIONS_ABORTED)
-        self._account.write_line(ending, stored)
+        if not self._is_unwelcome:
+            self._account.write_line(ending, stored)
         for fact in self._account.facts(ending, stored):
             self._shared.facts.tell(self._slot, fact)

@@ -22,16 +22,17 @@ from oxidicom.association.pdu import PresentationRejectReason
 from oxidicom.errors import ProtocolError
 from oxidicom.files.descriptors import keepable
 from workers.channels.encryption import say_no_more
-from workers.channels.ending import UNWELCOME, rejected
+from workers.channels.ending import rejected
 from workers.channels.facts import AssociationFinished
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Role, Slot
 from workers.listener.accept_queue import AcceptQueue, count_waiting
-from workers.listener.association_account import write_connection_line, write_rejection
+from workers.listener.association_account import write_rejection
 from workers.listener.connections import Peer, accept, learn_peer, peer_of
 from workers.listener.listener import HEARTBEAT_SECONDS
 from workers.listener.needs import ListenerNeeds
 from workers.listener.policy import acceptance_policy, is_allowed_here
 from workers.listener.rejection import Rejection, explain, explain_busy
+from workers.listener.turning_away import turn_away
 from workers.listener.waiting_room import WaitingRoom
 
 _TICK_SECONDS = 0.25
@@ -141,7 +142,7 @@ class Doorman:
             connection.close()
             return
         if not is_allowed_here(self._shared.settings, peer.address):
-            write_connection_line(self._shared.repetitions, self._slot, peer, UNWELCOME)
+            turn_away(self._shared, self._slot, connection, peer)
             connection.close()
             return
         if self._shared.encryption:

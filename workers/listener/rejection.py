@@ -6,6 +6,7 @@ from oxidicom.association.associate import AssociationRequest
 from oxidicom.association.negotiation import unusable_calling_ae_title
 from oxidicom.association.pdu import AcseRejectReason, PresentationRejectReason, RejectReason, UserRejectReason
 from oxidicom.settings import Settings
+from workers.channels.ending import UNWELCOME
 
 
 class Rejection(NamedTuple):
@@ -46,6 +47,13 @@ def explain_busy(settings: Settings) -> Rejection:
     return Rejection(
         f"none of {settings.listeners} listeners was free for {settings.busy_seconds:g} s",
         "raise CHRIS_LISTENER_THREADS if this goes on; senders come again by themselves",
+    )
+
+
+def explain_unwelcome(address: str) -> Rejection:
+    """Return the same for one that is turned away before it says its AE title."""
+    return Rejection(
+        UNWELCOME.detail, f"if it may send from there, add its AE title with @{address} to CHRIS_SCP_ALLOWED_AETS"
     )
 
 

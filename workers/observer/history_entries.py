@@ -40,7 +40,7 @@ def _end_of(fact: AssociationFinished, gateway: str) -> AssociationEnd:
         f"{fact.ending} ({fact.explanation})" if fact.explanation else str(fact.ending),
         fact.committed,
         fact.bytes,
-        is_rejected=fact.ending.kind is EndKind.REJECTED,
+        is_rejected=fact.ending.kind in (EndKind.REJECTED, EndKind.TURNED_AWAY),
         is_settled=not fact.committed,
         tls=fact.tls,
         received=fact.received,

@@ -8,6 +8,7 @@ from oxidicom.judgement.condition import Condition
 from oxidicom.judgement.rules import judge
 from workers.channels.condition import condition_of
 from workers.channels.outcomes import REFUSED
+from workers.channels.readings import rejections_by_reason
 from workers.channels.scoreboard import Counter, Histogram, Role
 from workers.page.associations import AssociationsUnderWay
 from workers.page.chronicle import Chronicle
@@ -49,7 +50,7 @@ class Reporter:
             under_way=found.under_way,
             hour=[sample_of_hour(sample) for sample in self._chronicle.samples],
             pacs=self._pacs(),
-            rejections=dict(self._chronicle.ae_totals.rejections),
+            rejections=rejections_by_reason(self._board, self._chronicle.ae_totals),
             series=list(reversed(self._chronicle.series)),
             waiting=Waiting(condition.waiting, round(condition.oldest_seconds)),
             set_aside=found.set_aside,

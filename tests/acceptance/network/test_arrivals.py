@@ -1,11 +1,13 @@
 """Before the request: who says nothing, or a byte now and then, holds no listener; and who may not be here at all."""
 
 import contextlib
+import json
 import os
 import signal
 import ssl
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -20,6 +22,7 @@ from tests.acceptance.network.wire import (
     client_context,
 )
 from tests.dicom import make_series, send
+from tests.fixtures.gateway import free_port
 from tests.processes import descriptors
 from tests.unit.association.association_peer import CT, EXPLICIT, RELEASE_RQ, associate_rq, echo_rq
 from tests.waiting import readable, wait_until
@@ -225,9 +228,13 @@ def test_who_is_on_no_network_of_the_list_is_turned_away_without_a_byte(make_gat
     assert time.monotonic() - began < WELL_BEFORE_THE_DEADLINE
     with Wire(gateway.port, "::1") as wire:
         assert wire.associate(b"OTHER")[0] == ACCEPTED
-    turned_away = wait_until(lambda: len(lines := gateway.lines("no_association")) == 3 and lines, "a line each")
-    assert [line["level"] for line in turned_away].count("INFO") == 1, "one a minute, the others are details"
-    assert all("CHRIS_SCP_ALLOWED_AETS" in line["how"] for line in turned_away)
+    rejected = wait_until(lambda: len(lines := gateway.lines("association_rejected")) == 2 and lines, "a line each")
+    assert [line["level"] for line in rejected].count("WARNING") == 1, "one a minute, the other is a detail"
+    assert {line["remedy"] for line in rejected} == {
+        "if it may send from there, add its AE title with @127.0.0.1 to CHRIS_SCP_ALLOWED_AETS"
+    }
+    (probe,) = wait_until(lambda: gateway.lines("no_association"), "that of who asked for no association")
+    assert (probe["level"], "CHRIS_SCP_ALLOWED_AETS" in probe["how"]) == ("INFO", True)
 
 
 def test_who_is_turned_away_is_so_also_while_all_listeners_are_busy(make_gateway):
@@ -238,3 +245,33 @@ def test_who_is_turned_away_is_so_also_while_all_listeners_are_busy(make_gateway
         assert served.associate()[0] == ACCEPTED
         with Wire(gateway.port, "::1") as wire:
             assert wire.associate() is LOST
+        (line,) = wait_until(lambda: gateway.lines("association_rejected"), "it is told")
+        assert line["role"].startswith("doorman"), line
+
+
+def test_who_is_turned_away_is_counted_each_time_and_told_once_a_minute(make_gateway):
+    gateway = make_gateway(CHRIS_SCP_ALLOWED_AETS="TEST@10.1.2.0/24", CHRIS_HTTP_PORT=str(free_port()))
+    Wire(gateway.port).socket.close()
+    for data in (b"GET / HTTP/1.1\r\n\r\n", *[associate_rq()] * 20):
+        with Wire(gateway.port) as wire:
+            assert wire.send(data).receive() is LOST
+
+    def page(path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{gateway.environment['CHRIS_HTTP_PORT']}{path}") as answer:
+            return answer.read().decode()
+
+    def reasons():
+        found = json.loads(page("/status.json"))["judgement"]["reasons"]
+        return [one["sentence"] for one in found if one["subject"] == "rejections"]
+
+    wait_until(lambda: any("20 associations rejected" in one for one in reasons()), "mere probes are not among them")
+    assert json.loads(page("/status.json"))["rejections"] == {"network not allowed": 20}
+    assert 'oxidicom_association_rejected_total{reason="network not allowed"} 20' in page("/metrics")
+    record = wait_until(lambda: gateway.run("log", "--refused", "--json").stdout, "the history", every=0.2)
+    (one,) = map(json.loads, record.splitlines())
+    assert (one["calling_ae_title"], one["rejected"], one["peer"].split(":")[0]) == ("", True, "127.0.0.1")
+    assert one["how"] == (
+        "turned away: CHRIS_SCP_ALLOWED_AETS lists nobody on the peer's network "
+        "(to do: if it may send from there, add its AE title with @127.0.0.1 to CHRIS_SCP_ALLOWED_AETS)"
+    )
+    assert "  ? -> ?  127.0.0.1  turned away" in gateway.run("log", "--refused").stdout
