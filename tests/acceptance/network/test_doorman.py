@@ -83,6 +83,12 @@ def test_who_would_never_be_accepted_is_told_so(make_gateway):
     )
     with all_busy(gateway), Wire(gateway.port) as wire:
         assert wire.associate(b"OTHER") == (REJECTED, bytes((0, 1, 1, 3)))
+    text = wait_until(lambda: gateway.run("log", "--refused").stdout, "the history", every=0.2)
+    assert (
+        "OTHER -> ChRIS  127.0.0.1  rejected: calling ae title not recognized (CHRIS_SCP_ALLOWED_AETS has "
+        "this AE title for other networks than that of 127.0.0.1; "
+        "to do: if it may send from there, add OTHER@127.0.0.1 to"
+    ) in text
 
 
 def test_nobody_is_rejected_while_the_queue_moves_on(gateway):
