@@ -28,7 +28,7 @@ def condition_of(shared: BasicNeeds) -> Condition:
         phase=_PHASES.get(board.phase, "stopping"),
         silent=tuple(silent_roles(board)),
         storage=_storage_trouble(board),
-        tree=_trouble(StorageCondition(board).tree_trouble),
+        tree=_tree_trouble(board),
         room=_room(board),
         database=_database(board),
         waiting=count,
@@ -78,6 +78,12 @@ def _storage_trouble(board: Scoreboard) -> Trouble | None:
         sentence = f"the storage has not answered for {_ANSWER_SECONDS:g} s"
         return Trouble(sentence, "see whether its server can be reached")
     return _trouble(StorageCondition(board).trouble)
+
+
+def _tree_trouble(board: Scoreboard) -> Trouble | None:
+    """Return what was found. Nobody looks at the tree of a storage that is not good, whose own trouble tells."""
+    trouble = StorageCondition(board).tree_trouble
+    return None if trouble is StorageTrouble.NOT_LOOKED_AT else _trouble(trouble)
 
 
 def _trouble(trouble: StorageTrouble) -> Trouble | None:

@@ -44,6 +44,12 @@ def test_the_database_and_the_pacs_say_why_in_their_own_words(shared, board):
     assert condition_of(shared).pacs_trouble == "short"
 
 
+def test_a_tree_that_nobody_has_looked_at_is_no_second_trouble(shared, board):
+    board.steward.set(Counter.STORAGE_TROUBLE, StorageTrouble.ROOT_BARE)
+    board.steward.set(Counter.TREE_TROUBLE, StorageTrouble.NOT_LOOKED_AT)
+    assert [reason.subject for reason in judge(condition_of(shared)).reasons] == ["storage"]
+
+
 def test_a_storage_that_does_not_answer_is_trouble(shared, board, monkeypatch):
     board.steward.beat(ProcessState.SYNCING)
     assert condition_of(shared).storage is None
