@@ -25,8 +25,8 @@ from tests.waiting import wait_until
 WORKLOAD = Workload("tiny", "a few instances", [Content.SMALL_EXPLICIT, Content.LARGE_IMPLICIT], 40, 20.0)
 PYTHON = shlex.quote(sys.executable)
 OURSELVES = (
-    "PORT={port} CHRIS_FILES_ROOT={files} CHRIS_DB_CONNECTION={database} CHRIS_LISTENER_THREADS={listeners} "
-    f"CHRIS_LOG_FORMAT=json {PYTHON} -m oxidicom"
+    "PORT={port} CHRIS_FILES_ROOT={files} STATE_DIRECTORY={files}-state CHRIS_DB_CONNECTION={database} "
+    f"CHRIS_LISTENER_THREADS={{listeners}} CHRIS_LOG_FORMAT=json {PYTHON} -m oxidicom"
 )
 STORES_ONLY = f"PYTHONPATH={shlex.quote(ROOT)} {PYTHON} -m benchmarks.floor_process write {{port}} {{files}} {{pdu}}"
 
