@@ -88,7 +88,7 @@ def look_into() -> None:
 
 def as_container_and_service(environment: Path, source: Path) -> None:
     python = environment / "bin/python"
-    run(sys.executable, "-m", "venv", environment)
+    run("python3", "-m", "venv", environment)  # that of deploy/install
     run(python, "-m", "pip", "install", "--quiet", stranger(environment.with_name("dropped")))
     run(source / "deploy/install", environment)
     run(python, "-m", "pip", "check")
