@@ -102,12 +102,13 @@ def set_aside(
         with contextlib.suppress(FileExistsError):
             os.mkdir(missing, 0o700)
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    _write_reason(os.path.join(target, file_name + _JSON), Reason(reason, now, path, series, traceback))
+    place = os.path.join(target, file_name)
+    _write_reason(place + _JSON, Reason(reason, now, path, series, traceback))
     try:
-        os.rename(source, os.path.join(target, file_name))
+        os.rename(source, place)
     except FileNotFoundError:  # it went on at this moment, or another process has just set it aside
-        if not os.path.exists(os.path.join(target, file_name)):
-            os.unlink(os.path.join(target, file_name + _JSON))
+        if not os.path.exists(place):
+            os.unlink(place + _JSON)
         return False
     return True
 
