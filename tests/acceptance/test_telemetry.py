@@ -8,8 +8,10 @@ import pytest
 from pynetdicom import AE
 
 from oxidicom.telemetry.identity import trace_of
+from tests.acceptance.network.wire import ACCEPTED, REJECTED, RELEASED, Wire
 from tests.dicom import contexts_of, make_instance, make_series, send
 from tests.fixtures.collector import attributes_of
+from tests.unit.association.association_peer import RELEASE_RQ
 from tests.waiting import wait_until
 
 SECRETS = ("1CT1", "CompressedSamples", "SECRET")
@@ -162,17 +164,14 @@ def test_without_an_endpoint_nothing_is_exported_and_nothing_said_about_it(gatew
     assert not any(word in text for word in ("otlp", "telemetry", "export", "4317"))
 
 
-def test_rejections_have_their_reasons(make_observed, collector, tmp_path):
-    gateway = make_observed(CHRIS_SCP_ALLOWED_AETS="FRIEND", CHRIS_LISTENER_THREADS="1", CHRIS_SCP_BUSY_SECONDS="1")
-    paths = make_series(tmp_path / "in", 1)
-    entity = AE("STRANGER")
-    entity.requested_contexts = contexts_of(paths)
-    assert entity.associate("127.0.0.1", gateway.port).is_rejected
-    held = AE("FRIEND")
-    held.requested_contexts = contexts_of(paths)
-    association = held.associate("127.0.0.1", gateway.port)
-    assert held.associate("127.0.0.1", gateway.port).is_rejected, "every listener is busy"
-    association.release()
+def test_rejections_have_their_reasons(make_observed, collector):
+    gateway = make_observed(CHRIS_SCP_ALLOWED_AETS="FRIEND", CHRIS_LISTENER_THREADS="1", CHRIS_SCP_BUSY_SECONDS="3")
+    with Wire(gateway.port) as stranger:
+        assert stranger.associate(b"STRANGER") == (REJECTED, bytes((0, 1, 1, 3)))
+    with Wire(gateway.port) as held, Wire(gateway.port) as late:
+        assert held.associate(b"FRIEND")[0] == ACCEPTED
+        assert late.associate(b"FRIEND") == (REJECTED, bytes((0, 2, 3, 2))), "every listener is busy"
+        assert held.send(RELEASE_RQ).receive()[0] == RELEASED
     name = "oxidicom.association.rejected"
     reasons = {(("reason", "calling ae title not recognized"),): 1, (("reason", "local limit exceeded"),): 1}
     wait_until(lambda: collector.numbers(name) == reasons, "both reasons")
