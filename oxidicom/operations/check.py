@@ -1,9 +1,7 @@
 """`oxidicom check`: the configuration, and whether what it points at can be used. It changes nothing that lasts."""
 
 import datetime
-import errno
 import os
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +17,12 @@ from oxidicom.lonk.address import shown
 from oxidicom.lonk.connection import try_server
 from oxidicom.operations.database import conninfo_of, database_of, state_of_database
 from oxidicom.operations.finding import Finding, Verdict
+from oxidicom.operations.ports import of_ports
 from oxidicom.operations.printing import TextTable, print_json, say
 from oxidicom.operations.storage_access import deletion_by_cube, readers_of, unwritable
 from oxidicom.operations.storage_root import find_root, of_root
 from oxidicom.pacs.echo import echo
 from oxidicom.pacs.find import try_find
-from oxidicom.port_trouble import port_trouble
 from oxidicom.settings import Settings
 from oxidicom.storage.reserve import room_of
 from oxidicom.storage.root import has_tree
@@ -61,25 +59,9 @@ def _findings(settings: Settings, warnings: Sequence[str]) -> Iterator[Finding]:
     yield Finding("configuration", Verdict.GOOD, "all settings can be used")
     for warning in warnings:
         yield Finding("configuration", Verdict.NOTE, warning)
-    checks: list[Callable[[Settings], Iterator[Finding]]] = [_port, _peers, _tls, _storage, _database, _pacs, _nats]
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [of_ports, _peers, _tls, _storage, _database, _pacs, _nats]
     for one in checks:
         yield from one(settings)
-
-
-def _port(settings: Settings) -> Iterator[Finding]:
-    subject = f"port {settings.port}"
-    family = socket.AF_INET6 if ":" in settings.bind_address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.bind_address, settings.port))
-            yield Finding(subject, Verdict.GOOD, "free")
-        except OSError as error:
-            trouble = port_trouble("PORT", settings.port, "CHRIS_BIND_ADDRESS", settings.bind_address, error)
-            if error.errno == errno.EADDRINUSE:
-                yield Finding(subject, Verdict.NOTE, f"{trouble}; fine if that is the gateway")
-            else:
-                yield Finding(subject, Verdict.CRITICAL, trouble)
 
 
 def _tls(settings: Settings) -> Iterator[Finding]:

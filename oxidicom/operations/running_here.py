@@ -1,13 +1,14 @@
-"""Which gateways run on this storage: a command that goes by a port should not meet the gateway of another one."""
+"""Which gateways of this host run on this storage: what goes by a port should not meet the gateway of another one."""
 
 import contextlib
+import socket
 
 from oxidicom.spool.gateway_directory import gateway_paths, is_running
 from oxidicom.spool.published import published
 
 
 def ports_here(files_root: str) -> list[int]:
-    """Return the DICOM ports of the gateways that run on this storage, as far as they tell and can be read."""
+    """Return the DICOM ports of the gateways of this host that run on this storage, as far as they can be read."""
     with contextlib.suppress(OSError):
         return sorted({port for path in gateway_paths(files_root) if (port := _port_of(path))})
     return []
@@ -16,5 +17,5 @@ def ports_here(files_root: str) -> list[int]:
 def _port_of(gateway_path: str) -> int:
     with contextlib.suppress(OSError):
         condition = published(gateway_path) if is_running(gateway_path) else None
-        return condition.port if condition else 0
+        return condition.port if condition and condition.host == socket.gethostname() else 0
     return 0

@@ -201,7 +201,7 @@ def test_check_finds_nothing_wrong_beside_a_running_gateway(gateway):
     done = run("check", **gateway.environment)
     assert done.returncode == 0, done.stdout
     assert "schema generation flat" in done.stdout
-    assert "in use" in done.stdout
+    assert "the gateway of this storage" in done.stdout
 
 
 def test_check_fails_for_what_cannot_be_used(tmp_path):

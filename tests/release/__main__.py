@@ -88,7 +88,10 @@ def look_into() -> None:
 
 def as_container_and_service(environment: Path, source: Path) -> None:
     python = environment / "bin/python"
-    run("python3", "-m", "venv", environment)  # that of deploy/install
+    of_another_python(environment)
+    run(source / "deploy/install", environment)
+    run(python, "-m", "pip", "check")
+    assert len([*environment.glob("lib/python*")]) == 1, "an environment of two Pythons"
     run(python, "-m", "pip", "install", "--quiet", stranger(environment.with_name("dropped")))
     run(source / "deploy/install", environment)
     run(python, "-m", "pip", "check")
@@ -102,6 +105,15 @@ def as_container_and_service(environment: Path, source: Path) -> None:
             send_one(gateway, lambda: server.conninfo)
     finally:
         server.stop()
+
+
+def of_another_python(environment: Path) -> None:
+    """Leave what a distribution leaves behind when it replaces its Python: programs that do not run, and packages."""
+    (environment / "bin").mkdir(parents=True)
+    for name in ("python", "python3"):
+        (environment / "bin" / name).symlink_to("/usr/lib/gone/python3.9")
+    (environment / "lib/python3.9/site-packages").mkdir(parents=True)
+    (environment / "pyvenv.cfg").write_text("home = /usr/lib/gone\nversion = 3.9.2\n")
 
 
 def write_sbom(environment: Path, work: Path) -> None:

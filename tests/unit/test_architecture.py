@@ -92,7 +92,7 @@ FLOORS = [
         "wording",
         "errors",
         "former_variables",
-        "port_trouble",
+        "port",
         "processes",
         "records",
         "statuses",

@@ -8,7 +8,7 @@ that it answers with SYN cookies, a silent one is accepted after all.
 import socket
 
 from oxidicom.errors import BootError, ConfigurationError
-from oxidicom.port_trouble import OF_CONFIGURATION, port_trouble
+from oxidicom.port import OF_CONFIGURATION, bound_socket, port_trouble
 from oxidicom.settings import Settings
 
 _BACKLOG = 1024
@@ -19,15 +19,8 @@ _MAX_DEFERRED_SECONDS = 63
 
 def open_port(address: str, port: int) -> socket.socket:
     """Return a listening socket, for IPv6 and IPv4 where `address` is `::`. Raise OSError."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    if address == "::" and not socket.has_dualstack_ipv6():
-        family, address = socket.AF_INET, "0.0.0.0"
-    listening_socket = socket.socket(family, socket.SOCK_STREAM)
+    listening_socket = bound_socket(address, port)
     try:
-        listening_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if address == "::":
-            listening_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listening_socket.bind((address, port))
         listening_socket.listen(_BACKLOG)
     except OSError:
         listening_socket.close()
@@ -36,7 +29,7 @@ def open_port(address: str, port: int) -> socket.socket:
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Return the socket on which the gateway listens; to accept from to accept from it never waits.
+    """Return the socket on which the gateway listens; to accept from it never waits.
 
     Raise ConfigurationError when this user may not have the port, BootError for any other trouble with it.
     """

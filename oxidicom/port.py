@@ -1,4 +1,4 @@
-"""Why a port cannot be listened on, and what to do about it."""
+"""A port to listen on: how it is taken, why it cannot be, and what to do about that."""
 
 import errno
 import socket
@@ -6,6 +6,26 @@ from typing import Final
 
 OF_CONFIGURATION: Final = (errno.EACCES, errno.EPERM)
 """Such trouble does not mend itself."""
+
+
+def bound_socket(address: str, port: int) -> socket.socket:
+    """Return a TCP socket that has the port but does not listen yet, for IPv6 and IPv4 where `address` is `::`.
+
+    Raise OSError.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    if address == "::" and not socket.has_dualstack_ipv6():
+        family, address = socket.AF_INET, "0.0.0.0"
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address == "::":
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        bound.bind((address, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def port_trouble(port_variable: str, port: int, address_variable: str, address: str, error: OSError) -> str:
