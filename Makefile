@@ -20,7 +20,7 @@ MANUAL := $(DESTDIR)/usr/local/share/man/man1/oxidicom.1
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{gsub(/ /, ", ", $$1); printf "  make %-12s %s\n", $$1, $$2}'
 
-install: $(STAMP) ## make .venv with the gateway and the embedded PostgreSQL, 230 MB; what else needs more adds it
+install: $(STAMP) ## make .venv with the gateway and the embedded PostgreSQL, 230 MB; other targets add what they need
 	@echo "Installed in $(VENV). Next: make run"
 
 $(STAMP): pyproject.toml

@@ -311,7 +311,8 @@ def reconcile(
     In CUBE 6 and 7 people delete series. Where CUBE may not remove the files, these have no row on purpose. So before
     it registers anything, the command asks whether they are to come back, unless --since says which.
 
-    Exit status 0: nothing differs, or no longer; else 1. The output has paths, which contain patient data.
+    Exit status 0: nothing differs, or nothing does any more; 1: something differs. The output has
+    paths, which contain patient data.
     """
     from oxidicom.operations.consent import Wish, seconds_of  # noqa: PLC0415 (serving does without it)
     from oxidicom.operations.reconcile import run_reconcile  # noqa: PLC0415

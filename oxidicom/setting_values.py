@@ -38,7 +38,7 @@ def parse_size(value: str) -> str | int:
 def require_pdu_length(value: int) -> int:
     """Hold a maximum PDU length to what leaves room for a PDU. Raise ValueError."""
     if 0 < value < 4096:
-        raise ValueError("0 (no limit announced) or at least 4096 bytes")
+        raise ValueError("0 (no limit announced) or at least 4096 bytes is expected")
     return value
 
 

@@ -104,7 +104,8 @@ class Settings(pydantic.BaseModel):
     ] = Field(
         parse_networks("127.0.0.0/8,::1"),
         alias="CHRIS_PROXY_TRUSTED",
-        description="addresses or networks of the balancers that are trusted, comma-separated; others are cut off",
+        description="addresses or networks of the balancers that are trusted, comma-separated; connections "
+        "from others are closed",
     )
     max_associations_per_ae: int | None = Field(
         None,
@@ -149,7 +150,7 @@ class Settings(pydantic.BaseModel):
     ] = Field(
         default_factory=dict,
         alias="CHRIS_PACS_ADDRESS",
-        description="`AET=host:port` pairs, comma-separated: which PACS to ask for the size of a series",
+        description="`AET=host:port` pairs, comma-separated: which PACS to ask how many instances a series has",
     )
     pacs_timeout_seconds: _Seconds = Field(
         10.0,
@@ -290,7 +291,9 @@ class Settings(pydantic.BaseModel):
         "exported. The SDK's other `OTEL_…` variables apply too",
     )
     otel_resource_attributes: str = Field(
-        "", alias="OTEL_RESOURCE_ATTRIBUTES", description="for example `service.name=oxidicom-test`"
+        "",
+        alias="OTEL_RESOURCE_ATTRIBUTES",
+        description="attributes of all exported telemetry, for example `service.name=oxidicom-test`",
     )
     metric_export_interval_milliseconds: int = Field(
         60_000,

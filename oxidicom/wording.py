@@ -49,6 +49,11 @@ def days_away(left: datetime.timedelta) -> str:
     return f"in {counted(days, 'day')}" if days else "within a day"
 
 
+def as_sentence(text: str) -> str:
+    """Return a text with a full stop, unless it ends with a mark of its own, as a question does."""
+    return text if text.endswith(("?", ".", "!")) else f"{text}."
+
+
 def one_of(words: Sequence[str]) -> str:
     """Return alternatives: `A, B or C`."""
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -44,7 +44,7 @@ _REASONS = {
     "57P01": "it is shutting down",
     "57P03": "it is starting up",
     "26000": "a pooler in front of it mixes up prepared statements",
-    "28P01": "its password is wrong",
+    "28P01": "the password is wrong",
     "28000": "it refuses this user",
     "3D000": "there is no database of that name",
     _FOREIGN_KEY: "the PACS or the folder of a row is deleted again and again",
@@ -145,7 +145,7 @@ def _usual_meaning(error: psycopg.Error, state: str) -> str | None:
 def _any_meaning(error: psycopg.Error) -> str:
     """Say something of an error that the tables do not explain either: it may be that they are not known."""
     if lacks_rights(error):
-        return "its user may not use its tables"
+        return "the gateway's user may not use its tables"
     return _TABLES_CHANGED if schema_changed(error) else "it reports an error"
 
 
@@ -183,8 +183,8 @@ _SIGNS = (
     ("timed out", "it does not answer"),
     ("resolve", "its host name cannot be resolved"),
     ("No such file", "its socket is not there: is it running?"),
-    ("password authentication failed", "its password is wrong"),
-    ("no password supplied", "it wants a password"),
+    ("password authentication failed", "the password is wrong"),
+    ("no password supplied", "it wants a password, and none is given"),
     ("does not exist", "there is no database or user of that name"),
     ("too many", "it has no connection left"),
     ("no more connections", "it has no connection left"),

@@ -136,7 +136,7 @@ class Flat:
         if lacks_rights(error):
             # Those of sequences an older CUBE needs, whose ids are serial.
             wanted = [*grants(self.rights), "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public"]
-            return f"its user lacks rights and needs: {'; '.join(wanted)}"
+            return f"the gateway's user lacks rights and needs: {'; '.join(wanted)}"
         if schema_changed(error):
             return "its tables are not those of CUBE 3.5 to 5.2 any more; it is checked again"
         return None

@@ -104,7 +104,7 @@ class Folders:
         _require_whole(*found[1:])
         if connection.execute(_MAY_LOOK).fetchone() != (True,):
             missing = lacking(connection, _RIGHTS)
-            raise DatabaseUnavailableError(f"its user lacks rights: {' '.join(missing)}", grants=missing)
+            raise DatabaseUnavailableError(f"the gateway's user lacks rights: {' '.join(missing)}", grants=missing)
         _require_filled(*(connection.execute(_IS_FILLED).fetchone() or (False, False)))
         return cls(Columns(*(connection.execute(_COLUMNS).fetchone() or ())))
 
@@ -116,7 +116,7 @@ class Folders:
         if wants_unknown_column(error):
             return f"its column {column} wants a value that CUBE 6 and 7 do not have"
         if lacks_rights(error):
-            return f"its user lacks rights and needs: {'; '.join(grants(self.rights))}"
+            return f"the gateway's user lacks rights and needs: {'; '.join(grants(self.rights))}"
         if schema_changed(error):
             return "its tables are not those that CUBE had; it may be migrating, and is checked again"
         return None

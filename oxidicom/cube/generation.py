@@ -113,6 +113,6 @@ def generation_of(connection: Connection) -> Generation:
     if connection.execute(_HAS_FILES).fetchone() != (True,):
         raise NotMigratedError(
             "it has no tables for PACS files; CUBE may still be migrating, or this is another database, "
-            "or its user may not see them"
+            "or the gateway's user may not see them"
         )
     raise DatabaseUnavailableError("its table of PACS files is not that of CUBE 3.5 to 5.2")

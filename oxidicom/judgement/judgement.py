@@ -6,6 +6,8 @@ from typing import Self
 
 import msgspec
 
+from oxidicom.wording import as_sentence
+
 
 class Level(enum.StrEnum):
     """How bad it is.
@@ -39,7 +41,9 @@ class Reason(msgspec.Struct, frozen=True):
     """What to do; empty where it passes by itself."""
 
     def __str__(self) -> str:
-        return f"{self.sentence}. To do: {self.remedy}" if self.remedy else self.sentence
+        if not self.remedy:
+            return self.sentence
+        return f"{as_sentence(self.sentence)} To do: {self.remedy}"
 
 
 class Judgement(msgspec.Struct, frozen=True):

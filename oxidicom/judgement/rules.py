@@ -78,8 +78,8 @@ def of_waiting(count: int, oldest_seconds: float, max_age_seconds: float) -> Ite
     yield Reason(
         level,
         "backlog",
-        f"{counted(count, 'thing')} to be stored or registered, the oldest waiting for {duration(oldest_seconds)}",
-        "`oxidicom status` shows for what",
+        f"{counted(count, 'thing')} waiting to be stored or registered, the oldest for {duration(oldest_seconds)}",
+        "`oxidicom status` shows what the work waits for",
     )
 
 
@@ -89,9 +89,9 @@ def of_set_aside(count: int) -> Iterator[Reason]:
         yield Reason(
             Level.WARNING,
             "set aside",
-            f"{counted(count, 'thing')} set aside, not to be stored or registered",
-            "fix the cause that `oxidicom status` shows, then `oxidicom retry` puts them back; what is beyond repair "
-            "`oxidicom discard` throws away",
+            f"{counted(count, 'thing')} set aside that could not be stored or registered",
+            "fix the cause that `oxidicom status` shows, then put them back with `oxidicom retry`; `oxidicom discard` "
+            "throws away what cannot be fixed",
         )
 
 
@@ -119,8 +119,8 @@ def _of_processes(condition: Condition) -> Iterator[Reason]:
         yield Reason(
             Level.CRITICAL,
             "processes",
-            f"no sign of life of: {roles}",
-            "see the log; if it lasts, restart the gateway, which loses nothing",
+            f"no sign of life from: {roles}",
+            "see the log; if it lasts, restart the gateway: nothing is lost",
         )
     if count := condition.lately.respawned:
         yield Reason(
@@ -149,7 +149,7 @@ def _of_database(condition: Condition, max_age_seconds: float) -> Iterator[Reaso
             Level.CRITICAL if seconds >= max_age_seconds else Level.WARNING,
             "database",
             f"the database has been unusable for {duration(seconds)}, and rows wait in the spool: {database.reason}",
-            "`oxidicom check` says what is missing",
+            "`oxidicom check` says what is wrong",
         )
 
 
@@ -164,7 +164,7 @@ def _of_refusals(lately: Lately) -> Iterator[Reason]:
     if not lately.taken:
         sentence += ", and none was taken"
     level = Level.CRITICAL if is_ours and not lately.taken else Level.WARNING
-    yield Reason(level, "refusals", sentence, "the log says which and why")
+    yield Reason(level, "refusals", sentence, "the log, or `oxidicom log --refused`, says which and why")
 
 
 def _of_rejections(lately: Lately) -> Iterator[Reason]:
@@ -183,7 +183,7 @@ def _of_pacs(condition: Condition) -> Iterator[Reason]:
         yield Reason(
             Level.WARNING,
             "PACS",
-            f"the size of series is unknown: {condition.pacs_trouble}",
+            f"it is not known whether series are complete: {condition.pacs_trouble}",
             "`oxidicom check` tries every PACS",
         )
 

@@ -217,7 +217,7 @@ class Publisher(threading.Thread):
 
     def _tell_away(self, reason: str) -> None:
         self._outage.goes_on(
-            "Live progress is lost and nothing else, no NATS server can be used",
+            "Live progress is lost (images are not affected): no NATS server can be used",
             reason,
             remedy="see that one of {addresses} runs, or correct CHRIS_NATS_ADDRESS",
             addresses=", ".join(map(shown, sorted(self._addresses))),

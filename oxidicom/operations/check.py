@@ -30,6 +30,7 @@ from oxidicom.tls import build_context, expiry_of
 from oxidicom.tree.final_tree import FinalTree
 
 _VERDICTS = {Level.WARNING: Verdict.WARNING, Level.CRITICAL: Verdict.CRITICAL}
+_SIZE_UNKNOWN = "it stays unknown whether its series are complete"
 
 
 def run_checks(settings: Settings, warnings: Sequence[str], as_json: bool, console: Console) -> int:
@@ -66,7 +67,7 @@ def _findings(settings: Settings, warnings: Sequence[str]) -> Iterator[Finding]:
 
 def _tls(settings: Settings) -> Iterator[Finding]:
     if not settings.tls_certificate:
-        yield Finding("TLS", Verdict.NOTE, "not used: images and names cross the network as they are")
+        yield Finding("TLS", Verdict.NOTE, "not used: images and names cross the network unencrypted")
         return
     try:
         build_context(settings)
@@ -128,7 +129,7 @@ def _writable(root: str) -> Iterator[Finding]:
         if links:
             yield Finding("hard links", Verdict.GOOD, "work from the spool into SERVICES")
         else:
-            yield Finding("hard links", Verdict.NOTE, "do not work into SERVICES: every file is copied once more")
+            yield Finding("hard links", Verdict.NOTE, "do not work into SERVICES, so every file is copied once more")
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
@@ -153,7 +154,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 def _useful_rights(lacking: LackingGrants) -> Finding:
     subject = "database rights"
     if not lacking.useful:
-        return Finding(subject, Verdict.GOOD, "the gateway's user has all that it can use")
+        return Finding(subject, Verdict.GOOD, "the gateway's user has every right that it can use")
     return Finding(
         subject,
         Verdict.WARNING,
@@ -171,8 +172,8 @@ def _peers(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "peers",
             Verdict.NOTE,
-            "everybody who reaches the port may send, under any AE title: CHRIS_SCP_ALLOWED_AETS or "
-            "CHRIS_TLS_CLIENT_CA limits it",
+            "everybody who reaches the port may send, under any AE title: set CHRIS_SCP_ALLOWED_AETS or "
+            "CHRIS_TLS_CLIENT_CA to limit this",
         )
 
 
@@ -181,12 +182,12 @@ def _pacs(settings: Settings) -> Iterator[Finding]:
         try:
             echo(address, settings.ae_title)
         except OxidicomError as error:
-            yield Finding("PACS", Verdict.WARNING, f"{address}: {error}; the size of its series stays unknown")
+            yield Finding("PACS", Verdict.WARNING, f"{address}: {error}; {_SIZE_UNKNOWN}")
             continue
         try:
             try_find(address, settings.ae_title, settings.pacs_timeout_seconds)
         except OxidicomError as error:
-            detail = f"{address} answers C-ECHO, but not C-FIND: {error}; the size of its series stays unknown"
+            detail = f"{address} answers C-ECHO, but not C-FIND: {error}; {_SIZE_UNKNOWN}"
             yield Finding("PACS", Verdict.WARNING, detail)
         else:
             yield Finding("PACS", Verdict.GOOD, f"{address} answers C-ECHO and C-FIND")
@@ -196,6 +197,6 @@ def _nats(settings: Settings) -> Iterator[Finding]:
     for address in settings.nats_addresses:
         reason = try_server(address, settings.nats_credentials)
         if reason:
-            yield Finding("NATS", Verdict.WARNING, f"{shown(address)}: {reason}; live progress is lost, nothing else")
+            yield Finding("NATS", Verdict.WARNING, f"{shown(address)}: {reason}; live progress is lost, no image is")
         else:
             yield Finding("NATS", Verdict.GOOD, f"{shown(address)} answers")

@@ -12,7 +12,14 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from oxidicom.errors import OperationError
-from oxidicom.operations.left_things import MAX_LINES, LeftThing, left_thing, require_some, tell_of_things
+from oxidicom.operations.left_things import (
+    MAX_LINES,
+    LeftThing,
+    left_thing,
+    require_some,
+    tell_of_things,
+    warn_without_storage,
+)
 from oxidicom.operations.printing import TextTable, print_json, say
 from oxidicom.spool.discard import Waste, discard, waste_of
 from oxidicom.spool.gateway_directory import aside_directories
@@ -56,6 +63,7 @@ def run_discard(files_root: str, wanted: Discard, console: Console) -> int:
 
     Raise OperationError when there is nothing of the kind, or nobody to be asked, or OSError.
     """
+    warn_without_storage(files_root)
     asides = aside_directories(files_root)
     wastes = [waste for aside in asides for waste in waste_of(files_root, aside, wanted.association)]
     require_some(wanted.association, wastes)

@@ -1,5 +1,6 @@
 """What a command leaves set aside, or finds there again, and why."""
 
+import sys
 from collections.abc import Sequence
 
 import msgspec
@@ -9,6 +10,7 @@ from oxidicom.errors import OperationError
 from oxidicom.logs import printable
 from oxidicom.operations.printing import say
 from oxidicom.spool.set_aside import ThingSetAside
+from oxidicom.storage.root import Root, look_at_root
 
 MAX_LINES = 20
 """For people; the JSON form has all."""
@@ -33,6 +35,13 @@ def tell_of_things(what: str, pairs: Sequence[tuple[ThingSetAside, str]], consol
         say(console, f"{what}: {one.association}/{one.shown_name}: {reason}")
     if len(pairs) > MAX_LINES:
         say(console, f"{what}: … and {len(pairs) - MAX_LINES} more; --json has all")
+
+
+def warn_without_storage(files_root: str) -> None:
+    """Say it on standard error where there is no storage: what is set aside may be on one that is not mounted."""
+    if look_at_root(files_root) is Root.MISSING:
+        warning = f"{files_root} is not a directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT"
+        print(f"oxidicom: {printable(warning)}", file=sys.stderr)
 
 
 def require_some(association: str | None, found: Sequence[object]) -> None:

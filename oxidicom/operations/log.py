@@ -27,29 +27,29 @@ def run_log(settings: Settings, wanted: Wanted, *, limit: int | None, following:
             if following:
                 follow(reader, wanted, _LAST_BEFORE_FOLLOWING if limit is None else limit, show)
             else:
-                _print_all(reader.records(wanted, limit), show)
+                _print_all(reader.records(wanted, limit), show, path)
                 _print_gaps(reader.gaps(wanted))
     except KeyboardInterrupt:
         return 0
     except FileNotFoundError:
         raise OperationError(
-            f"there is no history yet: {path} is not there. A gateway with this CHRIS_FILES_ROOT and STATE_DIRECTORY "
-            "writes it, run by a user who may"
+            f"there is no history yet: {path} does not exist. A gateway with this CHRIS_FILES_ROOT and STATE_DIRECTORY "
+            "writes it, if its user may write there"
         ) from None
     except NewerHistoryError as error:
-        raise OperationError(f"the history in {path} is of a later version: {error}") from error
+        raise OperationError(f"the history in {path} was written by a later version: {error}") from error
     except (DamagedHistoryError, sqlite3.Error) as error:
         raise OperationError(f"the history in {path} cannot be read: {error}") from error
     return 0
 
 
-def _print_all(records: Iterable[AssociationRecord], show: Show) -> None:
+def _print_all(records: Iterable[AssociationRecord], show: Show, path: str) -> None:
     is_empty = True
     for record in records:
         is_empty = False
         show(record)
     if is_empty:
-        print("oxidicom: the history has no such association", file=sys.stderr)
+        print(f"oxidicom: no association was found in the history {path}", file=sys.stderr)
 
 
 def _print_gaps(gaps: Iterable[Gap]) -> None:

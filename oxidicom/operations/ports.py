@@ -26,7 +26,7 @@ def _of_port(settings: Settings) -> Finding:
         return Finding(subject, Verdict.GOOD, "the gateway of this storage, which is running, listens on it")
     trouble = port_trouble("PORT", port, "CHRIS_BIND_ADDRESS", address, error)
     if error.errno == errno.EADDRINUSE:
-        return Finding(subject, Verdict.NOTE, f"{trouble}; fine if that is a gateway which this user cannot see")
+        return Finding(subject, Verdict.NOTE, f"{trouble}; this is fine if that is a gateway that this user cannot see")
     return Finding(subject, Verdict.CRITICAL, trouble)
 
 
@@ -39,7 +39,7 @@ def _of_page(settings: Settings) -> Finding:
         return Finding(subject, Verdict.GOOD, "free")
     trouble = port_trouble("CHRIS_HTTP_PORT", port, "CHRIS_HTTP_ADDRESS", address, error)
     if error.errno == errno.EADDRINUSE:
-        return Finding(subject, Verdict.NOTE, f"{trouble}; fine if that is the page of the gateway")
+        return Finding(subject, Verdict.NOTE, f"{trouble}; this is fine if that is the page of the gateway")
     return Finding(subject, Verdict.WARNING, f"there would be no page: {trouble}")
 
 

@@ -42,6 +42,7 @@ from oxidicom.pacs.requestor import request_association
 from oxidicom.records import Description
 from oxidicom.settings import Settings
 from oxidicom.tls import build_client_context
+from oxidicom.wording import as_sentence
 
 _STORE_SECONDS = 15.0
 _PACS_SECONDS = 10.0
@@ -145,7 +146,8 @@ class _SendTest:
         try:
             echo(self._address, self._calling, self._tls, at_most_seconds=self._left_seconds)
         except PacsError as error:
-            raise _StepError(f"{_of_gateway(error)}. {hint(self._settings, self._calling, self._address)}") from None
+            advice = hint(self._settings, self._calling, self._address)
+            raise _StepError(f"{as_sentence(_of_gateway(error))} {advice}") from None
         return f"{self._address} answers C-ECHO{' over TLS' if self._tls else ''}, called by {self._calling}"
 
     def _store(self) -> str:
@@ -173,7 +175,7 @@ class _SendTest:
         path = os.path.join(self._settings.files_root, self._description.file.fname)
         if not self._wait_for(lambda: _is_file(path)):
             raise _StepError(
-                f"the instance is safe in the spool, but does not stand below {self._settings.files_root}: is that the "
+                f"the instance is safe in the spool, but is not below {self._settings.files_root}: is that the "
                 "CHRIS_FILES_ROOT of the gateway? `oxidicom status` says what it waits for"
             )
         self._is_there = True
@@ -185,7 +187,9 @@ class _SendTest:
             return "it is registered in CUBE's database"
         trouble = watch.trouble
         why = f"the database cannot be used: {trouble}" if trouble else "the database has no row of it"
-        raise _StepError(f"{why}. The row waits in the spool; `oxidicom status` and `oxidicom check` say for what")
+        raise _StepError(
+            f"{as_sentence(why)} The row waits in the spool; `oxidicom status` and `oxidicom check` say for what"
+        )
 
     def _ask(self, address: PacsAddress) -> str:
         if self._left_seconds <= 0:
@@ -230,7 +234,7 @@ def _own_host(bind_address: str) -> str:
 
 
 def _of_gateway(error: PacsError) -> str:
-    return f"the gateway does not take us: {error}"
+    return f"the gateway does not take the test instance: {error}"
 
 
 def _describe(dataset: Dataset, calling_ae_title: str) -> Description:

@@ -16,7 +16,7 @@ def hint(settings: Settings, calling: str, address: PacsAddress) -> str:
         return "CHRIS_PROXY_PROTOCOL is on: send through the balancer, by --host and --port"
     if settings.tls_client_ca:
         return "CHRIS_TLS_CLIENT_CA is set, and this command has only the gateway's own certificate to show"
-    return f"Does the gateway run, with PORT={settings.port}? `oxidicom status` says how it is"
+    return f"Is the gateway running, with PORT={settings.port}? `oxidicom status` shows whether it is"
 
 
 def _of_allowed(allowed: Sequence[AllowedPeer], calling: str, own: str) -> str:
@@ -24,7 +24,8 @@ def _of_allowed(allowed: Sequence[AllowedPeer], calling: str, own: str) -> str:
     titles = sorted({peer.ae_title for peer in allowed if peer.matches(peer.ae_title, own)})
     if calling in titles:
         return (
-            f"CHRIS_SCP_ALLOWED_AETS lets {calling}@{own} send. Does the gateway run? `oxidicom status` says how it is"
+            f"CHRIS_SCP_ALLOWED_AETS lets {calling}@{own} send. Is the gateway running? `oxidicom status` shows "
+            "whether it is"
         )
     if titles:
         return (

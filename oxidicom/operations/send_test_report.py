@@ -11,7 +11,7 @@ from oxidicom.operations.printing import say
 from oxidicom.paths.final_path import METADATA_ROOT
 
 _THERE = "left behind"
-_TO_COME = "left to the gateway that answered, which will store, if this is its storage"
+_TO_COME = "left to the gateway that answered, which will store it here if this is its storage"
 
 
 class Step(msgspec.Struct):

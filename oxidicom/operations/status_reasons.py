@@ -16,7 +16,7 @@ from oxidicom.spool.published import MAX_SILENT_SECONDS
 from oxidicom.storage.trouble import StorageTrouble, remedy_of
 from oxidicom.wording import counted, duration
 
-_START = "start one; `oxidicom check`, as the user of the gateway, says whether it can work"
+_START = "start one; `oxidicom check`, run as the user of the gateway, says whether it can work"
 
 
 class Expectations(msgspec.Struct, frozen=True):
@@ -43,7 +43,9 @@ def of_running(
     for one in running:
         if one.condition is None:
             yield Reason(
-                Level.WARNING, "gateway", f"the gateway {one.gateway} reports nothing: it is starting, or is older"
+                Level.WARNING,
+                "gateway",
+                f"the gateway {one.gateway} reports nothing: it is starting, or is an older version",
             )
             continue
         silent_seconds = (now - one.condition.at).total_seconds()
@@ -52,7 +54,7 @@ def of_running(
                 Level.CRITICAL,
                 "gateway",
                 f"the gateway on {one.condition.host} has reported nothing for {duration(silent_seconds)}",
-                "see whether its storage answers, and its log",
+                "see its log, and whether its storage answers",
             )
         of_one = of_gateway(one.condition, expectations.max_age_seconds)
         yield from (_located(reason, one.condition, len(running)) for reason in of_one)
@@ -76,7 +78,7 @@ def of_absence(
         return
     waits = sum(amount.count for amount in _undone(gateways))
     if waits:
-        sentence = f"no gateway runs on this storage, and {counted(waits, 'thing')} to be done"
+        sentence = f"no gateway runs on this storage, with {counted(waits, 'thing')} waiting to be stored or registered"
     elif is_new:
         sentence = "no gateway has used this storage yet"
     else:
@@ -90,7 +92,7 @@ def of_database(database: DatabaseState, running: Sequence[RunningGateway]) -> I
     if database.reachable or any(one.condition and one.condition.database.word != "up" for one in running):
         return
     sentence = f"the database cannot be used: {database.reason}"
-    yield Reason(Level.WARNING, "database", sentence, "`oxidicom check` says what is missing")
+    yield Reason(Level.WARNING, "database", sentence, "`oxidicom check` says what is wrong")
 
 
 def of_new_storage(files_root: str) -> Iterator[Reason]:

@@ -45,7 +45,7 @@ def _print_judgement(judgement: Judgement, console: Console) -> None:
 
 def _print_gateways(gateways: Sequence[GatewayBacklog], now: datetime.datetime, console: Console) -> None:
     if not gateways:
-        say(console, "gateways  none is at work here, and nothing waits")
+        say(console, "gateways  none runs here, and nothing waits")
         return
     table = TextTable("gateways", "gateway", "state", "since", "what waits", is_first_whole=True)
     for gateway in gateways:
@@ -59,8 +59,8 @@ def _state_of(gateway: GatewayBacklog) -> str:
     if gateway.running:
         return "running"
     if gateway.later:
-        return "gone, and written by a later version, which alone can take over: start that version"
-    return "gone: the next to start or to look around takes over"
+        return "gone: its spool was written by a later version, and only that version can take over: start it"
+    return "gone: another gateway that runs, or the next one to start, takes over its work"
 
 
 def _print_associations(unfinished: list[AssociationBacklog], now: datetime.datetime, console: Console) -> None:
@@ -68,7 +68,7 @@ def _print_associations(unfinished: list[AssociationBacklog], now: datetime.date
         return
     unfinished.sort(key=lambda one: one.association)
     table = TextTable(
-        _title("associations in work", len(unfinished)),
+        _title("unfinished associations", len(unfinished)),
         "association",
         "from",
         "since",
@@ -94,8 +94,8 @@ def _print_set_aside(aside: Sequence[FileSetAside], now: datetime.datetime, cons
     table.print(console)
     say(
         console,
-        "`oxidicom retry` puts them back once the cause is fixed; `oxidicom discard` throws away what is beyond "
-        "repair. A JSON file beside each says where it was to go (its path has patient data).",
+        "`oxidicom retry` puts them back once the cause is fixed; `oxidicom discard` throws away what cannot "
+        "be fixed. The JSON file beside each one says where it was to go (its path has patient data).",
     )
 
 

@@ -54,5 +54,5 @@ def decode_rejection(encoded: bytes, our_ae_title: str, called_ae_title: str) ->
     if pdu.result != RejectResult.PERMANENT:
         return PacsUnavailableError(f"it rejects the association for now ({reason})")
     return PacsRefusesError(
-        f"it rejects the association ({reason}); it is called {called_ae_title}, and we call ourselves {our_ae_title}"
+        f"it rejects the association ({reason}); we called it {called_ae_title} and ourselves {our_ae_title}"
     )

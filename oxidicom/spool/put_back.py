@@ -153,7 +153,7 @@ def _plan_instance(plan: Plan, one: ThingSetAside, name: EntryName, path: str) -
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001 (a bug of ours costs this one)
-        plan.left.append((one, f"it meets a bug of the gateway ({type(error).__name__}): please report it"))
+        plan.left.append((one, f"it meets a bug in the gateway ({type(error).__name__}): please report it"))
         return
     plan.series.setdefault(name.series_hash, series)
     plan.files.append(one)

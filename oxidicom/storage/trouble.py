@@ -26,7 +26,7 @@ class StorageTrouble(enum.IntEnum):
 
 _SENTENCES = {
     StorageTrouble.NOT_LOOKED_AT: "the storage has not been checked yet",
-    StorageTrouble.ROOT_MISSING: "the storage is not mounted: no directory",
+    StorageTrouble.ROOT_MISSING: "the storage is not mounted: there is no directory",
     StorageTrouble.ROOT_BARE: "the storage is not mounted: files are missing",
     StorageTrouble.ROOT_UNCERTAIN: "the storage is empty: is it mounted?",
     StorageTrouble.ROOT_CHANGED: "another storage was mounted",
@@ -46,8 +46,8 @@ _REMEDIES = {
     ".oxidicom/identity in it",
     StorageTrouble.ROOT_UNCERTAIN: "CHRIS_FILES_ROOT has nothing in .oxidicom nor below SERVICES/PACS, and the "
     "database cannot be asked whether this is a new installation: mount CUBE's storage there, or start its database",
-    StorageTrouble.ROOT_CHANGED: "CHRIS_FILES_ROOT is not the storage that it was when the gateway started, in whose "
-    "spool acknowledged instances may wait: mount that again; only if it is gone for good, restart the gateway",
+    StorageTrouble.ROOT_CHANGED: "mount again what was at CHRIS_FILES_ROOT when the gateway started, since "
+    "acknowledged instances may wait in its spool; only if it is gone for good, restart the gateway",
     StorageTrouble.ROOT_REFUSES: "give this user the permission to read CHRIS_FILES_ROOT, or mount the storage again",
     StorageTrouble.ROOT_UNWRITABLE: "give this user write permission in CHRIS_FILES_ROOT, or mount the storage for "
     "writing (for a systemd service: ReadWritePaths=); `oxidicom check` says whose it is",

@@ -57,7 +57,7 @@ def test_a_history_of_a_later_version_is_told_as_such(gateway, tmp_path):
     done = gateway.run("log")
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    assert "is of a later version" in line
+    assert "was written by a later version" in line
 
 
 def test_who_found_no_listener_is_in_the_history(make_gateway):

@@ -178,7 +178,7 @@ def test_each_of_1000_series_waits_for_a_slow_pacs_as_long_as_the_setting_says_a
     lines = inquiry.lines("series_size_unknown")
     assert len(lines) <= 6
     assert sum(int(line["count"]) for line in lines) == 1000 - len(found)
-    assert any("it is slower than questions come" in line["message"] for line in lines)
+    assert any("it answers more slowly than it is asked" in line["message"] for line in lines)
 
 
 def test_a_pacs_that_is_slower_than_questions_come_is_asked_what_it_can_still_answer(make_inquiry, stalling):
@@ -196,8 +196,8 @@ def test_a_pacs_that_is_slower_than_questions_come_is_asked_what_it_can_still_an
 @pytest.mark.parametrize(
     ("entity", "reason"),
     [
-        ({"require_calling_aet": ["SOMEONE"]}, "Calling AE title not recognised); it is called TEST, and we call"),
-        ({"require_called_aet": True, "ae_title": "OTHER"}, "Called AE title not recognised); it is called TEST"),
+        ({"require_calling_aet": ["SOMEONE"]}, "Calling AE title not recognised); we called it TEST and ourselves"),
+        ({"require_called_aet": True, "ae_title": "OTHER"}, "Called AE title not recognised); we called it TEST"),
         ({"contexts": ["1.2.840.10008.1.1"]}, "it accepts the association but not the service"),
     ],
     ids=["calling AE title", "called AE title", "no C-FIND"],

@@ -236,7 +236,7 @@ def test_check_shows_settings_as_the_text_that_they_are(tmp_path):
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert "x[/x]: no instance is accepted (A700): the storage is not mounted: no directory" in done.stdout
+    assert "x[/x]: no instance is accepted (A700): the storage is not mounted: there is no directory" in done.stdout
     assert "[fd00::5]:104" in done.stdout
 
 

@@ -71,7 +71,7 @@ def test_a_fault_appears_and_goes(site, open_page, proxied, proxy, tmp_path):
     says(page, "All is well")
     proxy.refuse()
     send(gateway.port, make_series(tmp_path / "in", 5, "1.2.3", **TINY))
-    says(page, "Wants attention")
+    says(page, "Needs attention")
     says(page, "the database has been unusable")
     bar = page.get_by_role("progressbar", name="Series 1.2.3")
     bar.wait_for()

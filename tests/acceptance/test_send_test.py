@@ -71,7 +71,7 @@ def test_without_a_gateway_it_says_so(make_gateway):
     done = make_gateway(start=False).run("send-test")
     assert done.returncode == 2
     assert verdicts(done) == {"association": "CRITICAL"}
-    assert "Does the gateway run" in done.stdout
+    assert "Is the gateway running" in done.stdout
 
 
 def test_another_files_root_is_noticed(gateway, tmp_path):

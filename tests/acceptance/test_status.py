@@ -73,7 +73,7 @@ def test_a_backlog_is_shown_while_it_grows_and_after_the_gateway_has_gone(make_g
     association.abort()
     code, seen = status(gateway, CHRIS_DB_CONNECTION=database)
     assert code == 2, "nobody works on what waits, though this database can be reached"
-    assert "no gateway runs on this storage, and 4 things to be done" in str(seen["judgement"])
+    assert "no gateway runs on this storage, with 4 things waiting to be stored or registered" in str(seen["judgement"])
     assert not seen["gateways"][0]["running"]
     assert counts(seen["gateways"][0]["waiting"]) == [0, 0, 3, 1]
     assert "gone" in gateway.run("status", CHRIS_DB_CONNECTION=database).stdout
@@ -132,7 +132,7 @@ def test_a_storage_that_is_not_there_is_said(make_gateway, tmp_path):
     missing = {"CHRIS_FILES_ROOT": str(tmp_path / "missing")}
     done = gateway.run("status", **missing)
     assert done.returncode == 2
-    assert "the storage is not mounted: no directory" in done.stdout
+    assert "the storage is not mounted: there is no directory" in done.stdout
     assert str(tmp_path / "missing") in done.stdout
     done = gateway.run("reconcile", **missing)
     assert done.returncode == 1
@@ -271,7 +271,7 @@ def test_what_came_from_the_network_or_stands_on_the_disk_is_shown_as_text(make_
         (evil / "[b]x").touch()
         reason = {"reason": "\x1b[31mwhy[/x]", "at": "2026-01-31T12:00:00Z"}
         (evil / "[b]x.json").write_text(json.dumps(reason))
-    wait_until(lambda: "associations in work" in gateway.run("status").stdout, "it waits for its row", every=0.2)
+    wait_until(lambda: "unfinished associations" in gateway.run("status").stdout, "it waits for its row", every=0.2)
     shown = gateway.run("status").stdout
     assert "\\x1b[31m[b]E<b>V" in shown
     told = [gateway.run(*command).stdout for command in (["retry", "--dry-run"], ["discard", "--all", "--dry-run"])]

@@ -21,7 +21,7 @@ class EndKind(enum.StrEnum):
     HANDSHAKE_FAILED = "TLS handshake failed"
     NO_PROXY_HEADER = "PROXY protocol"
     GATEWAY_STOPPED = "gateway stopped"
-    FAILED = "failed by a bug of the gateway"
+    FAILED = "failed because of a bug in the gateway"
 
 
 class Ending(msgspec.Struct, frozen=True, array_like=True):

@@ -44,7 +44,7 @@ class Doubts:
 
     def _log(self, reason: str, kind: _DoubtKind) -> None:
         logger.bind(association=kind.association).warning(
-            "PACS {called_ae_title} did not say how many instances {count} series have: {reason}",
+            "PACS {called_ae_title} did not say how many instances it has of {count} series: {reason}",
             called_ae_title=self._ae_title,
             count=kind.count,
             reason=reason,

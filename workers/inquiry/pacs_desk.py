@@ -184,7 +184,7 @@ class PacsDesk:
             return f"no answer {within}: the lookup of its host name takes longer"
         if question.trouble:
             return f"no answer {within}: {question.trouble}"
-        return f"no answer {within}: it is slower than questions come"
+        return f"no answer {within}: it answers more slowly than it is asked"
 
     def _end(self, question: Question, count: int | None, reason: str) -> None:
         seen = question.seen

@@ -231,7 +231,7 @@ class Association:
             if data:  # rare: the answer is short, and the peer waits for it
                 deadline = deadline or time.monotonic() + self._shared.settings.stall_seconds
                 if time.monotonic() > deadline:
-                    raise _Over(Ending(EndKind.DEADLINE, "the peer takes no answer"))
+                    raise _Over(Ending(EndKind.DEADLINE, "the peer does not read its answers"))
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -278,7 +278,7 @@ class Association:
         self._store_service = StoreService(self._shared, self._slot, self._acceptor, started)
         self._slot.add(Counter.ASSOCIATIONS_ACCEPTED)
         self._log.debug(
-            "Association of {calling_ae_title} accepted",
+            "Association from {calling_ae_title} accepted",
             calling_ae_title=titles[0],
             called_ae_title=titles[1],
             peer=str(self._account.peer),

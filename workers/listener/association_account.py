@@ -89,8 +89,8 @@ class AssociationAccount:
                 self.slot,
                 f"{request.calling_ae_title} {self.peer.address} {report.refused}",
                 "WARNING" if report.is_trouble else "INFO",
-                "{calling_ae_title} proposed {proposed} presentation contexts, {accepted} are accepted; "
-                "refused: {reason}",
+                "{calling_ae_title} proposed {proposed} presentation contexts, {accepted} were accepted; "
+                "not accepted: {reason}",
                 association=self.ulid,
                 peer=str(self.peer),
                 calling_ae_title=request.calling_ae_title,
@@ -129,7 +129,7 @@ class AssociationAccount:
     def _write_end(self, titles: tuple[str, str], ending: Ending, stored: StoreAccount) -> None:
         seconds = time.monotonic() - self.began
         logger.bind(association=self.ulid).info(
-            "Association of {calling_ae_title} ended after {seconds} s ({how}). Instances: {received} received, "
+            "Association from {calling_ae_title} ended after {seconds} s ({how}). Instances: {received} received, "
             "{committed} committed, {refused} refused",
             calling_ae_title=titles[0],
             called_ae_title=titles[1],
@@ -161,7 +161,7 @@ def write_rejection(
         slot,
         f"{titles[0]} {peer.address} {rejection.reason}",
         "WARNING",
-        "Association of {calling_ae_title} ({peer}) to {called_ae_title} rejected: {reason}. To do: {remedy}",
+        "Association from {calling_ae_title} ({peer}) to {called_ae_title} rejected: {reason}. To do: {remedy}",
         association=association,
         peer=str(peer),
         calling_ae_title=titles[0],

@@ -95,7 +95,7 @@ def learn_peer(connection: socket.socket, balancer: Peer, settings: Settings, ma
         return balancer
     address = ipaddress.ip_address(balancer.address)
     if not any(address in network for network in settings.trusted_proxies):
-        raise ProtocolError("it is no trusted balancer; if it is one, add it to CHRIS_PROXY_TRUSTED")
+        raise ProtocolError("it is not a trusted balancer; if it should be, add its address to CHRIS_PROXY_TRUSTED")
     header = _read_exactly(connection, HEADER_BYTES, may_wait)
     body = _read_exactly(connection, body_length(header), may_wait)
     source = source_of(header, body)

@@ -41,9 +41,9 @@ class Deadlines:
         if self._acceptor.state is AssociationState.AWAITING_REQUEST:
             return _within("no association request", self._waited, settings.association_request_seconds)
         if self._acceptor.inside_message:
-            return _within("no rest of a message", silent_seconds, settings.stall_seconds) or self._look_at_rate()
+            return _within("nothing more of a message", silent_seconds, settings.stall_seconds) or self._look_at_rate()
         self._measure_anew()
-        return _within("no next message", silent_seconds, settings.idle_seconds)
+        return _within("no new message", silent_seconds, settings.idle_seconds)
 
     def _look_at_rate(self) -> str | None:
         """A byte now and then is no progress: else a few trickling peers would hold all listeners."""

@@ -31,9 +31,13 @@ def explain(request: AssociationRequest, settings: Settings, address: str, reaso
     if reason is UserRejectReason.CALLING_AE_TITLE_NOT_RECOGNIZED:
         return _explain_calling(request.calling_ae_title, settings, address)
     if reason is UserRejectReason.APPLICATION_CONTEXT_NAME_NOT_SUPPORTED:
-        return Rejection("its application context is not that of DICOM", "see what program this is: it speaks no DICOM")
+        return Rejection(
+            "its application context is not that of DICOM", "find out what program this is: it does not speak DICOM"
+        )
     if reason is AcseRejectReason.PROTOCOL_VERSION_NOT_SUPPORTED:
-        return Rejection("it does not speak version 1 of the protocol", "see what program this is: there is no other")
+        return Rejection(
+            "it does not speak version 1 of the protocol", "find out what program this is: DICOM has no other version"
+        )
     if reason is PresentationRejectReason.LOCAL_LIMIT_EXCEEDED:
         return Rejection(
             f"it has {settings.max_associations_per_ae} associations already",
@@ -46,7 +50,7 @@ def explain_busy(settings: Settings) -> Rejection:
     """Return the same for one that found no listener in time."""
     return Rejection(
         f"none of {settings.listeners} listeners was free for {settings.busy_seconds:g} s",
-        "raise CHRIS_LISTENER_THREADS if this goes on; senders come again by themselves",
+        "if this goes on, raise CHRIS_LISTENER_THREADS; senders try again by themselves",
     )
 
 
@@ -63,13 +67,13 @@ def _explain_calling(title: str, settings: Settings, address: str) -> Rejection:
     titles = {peer.ae_title for peer in settings.allowed_peers}
     if title in titles:
         return Rejection(
-            f"CHRIS_SCP_ALLOWED_AETS has this AE title for other networks than that of {address}",
+            f"CHRIS_SCP_ALLOWED_AETS has this AE title for other networks only, not for {address}",
             f"if it may send from there, add {title}@{address} to CHRIS_SCP_ALLOWED_AETS",
         )
     if title.casefold() in {one.casefold() for one in titles}:
         return Rejection(
-            "CHRIS_SCP_ALLOWED_AETS has this AE title in other capitals",
-            "write it as the sender does: capitals count",
+            "CHRIS_SCP_ALLOWED_AETS has this AE title, but in other upper and lower case letters",
+            "write it there exactly as the sender does: PACS and pacs are two titles",
         )
     return Rejection(
         "CHRIS_SCP_ALLOWED_AETS does not have this AE title",

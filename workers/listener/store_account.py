@@ -70,7 +70,7 @@ class StoreAccount:
         self._remember("instance refused", status, reason)
         self._tell(
             f"{status:04X} {reason}",
-            "An instance of {calling_ae_title} was refused with {status}: {reason}",
+            "An instance from {calling_ae_title} was refused with {status}: {reason}",
             sop_instance_uid=shown_uid(request.affected_sop_instance_uid),
             sop_class=name_of_uid(request.affected_sop_class_uid) or shown_uid(request.affected_sop_class_uid),
             **({"series_instance_uid": shown_uid(series_instance_uid)} if series_instance_uid else {}),
@@ -83,7 +83,7 @@ class StoreAccount:
         self._remember("instance stored with a warning", Status.SUCCESS, warning)
         self._tell(
             warning,
-            "An instance of {calling_ae_title} was stored with a warning: {reason}",
+            "An instance from {calling_ae_title} was stored with a warning: {reason}",
             sop_instance_uid=shown_uid(description.sop_instance_uid),
             series_instance_uid=shown_uid(description.series.series_instance_uid),
             reason=warning,
@@ -115,9 +115,9 @@ class StoreAccount:
             return
         self._has_other_class = True
         affected, proposed = shown_uid(request.affected_sop_class_uid), shown_uid(request.abstract_syntax_uid)
-        reason = f"SOP class {affected} in a context of {proposed}"
+        reason = f"SOP class {affected} in a presentation context for {proposed}"
         self._log.warning(
-            "{calling_ae_title} sends {reason}; it is stored, but the sender should propose a context for each class",
+            "{calling_ae_title} sends {reason}; this is stored, but the sender should propose a context for each class",
             calling_ae_title=self._started.calling_ae_title,
             reason=reason,
             action="class_not_of_context",
@@ -129,7 +129,8 @@ class StoreAccount:
         if (directory := sanitize(self._started.calling_ae_title)) != self._started.calling_ae_title:
             self._log.warning(
                 "Files of AE title {calling_ae_title} are in the directory {directory}. If another title has that "
-                "too, what both send is registered under the title that sent it first; rename one of them",
+                "directory too, an instance that both send is registered under the title that sent it first; rename "
+                "one of them",
                 calling_ae_title=self._started.calling_ae_title,
                 directory=directory,
                 action="directory_not_of_title",

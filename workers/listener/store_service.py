@@ -107,7 +107,7 @@ class StoreService:
             self._reserve.use(len(piece))
             if incoming.dataset_bytes > self._max_dataset_bytes:
                 # No A700: senders come again after that, and this one would be too long each time.
-                raise DatasetError("Dataset is longer than is accepted here", Status.CANNOT_UNDERSTAND)
+                raise DatasetError("Dataset is larger than CHRIS_SCP_MAX_INSTANCE_BYTES", Status.CANNOT_UNDERSTAND)
         except Exception as error:  # noqa: BLE001 (see `_fail`)
             self._fail(error)
 

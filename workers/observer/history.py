@@ -114,7 +114,7 @@ class History:
             )
         except DamagedHistoryError as error:
             logger.warning(
-                "The history in {path} is damaged ({reason}): it was put aside, and a new one is begun",
+                "The history in {path} is damaged ({reason}): it was renamed, and a new one is begun",
                 path=self._store.path,
                 reason=str(error),
                 action="history_damaged",
@@ -127,7 +127,7 @@ class History:
             self._waiting.remove(bugged)
             self._bugged += bugged
             logger.opt(exception=error).error(
-                "Unexpected {error} in {place}; the history misses something. Please report this line",
+                "Unexpected {error} in {place}; the history is missing something. Please report this line",
                 error=type(error).__name__,
                 place=place_of(error),
                 action="unexpected",
@@ -140,10 +140,10 @@ class History:
         self._slot.say(f"{self._store.path}: {reason}")
         self._news.set()  # to try again when the back-off is over
         self._outage.goes_on(
-            "No history is kept in {path}, everything else goes on",
+            "No history is kept in {path} (everything else goes on)",
             reason,
             remedy="make room or fix the permission there; it is tried again",
-            waits=f"{len(self._waiting)} reports wait, {self._given_up} were given up",
+            waits=f"{len(self._waiting)} reports wait, {self._given_up} were dropped",
             path=self._store.path,
         )
 

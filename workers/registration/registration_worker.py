@@ -210,9 +210,9 @@ class RegistrationWorker:
             self._slot.set(Counter.DATABASE_DOWN, int(time.time()))
         waiting = self._shared.scoreboard.steward[Counter.SPOOL_ENTRIES]
         self._outage.goes_on(
-            "Degraded: rows wait in the spool, the database cannot be used",
+            "Degraded: the database cannot be used (rows wait in the spool, none is lost)",
             reason,
-            remedy="bring it back, nothing is lost meanwhile; oxidicom check says more",
+            remedy="bring the database back; `oxidicom check` says more",
             waits=f"{waiting} wait in the spool",
             spool_entries=waiting,
         )

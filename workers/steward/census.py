@@ -86,7 +86,8 @@ class Census:
             return
         self._told.add(path)
         logger.warning(
-            "{path} was not written by this version of the gateway and is left alone; see what it is, and remove it",
+            "{path} was not written by this version of the gateway and is left alone; find out what it is, "
+            "then remove it",
             path=ascii(os.path.relpath(path, self._directory.files_root))[1:-1],
             action="stranger_left",
         )

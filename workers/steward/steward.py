@@ -21,6 +21,7 @@ from oxidicom.spool.put_back import last_put_back_ns
 from oxidicom.storage.clock import StorageClock
 from oxidicom.storage.reserve import room_of
 from oxidicom.storage.trouble import StorageTrouble, remedy_of, sentence_of
+from oxidicom.wording import counted
 from workers.channels.condition import condition_of
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
 from workers.channels.storage_condition import StorageCondition
@@ -109,7 +110,7 @@ class Steward:
             self._tree_outage.is_over(what, spool_entries=waiting)
         else:
             self._tree_outage.goes_on(
-                "Degraded: instances wait in the spool, none is set aside for this",
+                "Degraded: instances wait in the spool (none is lost)",
                 sentence_of(found),
                 remedy=remedy_of(found),
                 waits=f"{waiting} wait in the spool",
@@ -123,7 +124,7 @@ class Steward:
             try:
                 duty()
             except OSError as error:
-                self._warn_once(error.filename or self._directory.path, error.strerror or "", "cannot be looked after")
+                self._warn_once(error.filename or self._directory.path, error.strerror or "", "cannot be used")
 
     def _keep_time(self) -> None:
         if time.monotonic() >= self._time_due:
@@ -164,8 +165,8 @@ class Steward:
         if not self._directory.locks_hold:
             self._warn_once(
                 self._directory.private_root,
-                "locks do not hold on this storage: a second open of a locked file is not refused. What other gateways "
-                "left is taken over by nobody; mount it with locks, and let only one gateway use it until then",
+                "file locks do not work on this storage: a lock that is held can be taken again. What other gateways "
+                "left is not taken over; mount the storage with locks, and let only one gateway use it until then",
             )
             return
         adopted = adopt_orphans(self._directory, self._warn_once, lambda: self._slot.beat(ProcessState.SYNCING))
@@ -173,17 +174,19 @@ class Steward:
             return
         if adopted.put_back:
             logger.info(
-                "Picked up what was put back by `oxidicom retry`: associations {count}",
+                f"Picked up what `oxidicom retry` put back of {counted(adopted.put_back, 'association')}",
                 count=adopted.put_back,
                 action="put_back_adopted",
             )
         if adopted.left_behind and first:
             logger.info(
-                "Resuming unfinished work: associations {count}", count=adopted.left_behind, action="spool_adopted"
+                f"Resuming the unfinished work of {counted(adopted.left_behind, 'association')}",
+                count=adopted.left_behind,
+                action="spool_adopted",
             )
         elif adopted.left_behind:
             logger.warning(
-                "Took over what a stopped gateway left: associations {count}",
+                f"Took over what a stopped gateway left of {counted(adopted.left_behind, 'association')}",
                 count=adopted.left_behind,
                 action="spool_adopted",
             )

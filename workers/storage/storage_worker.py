@@ -73,7 +73,7 @@ class StorageWorker:
         )
         if self._watch.look() and not self._watch.has_links:
             logger.warning(
-                "The storage does not support hard links into SERVICES: every file is copied once more",
+                "The storage does not support hard links into SERVICES, so every file is copied once more",
                 action="no_hard_links",
             )
 

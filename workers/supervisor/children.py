@@ -138,7 +138,8 @@ class Children:
         for process in self._processes:
             if process.pid:
                 logger.error(
-                    "Process {process} is stuck waiting for the disk and cannot be ended",
+                    "Process {process} is stuck waiting for the disk and cannot be killed; see whether the storage "
+                    "answers",
                     process=process.name,
                     action="unkillable",
                 )

@@ -64,7 +64,8 @@ class DirectoryKeeper:
         except BootError as error:
             if not was_made:
                 raise
-            self._outage.goes_on("Degraded: no instance is accepted (A700), the spool cannot be made again", str(error))
+            what = "Degraded: no instance is accepted (A700) and the spool cannot be made again"
+            self._outage.goes_on(what, str(error))
 
     def _make(self) -> None:
         """Make and lock it, and set the clock of the storage. Raise BootError."""

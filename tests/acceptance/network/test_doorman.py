@@ -86,7 +86,7 @@ def test_who_would_never_be_accepted_is_told_so(make_gateway):
     text = wait_until(lambda: gateway.run("log", "--refused").stdout, "the history", every=0.2)
     assert (
         "OTHER -> ChRIS  127.0.0.1  rejected: calling ae title not recognized (CHRIS_SCP_ALLOWED_AETS has "
-        "this AE title for other networks than that of 127.0.0.1; "
+        "this AE title for other networks only, not for 127.0.0.1; "
         "to do: if it may send from there, add OTHER@127.0.0.1 to"
     ) in text
 

@@ -44,7 +44,7 @@ def test_a_peer_without_a_next_message_is_aborted(impatient):
     with Wire(impatient.port) as wire:
         assert wire.associate()[0] == ACCEPTED
         assert wire.receive() == (ABORTED, bytes((0, 0, 2, 0)))
-    assert ended(impatient, "association_ended") == "deadline: no next message within 4 s"
+    assert ended(impatient, "association_ended") == "deadline: no new message within 4 s"
 
 
 def test_a_peer_that_stalls_inside_a_pdu_is_aborted(impatient):
@@ -52,7 +52,7 @@ def test_a_peer_that_stalls_inside_a_pdu_is_aborted(impatient):
         assert wire.associate()[0] == ACCEPTED
         wire.send(store_rq(bytes(100_000))[:50_000])
         assert wire.receive() == (ABORTED, bytes((0, 0, 2, 0)))
-    assert ended(impatient, "association_ended") == "deadline: no rest of a message within 2 s"
+    assert ended(impatient, "association_ended") == "deadline: nothing more of a message within 2 s"
 
 
 def test_a_trickle_of_bytes_does_not_hold_a_listener(impatient):
@@ -71,7 +71,7 @@ def test_a_peer_that_takes_no_answers_does_not_hold_a_listener(impatient):
             for _ in range(1000):
                 wire.send(echoes)
         how = ended(impatient, "association_ended")
-        assert how == "deadline: the peer takes no answer"
+        assert how == "deadline: the peer does not read its answers"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_an_instance_over_the_limit_is_refused_and_the_next_is_stored(make_gatew
     large = make_instance(tmp_path / "large.dcm", 3, "1.2.3.4", PixelData=bytes(4_000_000))
     first, refused, last = send(gateway.port, [small, large, next_small])
     assert (first.Status, last.Status) == (0, 0)
-    assert (refused.Status, refused.ErrorComment) == (0xC000, "Dataset is longer than is accepted here")
+    assert (refused.Status, refused.ErrorComment) == (0xC000, "Dataset is larger than CHRIS_SCP_MAX_INSTANCE_BYTES")
     wait_until(lambda: len(rows()) == 2, "the rows of the others")
     wait_until(lambda: not gateway.spooled(), "its space is given back")
 

@@ -87,7 +87,7 @@ def test_the_password_of_the_database_is_nowhere_to_be_seen(ordinary, rows, tmp_
     checked = check(ordinary)
     assert "postgresql://gatekeeper@127.0.0.1:" in checked
     wrong = check(ordinary, CHRIS_DB_CONNECTION=with_password.replace(SECRET, f"{SECRET}-wrong"))
-    assert "its password is wrong" in wrong
+    assert "the password is wrong" in wrong
     unreadable = check(ordinary, CHRIS_DB_CONNECTION=f"postgresql://u:{SECRET}@h:x:y/d")
     gone = check(ordinary, CHRIS_DB_CONNECTION=f"host=127.0.0.1 port=1 password={SECRET}")
     (ready,) = ordinary.lines("ready")

@@ -39,7 +39,7 @@ def test_the_database_and_the_pacs_say_why_in_their_own_words(shared, board):
     database, pacs = judge(condition_of(shared)).reasons
     assert "for 1 min" in database.sentence
     assert database.sentence.endswith(": it refuses connections")
-    assert pacs.sentence.startswith("the size of series is unknown: PACS A: éxxx")
+    assert pacs.sentence.startswith("it is not known whether series are complete: PACS A: éxxx")
     inquiry.say("short")
     assert condition_of(shared).pacs_trouble == "short"
 

@@ -56,7 +56,7 @@ def test_a_peer_may_be_silent_between_messages_for_ten_minutes():
     peer = Peer().associate()
     assert peer.silent(600) is None
     assert peer.send(echo_rq()) is None
-    assert peer.silent(700) == (601, "no next message within 600 s")
+    assert peer.silent(700) == (601, "no new message within 600 s")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_peer_may_be_silent_between_messages_for_ten_minutes():
 def test_silence_inside_a_message_is_shorter(beginning):
     peer = Peer().associate()
     peer.send(beginning)
-    assert peer.silent(100) == (31, "no rest of a message within 30 s")
+    assert peer.silent(100) == (31, "nothing more of a message within 30 s")
 
 
 def test_a_trickle_inside_a_pdu_does_not_hold_a_listener():

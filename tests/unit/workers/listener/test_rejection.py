@@ -36,10 +36,10 @@ def explained(calling="PACS", called="ChRIS", address="10.1.2.3", context="1.2.8
             "does not have this AE title",
             "add PACS@10.1.2.3 to CHRIS_SCP_ALLOWED_AETS",
         ),
-        ({"CHRIS_SCP_ALLOWED_AETS": "pacs"}, "in other capitals", "capitals count"),
-        ({"CHRIS_SCP_ALLOWED_AETS": "PACS@10.9.0.0/16"}, "for other networks", "add PACS@10.1.2.3"),
+        ({"CHRIS_SCP_ALLOWED_AETS": "pacs"}, "in other upper and lower case letters", "exactly as the sender does"),
+        ({"CHRIS_SCP_ALLOWED_AETS": "PACS@10.9.0.0/16"}, "for other networks only", "add PACS@10.1.2.3"),
         ({"calling": ".."}, "cannot name a directory", "letters and digits"),
-        ({"context": "1.2.3"}, "application context", "no DICOM"),
+        ({"context": "1.2.3"}, "application context", "does not speak DICOM"),
     ],
 )
 def test_reason_and_remedy(how, reason, remedy):
