@@ -17,8 +17,8 @@ from oxidicom.operations.left_things import (
     LeftThing,
     left_thing,
     require_some,
+    require_storage,
     tell_of_things,
-    warn_without_storage,
 )
 from oxidicom.operations.printing import TextTable, print_json, say
 from oxidicom.spool.discard import Waste, discard, waste_of
@@ -61,9 +61,9 @@ class Report(msgspec.Struct, frozen=True):
 def run_discard(files_root: str, wanted: Discard, console: Console) -> int:
     """Print what is set aside, ask, and throw it away. Return the exit status: 1 when anything of it is left.
 
-    Raise OperationError when there is nothing of the kind, or nobody to be asked, or OSError.
+    Raise OperationError when there is no storage or nothing of the kind, or nobody to be asked, or OSError.
     """
-    warn_without_storage(files_root)
+    require_storage(files_root)
     asides = aside_directories(files_root)
     wastes = [waste for aside in asides for waste in waste_of(files_root, aside, wanted.association)]
     require_some(wanted.association, wastes)

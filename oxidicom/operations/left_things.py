@@ -1,6 +1,5 @@
 """What a command leaves set aside, or finds there again, and why."""
 
-import sys
 from collections.abc import Sequence
 
 import msgspec
@@ -37,11 +36,10 @@ def tell_of_things(what: str, pairs: Sequence[tuple[ThingSetAside, str]], consol
         say(console, f"{what}: … and {len(pairs) - MAX_LINES} more; --json has all")
 
 
-def warn_without_storage(files_root: str) -> None:
-    """Say it on standard error where there is no storage: what is set aside may be on one that is not mounted."""
+def require_storage(files_root: str) -> None:
+    """Raise OperationError where there is no storage: what is set aside may be on one that is not mounted."""
     if look_at_root(files_root) is Root.MISSING:
-        warning = f"{files_root} is not a directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT"
-        print(f"oxidicom: {printable(warning)}", file=sys.stderr)
+        raise OperationError(f"{files_root} is not a directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT")
 
 
 def require_some(association: str | None, found: Sequence[object]) -> None:

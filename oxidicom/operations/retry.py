@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 
 from oxidicom.errors import OperationError
-from oxidicom.operations.left_things import LeftThing, left_thing, require_some, tell_of_things, warn_without_storage
+from oxidicom.operations.left_things import LeftThing, left_thing, require_some, require_storage, tell_of_things
 from oxidicom.operations.printing import TextTable, print_json, say
 from oxidicom.operations.retry_outcome import Outcome, outcome_of
 from oxidicom.spool.gateway_directory import GatewayDirectory, aside_directories, gateway_paths, is_running
@@ -55,7 +55,7 @@ def run_retry(files_root: str, wanted: Retry, console: Console) -> int:
     Print what was put back, what was not and why, and, if it is waited for, what became of it. Return the exit status:
     1 when anything was left, set aside again, or not finished. Raise OperationError, BootError or OSError.
     """
-    warn_without_storage(files_root)
+    require_storage(files_root)
     plans: list[Plan] = []
     for aside in filter(os.path.isdir, aside_directories(files_root)):
         with contextlib.nullcontext() if wanted.dry_run else sole_use_of(aside):

@@ -37,9 +37,9 @@ def test_through_a_pipe_nothing_is_cut_at_the_width_of_a_terminal(tmp_path):
 
 
 @pytest.mark.parametrize("command", [["retry"], ["retry", "--dry-run"], ["discard", "--all", "--dry-run"]])
-def test_where_there_is_no_storage_a_command_for_what_is_set_aside_says_so(command, tmp_path):
+def test_where_there_is_no_storage_what_is_set_aside_cannot_be_known(command, tmp_path):
     root = tmp_path / "unmounted"
     variables = {"CHRIS_DB_CONNECTION": "embedded", "CHRIS_FILES_ROOT": str(root)}
     done = CliRunner().invoke(cli.command_line(), command, env=variables)
-    assert done.exit_code == 0
+    assert done.exit_code == 1
     assert f"{root} is not a directory: mount CUBE's storage there" in done.stderr
