@@ -65,6 +65,7 @@ def test_the_rise_of_memory_is_seen(start):
         root.stdin.flush()
         root.stdout.readline()
         peaks = memory.finish()
-    assert 50_000_000 < peaks.rise_bytes < 60_000_000
+    # Pages of the interpreter's files stop being this process's own when another Python starts meanwhile.
+    assert 48_000_000 < peaks.rise_bytes < 60_000_000
     assert list(peaks.peak_bytes) == [title_of(root.pid)]
     assert peaks.peak_bytes[title_of(root.pid)] > peaks.rise_bytes
