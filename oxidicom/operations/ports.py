@@ -1,12 +1,15 @@
 """The ports of `oxidicom check`: whether a gateway with these settings can listen on them."""
 
+import contextlib
 import errno
 from collections.abc import Iterator
 
+from oxidicom.errors import OperationError
 from oxidicom.operations.finding import Finding, Verdict
+from oxidicom.operations.live_status import fetch, status_address
 from oxidicom.operations.running_here import ports_here
 from oxidicom.port import bound_socket, port_trouble
-from oxidicom.settings import Settings
+from oxidicom.settings import Settings, page_address
 
 
 def of_ports(settings: Settings) -> Iterator[Finding]:
@@ -37,10 +40,17 @@ def _of_page(settings: Settings) -> Finding:
     error = _try(address, port)
     if error is None:
         return Finding(subject, Verdict.GOOD, "free")
+    if error.errno == errno.EADDRINUSE and _is_our_page(settings):
+        return Finding(subject, Verdict.GOOD, "the page of the gateway of this storage answers there")
     trouble = port_trouble("CHRIS_HTTP_PORT", port, "CHRIS_HTTP_ADDRESS", address, error)
-    if error.errno == errno.EADDRINUSE:
-        return Finding(subject, Verdict.NOTE, f"{trouble}; this is fine if that is the page of the gateway")
-    return Finding(subject, Verdict.WARNING, f"there would be no page: {trouble}")
+    return Finding(subject, Verdict.WARNING, f"there is no page: {trouble}")
+
+
+def _is_our_page(settings: Settings) -> bool:
+    ports = ports_here(settings.files_root) or [settings.port]
+    with contextlib.suppress(OperationError):
+        return fetch(status_address(page_address(settings))).port in ports
+    return False
 
 
 def _try(address: str, port: int) -> OSError | None:

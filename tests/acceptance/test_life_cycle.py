@@ -14,6 +14,7 @@ import pytest
 from pynetdicom import build_context
 
 from tests.dicom import CT, contexts_of, make_series, open_association, send
+from tests.fixtures.gateway import free_port
 from tests.fixtures.postgres import value_of
 from tests.powers import OTHER_PYTHON, need_mounts
 from tests.processes import command_line, is_alive
@@ -197,11 +198,15 @@ def test_version_and_help():
 # -- check ---------------------------------------------------------------------------------------------------------
 
 
-def test_check_finds_nothing_wrong_beside_a_running_gateway(gateway):
-    done = run("check", **gateway.environment)
+def test_check_finds_nothing_wrong_beside_a_running_gateway(make_gateway, tmp_path):
+    gateway = make_gateway(CHRIS_HTTP_PORT=str(free_port()))
+    done = run("check", COLUMNS="300", **gateway.environment)
     assert done.returncode == 0, done.stdout
     assert "schema generation flat" in done.stdout
-    assert "the gateway of this storage" in done.stdout
+    assert "the gateway of this storage, which is running, listens on it" in done.stdout
+    assert "the page of the gateway of this storage answers there" in done.stdout
+    other = run("check", COLUMNS="300", **{**gateway.environment, "CHRIS_FILES_ROOT": str(tmp_path), "PORT": "1"})
+    assert "there is no page: port" in other.stdout, "it is that of another storage"
 
 
 def test_check_fails_for_what_cannot_be_used(tmp_path):

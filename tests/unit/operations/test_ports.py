@@ -42,7 +42,7 @@ def test_the_gateway_of_this_storage_and_host_is_no_trouble(taken, gateway_direc
 
 def test_a_gateway_without_its_page_is_worth_a_warning(taken, tmp_path):
     _, page = of_ports(settings(tmp_path, CHRIS_HTTP_PORT=str(taken)))
-    assert page.verdict == "note"
+    assert page.verdict == "warning", "who listens there does not answer as our gateway does"
     assert "set CHRIS_HTTP_PORT" in page.detail
     _, page = of_ports(settings(tmp_path, CHRIS_HTTP_PORT="1", CHRIS_HTTP_ADDRESS="192.0.2.1"))
     assert page.verdict == "warning"
