@@ -68,7 +68,7 @@ crash-states: $(STAMP) ## let the power fail at CRASH_STATES (100000) moments of
 	$(VENV)/bin/python -m fuzzing.crash_states --states $(CRASH_STATES) $(CRASH_ARGS)
 
 drills: $(TOOLS) ## break a gateway in every way we know, at full length; docs/failure-modes.md tells what they show
-	$(VENV)/bin/python -m pytest tests/acceptance/drills tests/model --long -v -rs -o console_output_style=count $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest tests/acceptance/drills tests/model --long -v -rs -o console_output_style=count -o faulthandler_timeout=7260 $(PYTEST_ARGS)
 
 soak: $(TOOLS) ## strike gateways under load at random (SOAK_ARGS='--kills 10000', --seconds, --seed; 300 kills), and judge
 	$(VENV)/bin/python -m tests.acceptance.drills.soak $(SOAK_ARGS)
