@@ -54,12 +54,14 @@ class Census:
     def _count(self, directory: str) -> tuple[int, int]:
         """Return how many things wait there, and when the first of them was committed, in seconds since the epoch."""
         self._slot.beat(ProcessState.SYNCING)
+        waiting, first = 0, ""
         try:
             with os.scandir(directory) as scan:
-                waiting = [entry.name for entry in scan if self._is_waiting(entry)]
-            committed = [name for name in waiting if not name.endswith(f".{PART}")]
-            first = os.path.join(directory, min(committed, key=in_order)) if committed else None
-            return len(waiting), int(os.lstat(first).st_mtime) if first else 0
+                for entry in filter(self._is_waiting, scan):  # one by one: there may be a million
+                    waiting += 1
+                    if not entry.name.endswith(f".{PART}"):
+                        first = min(first or entry.name, entry.name, key=in_order)
+            return waiting, int(os.lstat(os.path.join(directory, first)).st_mtime) if first else 0
         except OSError:
             return 0, 0  # it is finished, or cannot be read: those who work on it say so
 

@@ -1,6 +1,7 @@
 """What the steward counts in the spool."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 from oxidicom.spool.names import RECEIVED, EntryName
@@ -32,3 +33,19 @@ def test_only_what_is_still_there_is_called_a_stranger(shared, logged_warnings):
     census.take_if_due()
     (line,) = logged_warnings
     assert "strange was not written by this version of the gateway" in line
+
+
+def test_memory_does_not_grow_with_what_waits(shared):
+    directory = Path(shared.directory.spool) / "01HZ7TF03EZD364005NP332RBQ"
+    directory.mkdir()
+    for number in range(10_000):
+        (directory / EntryName(number, "0123456789abcdef0123", 0).at(RECEIVED)).touch()
+    census = Census(shared.directory, shared.scoreboard.steward)
+    tracemalloc.start()
+    try:
+        census.take_if_due()
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert shared.scoreboard.steward[Counter.SPOOL_ENTRIES] == 10_000
+    assert peak_bytes < 200_000, "10,000 names take a megabyte"
