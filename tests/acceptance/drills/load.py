@@ -6,7 +6,7 @@ import threading
 
 from pynetdicom import AE
 
-from tests.dicom import contexts_of, make_series
+from tests.dicom import contexts_of, leave_responses_to_the_caller, make_series
 from tests.waiting import wait_until
 
 IN_SERIES = 5
@@ -41,6 +41,7 @@ class Sender(threading.Thread):
         entity.requested_contexts = contexts_of(paths)
         entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 5
         association = entity.associate("127.0.0.1", self._chance.choice(self.ports))
+        leave_responses_to_the_caller(association)
         for number, path in enumerate(paths, 1):
             if not association.is_established:
                 return

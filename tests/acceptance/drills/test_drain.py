@@ -7,6 +7,7 @@ import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.acceptance.drills.load import load
+from tests.waiting import wait_until
 
 DRAIN_SECONDS = 2
 
@@ -34,7 +35,7 @@ def test_a_second_sigterm_stops_at_once(make_gateway, rows, tmp_path):
     with load([gateway], tmp_path) as sent:
         sent.await_progress(20)
         gateway.process.send_signal(signal.SIGTERM)
-        sent.await_progress(1)
+        wait_until(lambda: gateway.lines("stopping"), "it waits for what runs")
         began = time.monotonic()
         gateway.stop()
         assert time.monotonic() - began < 40

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from oxidicom.paths.private_root import PRIVATE_ROOT
 from oxidicom.storage.clock import StorageClock, boot_time_ns
 
 SECOND = 1_000_000_000
@@ -131,3 +132,19 @@ def test_on_a_real_filesystem_two_gateways_agree_and_time_goes_on(tmp_path):
         last = now
     assert abs(clocks[0].offset_ns - clocks[1].offset_ns) < SECOND
     assert abs(last - time.time_ns()) < 5 * SECOND
+
+
+def test_who_is_held_up_between_the_two_clocks_is_not_behind_the_others(tmp_path):
+    """Its versions of a file would lose against older ones, by as much as it was held up."""
+    (tmp_path / PRIVATE_ROOT).mkdir()
+    looks = []
+
+    def held_up_at_first():
+        looks.append(1)
+        if len(looks) <= 2:
+            time.sleep(0.5)  # what a busy machine does
+        return boot_time_ns()
+
+    first = StorageClock(str(tmp_path)).synchronise()
+    second = StorageClock(str(tmp_path), boot_time=held_up_at_first).synchronise()
+    assert abs(second - first) < 0.4 * SECOND
