@@ -9,7 +9,7 @@ from oxidicom.errors import OperationError
 from oxidicom.logs import printable
 from oxidicom.operations.printing import say
 from oxidicom.spool.set_aside import ThingSetAside
-from oxidicom.storage.root import Root, look_at_root
+from oxidicom.storage.root import is_directory
 
 MAX_LINES = 20
 """For people; the JSON form has all."""
@@ -38,7 +38,7 @@ def tell_of_things(what: str, pairs: Sequence[tuple[ThingSetAside, str]], consol
 
 def require_storage(files_root: str) -> None:
     """Raise OperationError where there is no storage: what is set aside may be on one that is not mounted."""
-    if look_at_root(files_root) is Root.MISSING:
+    if not is_directory(files_root):
         raise OperationError(f"{files_root} is not a directory: mount CUBE's storage there, or set CHRIS_FILES_ROOT")
 
 
