@@ -5,7 +5,6 @@ A PACS tells the size of its series, DCMTK's storescu sends them, Chromium shows
 
 import json
 import re
-import signal
 import subprocess
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from rich.text import Text
 from tests.dicom import make_instance
 from tests.fixtures.gateway import free_port
 from tests.fixtures.pacs import answer
+from tests.processes import freeze
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.dcmtk]
@@ -62,7 +62,7 @@ def test_page_and_terminal(hospital, open_page, tmp_path):
         draw("status", gateway, ["status"])
         page.get_by_role("progressbar").nth(1).wait_for()
         wait_until(lambda: 0.4 < share_of(newest) < 0.8, "half of a series has come")
-        coming.send_signal(signal.SIGSTOP)  # a picture takes its time
+        freeze(coming.pid)  # a picture takes its time
         below = page.get_by_role("heading", name="The last hour").bounding_box()
         page.screenshot(path=PICTURES / "page.png", clip={"x": 0, "y": 0, "width": 1200, "height": below["y"] - 12})
     finally:

@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import signal
 from pathlib import Path
+
+from tests.waiting import wait_until
 
 
 def command_line(pid):
@@ -25,10 +28,29 @@ def is_alive(pid):
 
 def state(pid):
     """Return the letter of what a process does (`S` sleeps, `Z` has ended); of one that is gone, nothing."""
+    return _state(f"/proc/{pid}/stat")
+
+
+def _state(path):
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return Path(path).read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
         return ""
+
+
+def freeze(pid):
+    """Stop a process where it is. SIGCONT lets it go on.
+
+    The signal alone is not enough: kill(2) returns before the process has taken it, and one of many threads
+    still answers.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: is_frozen(pid), f"every thread of process {pid} stands still")
+
+
+def is_frozen(pid):
+    """Tell whether each thread of a process is stopped by a signal."""
+    return all(_state(f"/proc/{pid}/task/{thread}/stat") == "T" for thread in os.listdir(f"/proc/{pid}/task"))
 
 
 def children(pid):

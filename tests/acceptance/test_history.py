@@ -15,6 +15,7 @@ from tests.acceptance.test_retry import refusing
 from tests.dicom import CT, contexts_of, dataset_bytes, make_instance, make_series, open_association, send
 from tests.fixtures.gateway import free_port
 from tests.fixtures.pacs import answer
+from tests.processes import freeze
 from tests.raw_sender import RawSender
 from tests.waiting import wait_until
 
@@ -183,7 +184,7 @@ def test_a_dead_observer_costs_at_most_what_it_had_not_written(gateway, tmp_path
     send(gateway.port, paths, "BEFORE")
     settled(gateway)
     (observer,) = gateway.pids_of("observer")
-    os.kill(observer, signal.SIGSTOP)
+    freeze(observer)
     send(gateway.port, paths, "MEANWHILE")
     os.kill(observer, signal.SIGKILL)
     send(gateway.port, paths, "AFTER")

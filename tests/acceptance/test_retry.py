@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import json
-import os
 import signal
 
 import psycopg
@@ -12,6 +11,7 @@ import pytest
 from tests.acceptance.drills.account import nothing_lost, settled
 from tests.dicom import make_series, send
 from tests.fixtures.pacs import answer
+from tests.processes import freeze
 from tests.waiting import wait_until
 
 
@@ -221,7 +221,7 @@ def test_who_waits_no_longer_is_told_what_is_not_finished(make_gateway, database
         send_series(gateway, tmp_path)
         wait_until(lambda: set_aside(gateway) and not gateway.spooled(), "one is set aside")
     for pid in gateway.pids_of("registration"):
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
     output = tmp_path / "retried"
     with gateway.beginning(output, "retry", "--wait", "--at-most", "1h") as waiting:
         wait_until(lambda: "put back" in output.read_text(), "it was put back")

@@ -14,6 +14,7 @@ from tests.acceptance.drills.account import metadata_is_right, nothing_lost, set
 from tests.dicom import make_series, send
 from tests.fixtures.gateway import free_port
 from tests.powers import need_mounts
+from tests.processes import freeze
 from tests.waiting import wait_until
 
 
@@ -209,7 +210,7 @@ def test_a_metadata_value_that_cannot_be_decided_is_decided_later(make_gateway, 
     """Its place in the spool is taken: what is missing of a series keeps its association from being finished."""
     gateway = make_gateway(TOKIO_WORKER_THREADS="1")
     (storage,) = gateway.pids_of("storage")
-    os.kill(storage, signal.SIGSTOP)
+    freeze(storage)
     send_series(gateway, tmp_path / "in", "1.2.3", 1)
     (entry,) = gateway.find(".oxidicom/0*/spool/*/*.received")
     series_hash = entry.name.split("-")[1]

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 
 import psycopg
 import pytest
@@ -13,7 +12,7 @@ from tests.acceptance.drills.load import Load, load
 from tests.acceptance.drills.test_several_gateways import SameSeriesSender, deadlocks
 from tests.dicom import contexts_of, make_series, open_association
 from tests.fixtures.folders import dump
-from tests.processes import is_alive
+from tests.processes import freeze, is_alive
 from tests.waiting import wait_until
 
 
@@ -63,7 +62,7 @@ def die_at(gateway, inject, calls, when, restart):
     (victim,) = gateway.pids_of("registration")
     inject(victim, calls, f"signal=KILL:when={when}")
     if restart:
-        gateway.process.send_signal(signal.SIGSTOP)
+        freeze(gateway.process.pid)
     return victim
 
 

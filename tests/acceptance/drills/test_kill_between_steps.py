@@ -4,13 +4,12 @@ COMMIT → unlink*: at the entry of each system call, with a successor and with 
 
 import contextlib
 import os
-import signal
 
 import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.dicom import LARGE, SMALL, contexts_of, make_series, open_association
-from tests.processes import is_alive
+from tests.processes import freeze, is_alive
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.strace
@@ -96,7 +95,7 @@ def doom(inject, gateway, role, calls, when, aftermath):
     (victim,) = gateway.pids_of(role)
     inject(victim, calls, f"signal=KILL:when={when}")
     if aftermath == "restart":
-        gateway.process.send_signal(signal.SIGSTOP)
+        freeze(gateway.process.pid)
     return victim
 
 

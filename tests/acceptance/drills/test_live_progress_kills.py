@@ -10,7 +10,7 @@ from tests.acceptance.drills.account import nothing_lost, settled
 from tests.acceptance.drills.load import load
 from tests.dicom import make_instance, make_series, send
 from tests.fixtures.nats import DONE
-from tests.processes import is_alive
+from tests.processes import freeze, is_alive
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.nats
@@ -66,7 +66,7 @@ def test_everything_is_killed_again_and_again(make_gateway, nats, subscriber, ro
 def leave_untold(gateway, directory):
     """Send a series whose end is registered and not told: its observer is stopped. Then kill everything."""
     (observer,) = gateway.pids_of("observer")
-    os.kill(observer, signal.SIGSTOP)
+    freeze(observer)
     send(gateway.port, make_series(directory, 3, "1.2.3"))
     wait_until(lambda: [name for name in gateway.spooled() if name.endswith("Count=3.registered")], "its end waits")
     gateway.kill_all()
@@ -100,7 +100,7 @@ def test_the_observer_dies_between_two_steps(calls, when, aftermath, make_gatewa
     (victim,) = gateway.pids_of("observer")
     inject(victim, calls, f"signal=KILL:when={when}")
     if aftermath == "restart":
-        gateway.process.send_signal(signal.SIGSTOP)
+        freeze(gateway.process.pid)
     send(gateway.port, make_series(tmp_path / "in", 1, "1.2.3"))
     wait_until(lambda: not is_alive(victim), "it died at that step")
     if aftermath == "restart":
@@ -135,7 +135,7 @@ def test_the_observer_dies_between_the_parts_of_a_series(
     (victim,) = gateway.pids_of("observer")
     inject(victim, calls, f"signal=KILL:when={when}")
     if aftermath == "restart":
-        gateway.process.send_signal(signal.SIGSTOP)
+        freeze(gateway.process.pid)
     send(gateway.port, make_two_parts(tmp_path / "in"))
     wait_until(lambda: not is_alive(victim), "it died at that step")
     if aftermath == "restart":

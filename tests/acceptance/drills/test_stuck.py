@@ -1,13 +1,12 @@
 """A process that gives no sign of life is killed and has a successor; its queue and everybody else go on."""
 
 import os
-import signal
 
 import pytest
 
 from tests.acceptance.drills.account import metadata_is_right, nothing_lost, settled
 from tests.dicom import contexts_of, make_series, open_association, send
-from tests.processes import sockets
+from tests.processes import freeze, sockets
 from tests.waiting import wait_until
 
 
@@ -26,7 +25,7 @@ def test_stopped_processes_are_killed_and_their_work_goes_on(make_gateway, rows,
         *(pid for role in ("storage", "inquiry", "registration") for pid in gateway.pids_of(role)),
     ]
     for pid in victims:
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
     others = make_series(tmp_path / "others", 50, "1.2.4")
     assert [status.Status for status in send(gateway.port, others)] == [0] * 50, "the others do not notice"
     wait_until(lambda: len(gateway.lines("process_stuck")) == len(victims), "they are killed", 60)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.drills.account import settled
 from tests.dicom import contexts_of, dataset_bytes, make_instance, open_association
+from tests.processes import freeze
 from tests.waiting import wait_until
 
 
@@ -68,7 +69,7 @@ def test_a_replay_ends_with_the_version_committed_last(order, how, make_gateway,
     if order == "older association last":
         associations.reverse()
     (storage,) = gateway.pids_of("storage")
-    os.kill(storage, signal.SIGSTOP)
+    freeze(storage)
     store(associations[0], first)
     store(associations[1], last)
     if how == "after a crash":

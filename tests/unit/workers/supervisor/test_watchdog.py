@@ -1,12 +1,12 @@
 """How a stuck process is told from a busy, a waiting and a stopped one."""
 
 import os
-import signal
 import subprocess
 import time
 
 import pytest
 
+from tests.processes import freeze
 from tests.waiting import wait_until
 from workers.channels.scoreboard import ProcessState, Role, Scoreboard
 from workers.supervisor.watchdog import Watchdog, waits_for_disk
@@ -82,7 +82,7 @@ def test_a_process_that_sleeps_or_is_stopped_does_not_wait_for_the_disk():
     process = subprocess.Popen(["sleep", "60"])
     try:
         wait_until(lambda: not waits_for_disk(process.pid), "the program is loaded, for which the disk is read")
-        process.send_signal(signal.SIGSTOP)
+        freeze(process.pid)
         assert not waits_for_disk(process.pid)
     finally:
         process.kill()
