@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator, Mapping
 
 from oxidicom.history.records import SeriesCount
-from oxidicom.records import EXPECTED_COUNT_KEY
 from oxidicom.spool.association_directory import ledger_mtime_ns
 from oxidicom.spool.ledger import LEDGER_NAME, Counts, opened_lines
 from oxidicom.spool.put_back import is_put_back
@@ -27,18 +26,17 @@ class AccountTelling:
         self._facts = shared.facts
         self._slot = slot
 
-    def tell(
-        self, directory: str, values: Mapping[tuple[str, str], str], counts: Counts, set_aside: Mapping[str, int]
-    ) -> None:
+    def tell(self, directory: str, expected: Mapping[str, str], counts: Counts, set_aside: Mapping[str, int]) -> None:
         """Tell of the association in `directory`, which may have a hundred thousand series.
 
+        `expected` are the registered values of how many instances there should be, by series hash.
         What cannot be read is not told: nothing waits for that.
         """
         if not self._facts.wants(AssociationRegistered):
             return
         with contextlib.suppress(OSError):
             part: list[SeriesCount] = []
-            for one in self._series(directory, values, counts, set_aside):
+            for one in self._series(directory, expected, counts, set_aside):
                 if len(part) >= MAX_SERIES_COUNTS:
                     self._tell(directory, counts, part, is_last=False)
                     part = []
@@ -46,7 +44,7 @@ class AccountTelling:
             self._tell(directory, counts, part, is_last=True)
 
     def _series(
-        self, directory: str, values: Mapping[tuple[str, str], str], counts: Counts, set_aside: Mapping[str, int]
+        self, directory: str, expected: Mapping[str, str], counts: Counts, set_aside: Mapping[str, int]
     ) -> Iterator[SeriesCount]:
         seen: set[str] = set()
         for line in opened_lines(os.path.join(directory, LEDGER_NAME)):
@@ -54,14 +52,14 @@ class AccountTelling:
                 self._slot.beat(ProcessState.WORKING)
             elif line.series_hash not in seen and (line.series_hash in counts.committed or is_put_back(counts)):
                 seen.add(line.series_hash)
-                expected = values.get((line.series_hash, EXPECTED_COUNT_KEY), "")
+                size = expected.get(line.series_hash, "")
                 yield SeriesCount(
                     line.series_hash,
                     line.series.study_instance_uid,
                     line.series.series_instance_uid,
                     counts.committed.get(line.series_hash, 0),
                     set_aside.get(line.series_hash, 0),
-                    int(expected) if expected.isdecimal() else None,
+                    int(size) if size.isdecimal() else None,
                     is_settled=True,
                     repeated=counts.repeated.get(line.series_hash, 0),
                 )

@@ -139,7 +139,8 @@ class SeriesCompletion:
 
     def _remove_if_finished(self, directory: str, association: str, tell_again: bool) -> None:
         for _ in range(2):  # two looks, as in `ready`
-            values: dict[tuple[str, str], str] = {}
+            expected: dict[str, str] = {}
+            counted: set[str] = set()
             untold: list[MetadataValue] = []
             is_left = False
             for name, state in beating(self._slot, contents(directory)):
@@ -148,8 +149,10 @@ class SeriesCompletion:
                     if not tell_again:
                         return
                 elif isinstance(name, MetadataValue):
-                    if values.get((name.series_hash, name.key), UNKNOWN) == UNKNOWN:  # there may be a placeholder too
-                        values[name.series_hash, name.key] = name.text
+                    if _is_count(name):
+                        counted.add(name.series_hash)
+                    elif expected.get(name.series_hash, UNKNOWN) == UNKNOWN:  # there may be a placeholder too
+                        expected[name.series_hash] = name.text
                     if is_to_be_told(name, state):
                         untold.append(name)
             if tell_again and untold:
@@ -161,25 +164,28 @@ class SeriesCompletion:
         except FileNotFoundError:
             remove_finished(directory)  # a crash ended in the middle of that
             return
-        if counts.ended and self._is_finished(directory, values, counts):
+        if counts.ended and self._is_finished(directory, expected, counted, counts):
             counts.repeated = self._repeated(os.path.join(directory, LEDGER_NAME), sum(counts.committed.values()))
             aside = self._set_aside_of(directory)
-            self._accounts.tell(directory, values, counts, aside)
+            self._accounts.tell(directory, expected, counts, aside)
             remove_finished(directory)  # but for what is not ours: that keeps it
             self._look_due.pop(association, None)
             self.progress.is_over(association)
-            self.verdicts.close(association, values, counts, aside)
+            self.verdicts.close(association, expected, counts, aside)
 
     def _repeated(self, ledger: str, committed: int) -> dict[str, int]:
         return repeated_counts((beating(self._slot, committed_lines(ledger)) for _ in itertools.count()), committed)
 
-    def _is_finished(self, directory: str, values: dict[tuple[str, str], str], counts: Counts) -> bool:
-        """Tell whether both values of each series are registered, or were refused and set aside."""
+    def _is_finished(self, directory: str, expected: dict[str, str], counted: set[str], counts: Counts) -> bool:
+        """Tell whether both values of each series are registered, or were refused and set aside.
+
+        `expected` and `counted` are the series whose values are registered.
+        """
         open_values = {
             (series_hash, key)
             for series_hash in counts.committed.keys() & counts.opened
-            for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY)
-            if (series_hash, key) not in values
+            for key, registered in ((EXPECTED_COUNT_KEY, expected), (COMMITTED_COUNT_KEY, counted))
+            if series_hash not in registered
         }
         if not open_values:
             return True

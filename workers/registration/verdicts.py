@@ -6,7 +6,6 @@ from collections.abc import Container
 from loguru import logger
 
 from oxidicom.association.uids import shown_uid
-from oxidicom.records import EXPECTED_COUNT_KEY
 from oxidicom.spool.ledger import Counts
 from oxidicom.spool.metadata_rows import UNKNOWN, Verdict, verdict_of
 from oxidicom.spool.put_back import is_put_back
@@ -43,21 +42,19 @@ class Verdicts:
             del self._known[next(iter(self._known))]
         self._known.setdefault(message.association, collections.Counter())[message.series_hash] += 1
 
-    def close(
-        self, association: str, values: dict[tuple[str, str], str], counts: Counts, set_aside: dict[str, int]
-    ) -> None:
+    def close(self, association: str, expected: dict[str, str], counts: Counts, set_aside: dict[str, int]) -> None:
         """An association is wholly registered or set aside: account for its series.
 
-        `values` are the metadata values that are registered, by series hash and key.
+        `expected` are the registered values of how many instances there should be, by series hash.
         """
         known = self._known.pop(association, collections.Counter())
         if is_put_back(counts):
             _tell_of_put_back(association, counts, set_aside)
         for series_hash, committed in counts.committed.items():
-            expected = values.get((series_hash, EXPECTED_COUNT_KEY), UNKNOWN)
+            size = expected.get(series_hash, UNKNOWN)
             aside = set_aside.get(series_hash, 0)
             repeated = counts.repeated.get(series_hash, 0)
-            verdict = verdict_of(expected, committed - repeated, aside)
+            verdict = verdict_of(size, committed - repeated, aside)
             self._slot.add(SERIES_ENDED[verdict])
             is_all_aside = verdict is Verdict.SET_ASIDE and aside >= committed - repeated
             said = "was set aside" if is_all_aside else _SAID[verdict]
@@ -67,9 +64,9 @@ class Verdicts:
                 calling_ae_title=counts.calling_ae_title,
                 verdict=verdict.value,
                 committed=committed,
-                expected=expected,
+                expected=size,
                 account=_account(
-                    committed - repeated, expected, aside, repeated, is_asked=counts.calling_ae_title in self._asked
+                    committed - repeated, size, aside, repeated, is_asked=counts.calling_ae_title in self._asked
                 ),
                 how=counts.ended.how if counts.ended else "",
                 repeated=repeated,
