@@ -318,6 +318,23 @@ def test_the_embedded_database_has_the_folders_if_it_is_told_so(make_gateway, pu
         assert gateway.stop() == 0
 
 
+def test_a_series_of_which_all_is_set_aside_gets_its_row_by_retry(
+    folders_gateway, folders_database, folder_rows, series_rows, tmp_path
+):
+    """Its end is set aside too: were it registered, nothing would register the series when its files come back."""
+    execute(folders_database, "ALTER TABLE core_chrisfile ADD CONSTRAINT odd CHECK (fname NOT LIKE '%%.dcm')")
+    send(folders_gateway.port, make_series(tmp_path / "in", 2, "1.2.3"))
+    wait_until(lambda: folders_gateway.lines("series_ended"), "the series has ended")
+    settled(folders_gateway)
+    assert (folder_rows(), series_rows()) == ([], [])
+    assert "all files of its series are set aside" in folders_gateway.run("status").stdout
+    execute(folders_database, "ALTER TABLE core_chrisfile DROP CONSTRAINT odd")
+    done = folders_gateway.run("retry", "--wait")
+    assert (done.returncode, "3 registered, 0 set aside again" in done.stdout) == (0, True)
+    assert (len(folder_rows()), len(series_rows())) == (2, 1)
+    assert reconcile(folders_gateway, folders_database)["differences"] == []
+
+
 def test_a_series_whose_row_is_refused_is_set_aside_and_comes_by_retry(
     folders_gateway, folders_database, folder_rows, series_rows, tmp_path
 ):

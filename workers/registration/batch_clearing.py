@@ -8,6 +8,7 @@ from collections.abc import Set
 from loguru import logger
 
 from oxidicom.cube.isolation import Isolated
+from oxidicom.cube.rows import Oddity
 from oxidicom.files.open_directories import OpenDirectories
 from oxidicom.spool.journal import first_state, next_state_of
 from oxidicom.spool.names import STORED
@@ -57,9 +58,10 @@ class BatchClearing:
 
         `sent_at` is when it was sent to the database, on the monotonic clock.
         """
-        aside = {file.fname: error for file, error in outcome.refused}
+        aside = {file.fname: f"its row was refused: {error}" for file, error in outcome.refused}
         failed = {file.fname: error for file, error in outcome.failed}
         batch = self._without_what_stays(batch, outcome, failed)
+        aside |= self._series_without_files(batch, outcome, aside.keys())
         gone = self._gone(batch)
         if gone:
             self.store_anew(gone)
@@ -84,8 +86,7 @@ class BatchClearing:
         self._completion.progress.tell(cleared)
         for message in refused:  # after what is told of the rows of the same series: an error is the last that is said
             fname = message.file.fname
-            reason = f"its row was refused: {aside[fname]}"
-            self._setting_aside.set_aside(message.association, message.name, STORED, reason, fname)
+            self._setting_aside.set_aside(message.association, message.name, STORED, aside[fname], fname)
         self._pending.done(batch)
         self._slot.add(Counter.ROWS_REGISTERED, len(outcome.new))
         self._slot.add(Counter.ROWS_KNOWN, outcome.known)
@@ -101,6 +102,26 @@ class BatchClearing:
             self._leave(batch, outcome.held)
             batch = batch.without(outcome.held)
         return batch
+
+    def _series_without_files(self, batch: Batch, outcome: Isolated, refused: Set[str]) -> dict[str, str]:
+        """Return the values of series that have no row because all that came of them is set aside, with the reason.
+
+        They are set aside too: so `oxidicom retry` brings them back behind their instances, and only then does the
+        series have its row, and its end.
+        """
+        without = {one.name for one in outcome.odd_series if one.oddity is Oddity.NO_FILES}
+        if not without:
+            return {}
+        with_refused = {(one.association, one.series_hash) for one in batch.instances if one.file.fname in refused}
+        return {
+            value.file.fname: "all files of its series are set aside"
+            for value in batch.values
+            if value.file.fname in without
+            and (
+                (value.association, value.series_hash) in with_refused
+                or self._completion.has_set_aside(value.association, value.series_hash)
+            )
+        }
 
     def _leave(self, batch: Batch, held: Set[str]) -> None:
         """CUBE deletes what these belong to: they stay in the spool, and are tried again when that may be over."""

@@ -196,6 +196,13 @@ class SeriesCompletion:
         names = self._names_set_aside(association)
         return {(name.series_hash, name.key) for name in names if isinstance(name, MetadataValue)}
 
+    def has_set_aside(self, association: str, series_hash: str) -> bool:
+        """Tell whether instances of a series are, or may be, set aside."""
+        try:
+            return series_hash in self._set_aside_of(os.path.join(self._spool, association))
+        except OSError:
+            return True
+
     def _set_aside_of(self, directory: str) -> dict[str, int]:
         """Return how many instances of an association are set aside, by series hash."""
         aside: dict[str, int] = {}
