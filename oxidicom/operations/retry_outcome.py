@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from oxidicom.operations.printing import say
 from oxidicom.spool.entries import contents
 from oxidicom.spool.gateway_directory import aside_directory, gateway_paths, spool_of
 from oxidicom.spool.journal import is_open
 from oxidicom.spool.put_back import Plan
 from oxidicom.spool.set_aside import ThingSetAside, set_aside_of
+from oxidicom.wording import duration
 
 _LOOK_SECONDS = 0.2
 _SHARE = 20
@@ -32,13 +34,16 @@ class Outcome(NamedTuple):
 def outcome_of(files_root: str, plans: Sequence[Plan], seconds: float, console: Console) -> Outcome:
     """Wait until all of it is registered or set aside again, for `seconds` at most. Raise OSError.
 
-    A terminal is shown how far it is. Ctrl-C ends the waiting as the end of the time does.
+    A terminal is shown how far it is; elsewhere one line says that it begins. Ctrl-C ends the waiting as the end of the
+    time does.
     """
     put = sum(len(plan.files) for plan in plans)
     unfinished = put
     start = time.monotonic()
     deadline = start + seconds
     with contextlib.suppress(KeyboardInterrupt), console.status("waiting for a gateway …") as status:
+        if not console.is_terminal:
+            say(console, f"Waiting for a gateway, for {duration(seconds)} at most.")
         while True:
             began = time.monotonic()
             unfinished = _unfinished(files_root, plans)
@@ -55,9 +60,10 @@ def outcome_of(files_root: str, plans: Sequence[Plan], seconds: float, console: 
 def _unfinished(files_root: str, plans: Sequence[Plan]) -> int:
     """Return how many things still stand in a spool. Raise OSError.
 
-    Looked at twice: the first look may miss what is renamed meanwhile, or an association that is being adopted.
+    Looked at up to three times: a look misses what is renamed meanwhile, and a thing is renamed twice while it waits,
+    when its association is adopted and when it is stored.
     """
-    return max(_left_in_spools(files_root, plans) for _ in range(2))
+    return next(filter(None, (_left_in_spools(files_root, plans) for _ in range(3))), 0)
 
 
 def _left_in_spools(files_root: str, plans: Sequence[Plan]) -> int:

@@ -224,7 +224,7 @@ def test_who_waits_no_longer_is_told_what_is_not_finished(make_gateway, database
         freeze(pid)
     output = tmp_path / "retried"
     with gateway.beginning(output, "retry", "--wait", "--at-most", "1h") as waiting:
-        wait_until(lambda: "put back" in output.read_text(), "it was put back")
+        wait_until(lambda: "Waiting for a gateway, for 1 h at most" in output.read_text(), "it waits")
         waiting.send_signal(signal.SIGINT)
         assert waiting.wait(60) == 1
     assert "1 thing not finished within " in output.read_text()
