@@ -18,6 +18,9 @@ from oxidicom.settings import Settings
 from oxidicom.tls import build_context, expiry_of
 from workers.channels.ending import Ending, EndKind
 
+_MAX_SESSIONS = 256
+"""OpenSSL keeps the session of each association by TLS 1.2 for two hours, up to 20,480 of them with 1 KB each, or 5 KB
+with a peer's certificate; `ssl` has no switch for that. So the context is made anew after so many."""
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "HTTPS_PROXY_REQUEST", "RECORD_TOO_SMALL"}
 """OpenSSL's reasons for a first record that is none."""
 
@@ -34,18 +37,21 @@ class Encryption:
         """Read the files anew. Raise CertificateError, and keep what there was."""
         context, self.expires = build_context(self._settings), expiry_of(self._settings.tls_certificate)
         self._context, self._generation = context, generation
+        self._most_sessions = _MAX_SESSIONS
 
     def wrap(self, connection: socket.socket, generation: int) -> ssl.SSLSocket:
         """Return the connection as a server's TLS socket whose handshake has not begun. Raise OSError.
 
         `generation` is that of the scoreboard.
         """
-        if generation != self._generation:
+        sessions = self._context.session_stats()["number"]
+        if generation != self._generation or sessions >= self._most_sessions:
             try:
                 self.reload(generation)
-            except CertificateError as error:  # it was good a moment ago, when the supervisor read it
+            except CertificateError as error:  # it was good when the supervisor read it
                 logger.error("The old certificate stays in use: {reason}", reason=str(error), action="tls_kept")
                 self._generation = generation
+                self._most_sessions = sessions + _MAX_SESSIONS
         return self._context.wrap_socket(
             connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
         )
