@@ -67,7 +67,9 @@ class Events:
 
     @contextlib.contextmanager
     def viewer(self) -> Iterator[None]:
-        """Somebody looks at the page."""
+        """Somebody looks at the page. What the last one saw, who may have left long ago, is not shown to the first."""
+        if not self._viewers:
+            self._sections.clear()
         self._viewers += 1
         self._someone_looks.set()
         try:
@@ -79,7 +81,7 @@ class Events:
 
     async def tell(self) -> AsyncIterator[str]:
         """Yield everything, then what changes, as events."""
-        seen = 0
+        seen = 0 if self._sections else self._number
         until = time.monotonic() + VIEW_SECONDS
         while time.monotonic() < until:
             if seen < self._number:

@@ -148,6 +148,48 @@ def test_of_too_many_who_all_are_told_something_the_last_is_cut_off(serve):
         wait_until(lambda: len(server.server_state.connections) == limits.MAX_CONNECTIONS, "the last are gone")
 
 
+class Changing:
+    """Tells what `state` is; asked for the second time, it tells that nothing is known yet until it is `known`."""
+
+    def __init__(self):
+        self.state = "all is well"
+        self.known = asyncio.Event()
+        self.known.set()
+
+    async def status(self):
+        await self.known.wait()
+        return self.state
+
+    def sections(self, status):
+        return {"state": f"<p>{status}</p>"}
+
+
+def test_who_comes_later_is_not_told_what_the_last_one_saw(bugs, monkeypatch):
+    """A storage that hangs holds up the look: the page as it was loaded stays until then."""
+    monkeypatch.setattr(events, "_TICK_SECONDS", 0.01)
+
+    async def look():
+        changing: Any = Changing()
+        told = events.Events(changing, changing, bugs)
+        running = asyncio.create_task(told.run())
+        async with asyncio.timeout(60):
+            with told.viewer():
+                assert "all is well" in await anext(told.tell())
+            changing.state = "needs help"
+            changing.known.clear()
+            with told.viewer():
+                first = asyncio.ensure_future(anext(told.tell()))
+                done, _ = await asyncio.wait([first], timeout=0.1)
+                changing.known.set()
+                news = await first
+        running.cancel()
+        return done, news
+
+    done, news = asyncio.run(look())
+    assert not done
+    assert "needs help" in news
+
+
 class Faulty:
     """Makes nothing but trouble, until it is mended."""
 
