@@ -3,8 +3,6 @@
 import collections
 import time
 
-from loguru import logger
-
 from oxidicom.association.commands import StoreRequest
 from oxidicom.association.syntaxes import name_of_uid
 from oxidicom.association.uids import shown_uid
@@ -32,7 +30,6 @@ class StoreAccount:
         self._slot = slot
         self._started = started
         self._repetitions = repetitions
-        self._log = logger.bind(association=started.association)
         self.received = 0
         self.committed = 0
         self.committed_bytes = 0
@@ -116,9 +113,9 @@ class StoreAccount:
         self._has_other_class = True
         affected, proposed = shown_uid(request.affected_sop_class_uid), shown_uid(request.abstract_syntax_uid)
         reason = f"SOP class {affected} in a presentation context for {proposed}"
-        self._log.warning(
+        self._tell(
+            reason,
             "{calling_ae_title} sends {reason}; this is stored, but the sender should propose a context for each class",
-            calling_ae_title=self._started.calling_ae_title,
             reason=reason,
             action="class_not_of_context",
         )
@@ -127,11 +124,11 @@ class StoreAccount:
     def tell_of_shared_directory(self) -> None:
         """Say that the title of the peer is not the name of its directory, which it may share with another."""
         if (directory := sanitize(self._started.calling_ae_title)) != self._started.calling_ae_title:
-            self._log.warning(
+            self._tell(
+                f"directory {directory}",
                 "Files of AE title {calling_ae_title} are in the directory {directory}. If another title has that "
                 "directory too, an instance that both send is registered under the title that sent it first; rename "
                 "one of them",
-                calling_ae_title=self._started.calling_ae_title,
                 directory=directory,
                 action="directory_not_of_title",
             )
