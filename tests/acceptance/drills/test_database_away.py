@@ -362,4 +362,4 @@ def test_a_large_backlog_waits_on_the_disk_and_drains_in_full_batches(long_drill
     assert len(site.rows()) == count + 1
     assert seconds < (30 if long_drill else 60)
     assert max(*grown.values(), *drained.values()) < 10 * 1024
-    assert sorted(batches_of(site.conninfo))[-3] == 500
+    assert sorted(batches_of(site.conninfo))[-3] >= 500 - rounds, "full, but for values of series in them"
