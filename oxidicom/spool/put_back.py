@@ -18,11 +18,12 @@ import contextlib
 import dataclasses
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from oxidicom.errors import DatasetError, OperationError
 from oxidicom.files.directories import sync_directory
 from oxidicom.files.locks import take_lock
+from oxidicom.files.lost_pages import has_lost_pages
 from oxidicom.files.regular_file import NotRegularFileError
 from oxidicom.paths.private_root import PRIVATE_ROOT, moment_of
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY, Series
@@ -31,7 +32,7 @@ from oxidicom.spool.gateway_directory import gateway_paths, spool_of
 from oxidicom.spool.journal import first_state
 from oxidicom.spool.ledger import LEDGER_NAME, Counts, Ended, LedgerWriter, SeriesOpened, Started
 from oxidicom.spool.metadata_rows import UNKNOWN
-from oxidicom.spool.names import REGISTERED, EntryName, MetadataValue, in_order
+from oxidicom.spool.names import REGISTERED, EntryName, MetadataValue, in_order, parse_name
 from oxidicom.spool.set_aside import ThingSetAside, set_aside_of
 from oxidicom.tree.group_sync import sync_file
 
@@ -157,6 +158,36 @@ def _plan_instance(plan: Plan, one: ThingSetAside, name: EntryName, path: str) -
         return
     plan.series.setdefault(name.series_hash, series)
     plan.files.append(one)
+
+
+def series_that_come_back(directory: str, wanted: Set[str]) -> set[str]:
+    """Return those of the `wanted` series, by hash, of which an instance can be put back.
+
+    `directory` is what is set aside of one association. Raise OSError.
+    """
+    found: set[str] = set()
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as scan:
+        for entry in scan:
+            name, _ = parse_name(entry.name) or (None, "")
+            if (
+                isinstance(name, EntryName)
+                and name.series_hash in wanted
+                and name.series_hash not in found
+                and _can_be_put_back(entry, name)
+            ):
+                found.add(name.series_hash)
+    return found
+
+
+def _can_be_put_back(entry: "os.DirEntry[str]", name: EntryName) -> bool:
+    """Tell whether storage would take an instance: it is whole, and says what it is."""
+    try:
+        is_whole = entry.stat(follow_symlinks=False).st_size == name.size_bytes and not has_lost_pages(entry.path)
+        return is_whole and bool(describe_entry(entry.path))
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001 (what `_plan_instance` leaves with its reason)
+        return False
 
 
 def _plan_value(plan: Plan, one: ThingSetAside) -> None:

@@ -1,6 +1,7 @@
 """What becomes of the spool when a batch is committed: its entries leave, are set aside, or go back one step."""
 
 import collections
+import contextlib
 import os
 import time
 from collections.abc import Set
@@ -107,21 +108,18 @@ class BatchClearing:
         """Return the values of series that have no row because all that came of them is set aside, with the reason.
 
         They are set aside too: so `oxidicom retry` brings them back behind their instances, and only then does the
-        series have its row, and its end.
+        series have its row, and its end. Not so if none can come back, since a power failure damaged them all.
         """
         without = {one.name for one in outcome.odd_series if one.oddity is Oddity.NO_FILES}
-        if not without:
-            return {}
-        with_refused = {(one.association, one.series_hash) for one in batch.instances if one.file.fname in refused}
-        return {
-            value.file.fname: "all files of its series are set aside"
-            for value in batch.values
-            if value.file.fname in without
-            and (
-                (value.association, value.series_hash) in with_refused
-                or self._completion.has_set_aside(value.association, value.series_hash)
-            )
-        }
+        values = [value for value in batch.values if value.file.fname in without]
+        come_back = {(one.association, one.series_hash) for one in batch.instances if one.file.fname in refused}
+        for association in {value.association for value in values}:
+            wanted = {value.series_hash for value in values if value.association == association}
+            with contextlib.suppress(OSError):  # it cannot be told: it is set aside, where it is seen
+                wanted = self._completion.come_back(association, wanted)
+            come_back |= {(association, series_hash) for series_hash in wanted}
+        reason = "all files of its series are set aside"
+        return {one.file.fname: reason for one in values if (one.association, one.series_hash) in come_back}
 
     def _leave(self, batch: Batch, held: Set[str]) -> None:
         """CUBE deletes what these belong to: they stay in the spool, and are tried again when that may be over."""

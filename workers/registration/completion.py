@@ -7,7 +7,7 @@ registered or set aside; when all are, the directory goes.
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from oxidicom.records import COMMITTED_COUNT_KEY, EXPECTED_COUNT_KEY
 from oxidicom.spool.association_directory import remove_finished
@@ -17,10 +17,11 @@ from oxidicom.spool.journal import is_open, is_to_be_told
 from oxidicom.spool.ledger import LEDGER_NAME, Counts, committed_lines, read_counts
 from oxidicom.spool.metadata_rows import UNKNOWN
 from oxidicom.spool.names import STORED, EntryName, MetadataValue
+from oxidicom.spool.put_back import series_that_come_back
 from oxidicom.spool.repeated import repeated_counts
 from workers.channels.heartbeat import beating
 from workers.channels.messages import MetadataStored
-from workers.channels.scoreboard import Slot
+from workers.channels.scoreboard import ProcessState, Slot
 from workers.registration.account_telling import AccountTelling
 from workers.registration.batching import MAX_IN_BATCH, Batch, Pending
 from workers.registration.needs import RegistrationNeeds
@@ -196,12 +197,14 @@ class SeriesCompletion:
         names = self._names_set_aside(association)
         return {(name.series_hash, name.key) for name in names if isinstance(name, MetadataValue)}
 
-    def has_set_aside(self, association: str, series_hash: str) -> bool:
-        """Tell whether instances of a series are, or may be, set aside."""
-        try:
-            return series_hash in self._set_aside_of(os.path.join(self._spool, association))
-        except OSError:
-            return True
+    def come_back(self, association: str, wanted: Set[str]) -> set[str]:
+        """Return those of the `wanted` series, by hash, of which something is set aside that can be put back.
+
+        Raise OSError.
+        """
+        self._slot.beat(ProcessState.WORKING)
+        paths = (os.path.join(aside, association) for aside in self._aside)
+        return {series_hash for path in paths for series_hash in series_that_come_back(path, wanted)}
 
     def _set_aside_of(self, directory: str) -> dict[str, int]:
         """Return how many instances of an association are set aside, by series hash."""
