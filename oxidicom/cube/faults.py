@@ -177,6 +177,15 @@ def _is_id_taken(error: psycopg.Error) -> bool:
 
 # What libpq says without a SQLSTATE. Its whole text is not passed on: it may quote the connection string.
 _SIGNS = (
+    ("root certificate file", "the file with the certificate of its issuer (sslrootcert) cannot be used"),
+    ("certificate file", "the file with the gateway's certificate (sslcert) cannot be used"),
+    ("private key file", "the file with the gateway's key (sslkey) cannot be used"),
+    ("certificate verify failed", "its certificate is not from an issuer that sslrootcert names, or has expired"),
+    ("does not match host name", "its certificate is that of another host name"),
+    ("does not support SSL", "it has no TLS, which sslmode asks for"),
+    ("pg_hba.conf", "its pg_hba.conf does not let this user of this database in from this host, with or without TLS"),
+    ("connection slots are reserved", "it has no connection left"),
+    ("not permitted to log in", "its user may not log in (ALTER ROLE … LOGIN)"),
     ("Too many open files", "this machine has run out of something: Too many open files"),
     ("Connection refused", "it refuses connections: is it running, and are host and port right?"),
     ("timeout", "it does not answer"),
