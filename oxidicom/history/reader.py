@@ -1,6 +1,5 @@
 """The reading side of the history: beside a gateway that writes it, or for none that runs."""
 
-import contextlib
 import datetime
 import sqlite3
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ import msgspec
 
 from oxidicom.history.records import AssociationRecord, Refusal, SeriesCount, record_of
 from oxidicom.history.schema import damage_told, open_to_read
+from oxidicom.moments import moment_at
 from oxidicom.spool.association_directory import DEATHS
 
 _PAGE = 500
@@ -102,7 +102,7 @@ class HistoryReader:
         query = "SELECT * FROM gap WHERE since <= :until AND noticed >= :since ORDER BY noticed"
         with damage_told():
             rows = self._connection.execute(query, values).fetchall()
-        return [Gap(_moment(row["since"]), _moment(row["noticed"]), row["reports"]) for row in rows]
+        return [Gap(moment_at(row["since"] / 1e9), moment_at(row["noticed"] / 1e9), row["reports"]) for row in rows]
 
     def _rows(self, condition: str, values: dict[str, str | int]) -> list[sqlite3.Row]:
         with damage_told():
@@ -121,8 +121,8 @@ class HistoryReader:
         return AssociationRecord(
             association=row["id"],
             gateway=row["gateway"],
-            began=_moment(row["began"]),
-            ended=_moment(row["ended"]),
+            began=moment_at(row["began"] / 1e9),
+            ended=moment_at(row["ended"] / 1e9),
             seconds=None if row["how"] in DEATHS else round((row["ended"] - row["began"]) / 1e9, 3),
             peer=row["peer"],
             calling_ae_title=row["calling"],
@@ -155,9 +155,3 @@ def _values_of(wanted: Wanted) -> dict[str, str | int]:
 
 def _nanoseconds(moment: datetime.datetime) -> int:
     return min(max(0, int(moment.timestamp() * 1e9)), (1 << 63) - 1)
-
-
-def _moment(nanoseconds: int) -> datetime.datetime:
-    with contextlib.suppress(OverflowError, ValueError, OSError):  # a clock may have said anything
-        return datetime.datetime.fromtimestamp(nanoseconds / 1e9, datetime.UTC)
-    return datetime.datetime.fromtimestamp(0, datetime.UTC)

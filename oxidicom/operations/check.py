@@ -23,6 +23,7 @@ from oxidicom.operations.storage_access import deletion_by_cube, readers_of, unw
 from oxidicom.operations.storage_root import find_root, of_root
 from oxidicom.pacs.echo import echo
 from oxidicom.pacs.find import try_find
+from oxidicom.paths.final_path import PACS_ROOT
 from oxidicom.settings import Settings
 from oxidicom.storage.reserve import room_of
 from oxidicom.storage.root import has_tree
@@ -122,6 +123,9 @@ def _writable(root: str) -> Iterator[Finding]:
         tree = FinalTree(root, tmp, time.time_ns)
         try:
             links = tree.probe(probe)
+        except OSError as error:
+            yield Finding("storage", Verdict.CRITICAL, unwritable(os.path.join(root, PACS_ROOT), error))
+            return
         finally:
             tree.remove_probe()
             tree.close()

@@ -3,22 +3,20 @@
 Another version may say less or more: what is missing has a default, what is unknown is passed over.
 """
 
-import datetime
 import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from oxidicom.errors import OperationError
 from oxidicom.judgement.judgement import Judgement, Level
+from oxidicom.moments import Moment
 
 _TIMEOUT_SECONDS = 5.0
 _MAX_BYTES = 8 * 1024 * 1024
-
-Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 
 
 class LiveTotals(msgspec.Struct):

@@ -8,8 +8,9 @@ from oxidicom.errors import OperationError
 from oxidicom.history.reader import Gap, HistoryReader, Wanted
 from oxidicom.history.records import AssociationRecord
 from oxidicom.history.schema import DamagedHistoryError, NewerHistoryError
+from oxidicom.moments import local_time
 from oxidicom.operations.log_following import follow
-from oxidicom.operations.log_lines import Show, print_json, print_lines, shown_moment
+from oxidicom.operations.log_lines import Show, print_json, print_lines
 from oxidicom.settings import Settings
 from oxidicom.wording import counted
 
@@ -55,7 +56,7 @@ def _print_all(records: Iterable[AssociationRecord], show: Show, path: str) -> N
 def _print_gaps(gaps: Iterable[Gap]) -> None:
     for gap in gaps:
         reports = "some reports" if gap.reports is None else counted(gap.reports, "report")
-        since, noticed = shown_moment(gap.since), shown_moment(gap.noticed)
+        since, noticed = local_time(gap.since), local_time(gap.noticed)
         print(
             f"oxidicom: {reports} did not reach the history between {since} and {noticed}: "
             "associations of that time may be missing or incomplete here",

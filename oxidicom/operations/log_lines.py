@@ -1,6 +1,5 @@
 """How `oxidicom log` writes an association."""
 
-import datetime
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -10,6 +9,7 @@ from oxidicom.association.uids import shown_uid
 from oxidicom.history.reader import Wanted
 from oxidicom.history.records import AssociationRecord, SeriesRecord
 from oxidicom.logs import printable
+from oxidicom.moments import local_time
 from oxidicom.spool.metadata_rows import Verdict, shown_verdict
 from oxidicom.wording import counted
 
@@ -40,7 +40,7 @@ def line_of(record: AssociationRecord) -> str:
     """Return the line of an association. Its values are as the peer sent them."""
     host = record.peer.rpartition(":")[0].strip("[]") or "unknown host"
     parts = [
-        f"{shown_moment(record.ended)}  {record.calling_ae_title or '?'} -> {record.called_ae_title or '?'}  {host} "
+        f"{local_time(record.ended)}  {record.calling_ae_title or '?'} -> {record.called_ae_title or '?'}  {host} "
     ]
     if record.rejected:
         return f"{parts[0]} {record.how}"
@@ -118,8 +118,3 @@ def _refusals_of(record: AssociationRecord) -> Iterator[str]:
     told = sum(one.count for one in record.refusals)
     if (untold := sum(record.refused.values()) - told) > 0:
         yield f"{counted(untold, 'instance')} for reasons that are not known here"
-
-
-def shown_moment(at: datetime.datetime) -> str:
-    """Return a moment in local time."""
-    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from oxidicom.judgement.judgement import Judgement
+from oxidicom.moments import local_time
 from oxidicom.operations.printing import TextTable, say
 from oxidicom.operations.status_look import FileSetAside, GatewayStatus
 from oxidicom.operations.styles import LEVEL_STYLES
@@ -132,4 +133,4 @@ def _shown(amount: Amount, now: datetime.datetime) -> str:
 
 def _moment(moment: datetime.datetime | None) -> str:
     """Return a moment in local time."""
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}" if moment else "unknown"
+    return local_time(moment) if moment else "unknown"

@@ -1,5 +1,6 @@
 """Who can write the storage, and who can read and delete what will be stored: CUBE runs as another user."""
 
+import contextlib
 import grp
 import os
 import pwd
@@ -7,6 +8,7 @@ import stat
 from collections.abc import Iterator
 
 from oxidicom.operations.finding import Finding, Verdict
+from oxidicom.paths.final_path import PACS_ROOT
 
 _MADE_BY_CUBE = ("home", "SHARED", "PUBLIC", "PIPELINES")
 """Directories that CUBE makes when it migrates: their owner is the user that it runs as."""
@@ -14,13 +16,13 @@ _GROUP, _OTHERS = 3, 0
 """Where the bits of a class of users stand in a mode."""
 
 
-def unwritable(root: str, error: OSError) -> str:
-    """Say why the root cannot be written and, where a right is missing, whose it is and what to do."""
-    reason = f"{root} cannot be written: {error.strerror}"
+def unwritable(directory: str, error: OSError) -> str:
+    """Say why a directory cannot be written and, where a right is missing, whose it is and what to do."""
+    reason = f"{directory} cannot be written: {error.strerror}"
     if not isinstance(error, PermissionError):
         return reason
     try:
-        there = os.stat(root)
+        there = os.stat(directory)
     except OSError:  # it may not even be looked at
         return reason
     return (
@@ -40,12 +42,11 @@ def readers_of(root: str, umask: int) -> Finding:
             deleters.append(name)
     files, directories = stat.filemode(stat.S_IFREG | 0o666 & ~umask), stat.filemode(stat.S_IFDIR | 0o777 & ~umask)
     detail = f"read by {', '.join(readers)}; deleted by {', '.join(deleters)} ({files}, {directories}, CHRIS_UMASK)"
-    everyone = "everyone else" in readers
-    return Finding(
-        "readers",
-        Verdict.GOOD if everyone else Verdict.NOTE,
-        detail + ("" if everyone else ": CUBE must be one of them"),
-    )
+    if "everyone else" in readers:
+        return Finding("readers", Verdict.GOOD, detail)
+    closed = _closed_to(root, _OTHERS)
+    keeps_out = f"; {closed} keeps everyone else out (chmod o+x would let them pass)" if closed else ""
+    return Finding("readers", Verdict.NOTE, f"{detail}: CUBE must be one of them{keeps_out}")
 
 
 def deletion_by_cube(root: str, umask: int) -> Finding:
@@ -78,8 +79,32 @@ def _classes_of(uid: int, root: str) -> Iterator[int]:
 
 
 def _may_pass(root: str, umask: int, shift: int) -> bool:
-    """Tell whether a class of users reaches files: who cannot pass the root reaches nothing below it."""
-    return bool(os.stat(root).st_mode >> shift & 0o1) and (0o777 & ~umask) >> shift & 0o5 == 0o5
+    """Tell whether a class of users reaches files: in directories that will be made, and past those that are there."""
+    return not _closed_to(root, shift) and (0o777 & ~umask) >> shift & 0o5 == 0o5
+
+
+def _closed_to(root: str, shift: int) -> str:
+    """Return the first directory on the way to the files that a class of users cannot pass; '' when there is none."""
+    group = _group_of(root)
+    for path in _ways(root):
+        try:
+            there = os.stat(path)
+        except FileNotFoundError:  # CUBE has deleted it meanwhile
+            continue
+        of_its_class = _OTHERS if shift == _GROUP and there.st_gid != group else shift
+        if not there.st_mode >> of_its_class & 0o1:
+            return path
+    return ""
+
+
+def _ways(root: str) -> Iterator[str]:
+    """Yield the directories that are there, down to those of the AE titles: each keeps its first mode."""
+    yield root
+    pacs = os.path.join(root, PACS_ROOT)
+    with contextlib.suppress(FileNotFoundError, PermissionError):  # not there yet, or said of the one above
+        yield from filter(os.path.isdir, (os.path.dirname(pacs), pacs))
+        with os.scandir(pacs) as scan:
+            yield from (entry.path for entry in scan if entry.is_dir(follow_symlinks=False))
 
 
 def _may_delete(root: str, umask: int, shift: int) -> bool:

@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from oxidicom.logs import printable
+from oxidicom.moments import local_time
 from oxidicom.operations.live_status import LiveAssociation, LiveStatus, SeriesBar
 from oxidicom.operations.styles import LEVEL_STYLES
 from oxidicom.spool.metadata_rows import shown_verdict
@@ -198,12 +199,7 @@ def _table(heading: str, rows: Sequence[Sequence[str]]) -> Section:
 
 def _clock(moment: datetime.datetime | None) -> str:
     """Return the local time of day."""
-    if moment is None:
-        return ""
-    try:
-        return f"{moment.astimezone():%H:%M:%S}"
-    except (OverflowError, ValueError, OSError):  # at the ends of the calendar
-        return "??:??:??"
+    return local_time(moment, "%H:%M:%S") if moment else ""
 
 
 def _seconds(moment: datetime.datetime | None) -> float:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from oxidicom.files.regular_file import open_regular
+from oxidicom.moments import Moment, moment_at
 from oxidicom.records import Series
 from oxidicom.spool.association_directory import remove_finished
 from oxidicom.spool.entries import contents
@@ -37,14 +38,14 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 
     reason: str
     """Without patient data: it is shown and logged."""
-    at: datetime.datetime
+    at: Moment
     path: str = ""
     """The final path, where it is known."""
     series: Series | None = None
     """Of a metadata value, whose file is empty. An instance says itself which series it belongs to."""
     traceback: str = ""
     """Where a bug of ours was met."""
-    discarded: datetime.datetime | None = None
+    discarded: Moment | None = None
     """When an operator threw the file away."""
     size_bytes: int | None = None
     """Of the file that was thrown away."""
@@ -188,7 +189,7 @@ def _aside(association: str, directory: str, entry: "os.DirEntry[str]") -> Thing
         entry.name,
         parsed[0] if parsed else None,
         status.st_size,
-        reason.at if reason else datetime.datetime.fromtimestamp(status.st_ctime, datetime.UTC),
+        reason.at if reason else moment_at(status.st_ctime),
         reason.reason if reason else _NO_REASON,
         reason.series if reason else None,
         reason is not None and reason.discarded is not None,

@@ -92,6 +92,7 @@ FLOORS = [
         "wording",
         "errors",
         "former_variables",
+        "moments",
         "port",
         "processes",
         "records",

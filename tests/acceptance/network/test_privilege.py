@@ -65,6 +65,7 @@ def test_an_ordinary_user_is_enough_and_files_have_the_modes_that_cube_needs(ord
     association = open_association(ordinary.port, contexts_of(paths))
     assert {association.send_c_store(os.fspath(path)).Status for path in paths} == {0}
     wait_until(lambda: len(rows()) == 3 and not ordinary.find(".oxidicom/0*/spool/*/0*-*-*"), "all is registered")
+    wait_until(lambda: ordinary.find(".oxidicom/0*/spool/*/*=unknown.registered"), "so is that no PACS was asked")
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in ordinary.find("**/*")}
     services = {path: mode for path, mode in modes.items() if "SERVICES" in path.parts}
     assert {mode for path, mode in services.items() if path.is_file()} == {0o644}
@@ -94,6 +95,18 @@ def test_the_password_of_the_database_is_nowhere_to_be_seen(ordinary, rows, tmp_
     assert ready["database"].startswith("postgresql://gatekeeper@127.0.0.1:")
     for text in (checked, wrong, unreadable, gone, ordinary.log_path.read_text()):
         assert SECRET not in text
+
+
+def test_check_says_why_the_database_lets_nobody_in(stopped, database, with_password):
+    asked = {
+        "it has no TLS": f"{with_password}?sslmode=require",
+        "no database or user of that name": f"{with_password}-of-nobody",
+    }
+    for said, address in asked.items():
+        assert said in check(stopped, CHRIS_DB_CONNECTION=address)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("ALTER ROLE gatekeeper NOLOGIN")
+    assert "its user may not log in" in check(stopped, CHRIS_DB_CONNECTION=with_password)
 
 
 def check(gateway, **variables):
@@ -131,6 +144,34 @@ def test_check_says_whose_the_storage_is_when_it_may_not_be_written(ordinary, pu
         f"{root} cannot be written: Permission denied. It belongs to user root and group root (drwxr-xr-x), and the "
         f"gateway runs as user {UID}: give it that right, or run the gateway as the user of CUBE"
     ) in checked
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a directory belongs to another user: run the tests as root")
+def test_check_says_whose_the_directory_is_that_may_not_be_written(ordinary, public_directory):
+    """CUBE makes `SERVICES/PACS` when it migrates, as a user of its own; the root above it may be everybody's."""
+    root = Path(public_directory, "shared")
+    root.mkdir()
+    (root / "SERVICES" / "PACS").mkdir(parents=True)
+    root.chmod(0o777)
+    checked = check(ordinary, CHRIS_FILES_ROOT=str(root))
+    assert (
+        f"{root}/SERVICES/PACS cannot be written: Permission denied. It belongs to user root and group root" in checked
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the name of the gateway's user is that of the tests: run them as root")
+def test_check_sees_a_directory_that_was_made_before_the_umask_was_set_right(ordinary):
+    pacs = ordinary.files_root / "SERVICES" / "PACS" / "TEST"
+    pacs.mkdir(parents=True)
+    for path in (pacs, *list(pacs.parents)[:2]):
+        os.chown(path, UID, -1)
+        path.chmod(0o755)
+    ordinary.files_root.chmod(0o755)
+    assert "everyone else" in check(ordinary, CHRIS_UMASK="022").partition("read by")[2].partition(";")[0]
+    pacs.chmod(0o700)
+    checked = check(ordinary, CHRIS_UMASK="022")
+    assert "everyone else" not in checked.partition("read by")[2].partition(";")[0]
+    assert f"CUBE must be one of them; {pacs} keeps everyone else out (chmod o+x would let them pass)" in checked
 
 
 def test_a_new_storage_that_may_only_be_read_is_told_as_that(stopped, tmp_path):

@@ -106,7 +106,14 @@ def test_without_room_for_the_reason_nothing_is_moved(directory, aside, monkeypa
     assert not list((aside / ASSOCIATION).iterdir())
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b'{"reas')])
+DAMAGES = [
+    Path.unlink,
+    lambda path: path.write_bytes(b'{"reas'),
+    lambda path: path.write_bytes(b'{"reason": "because", "at": "2026-11-25T12:00:00"}'),  # of which time zone?
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_file_without_a_readable_reason_is_listed_all_the_same(damage, directory, aside):
     set_aside(str(directory), ENTRY.at("stored"), str(aside), "because")
     damage(aside / ASSOCIATION / f"{ENTRY.at('stored')}.json")
