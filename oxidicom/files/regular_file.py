@@ -12,13 +12,14 @@ class NotRegularFileError(OSError):
         super().__init__(errno.EIO, f"{os.path.basename(path)} is not a regular file", path)
 
 
-def open_regular(path: str, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
+def open_regular(path: str, flags: int = os.O_RDONLY, mode: int = 0o600, *, dir_fd: int | None = None) -> int:
     """Open the regular file at `path` and return its descriptor: never waiting, never following a link.
 
-    It can be the `opener` of `open`. Raise NotRegularFileError, or another OSError.
+    With `dir_fd` the path begins in that directory. It can be the `opener` of `open`. Raise NotRegularFileError, or
+    another OSError.
     """
     try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode, dir_fd=dir_fd)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):  # of a link, a directory, a FIFO or a socket
             raise NotRegularFileError(path) from error
@@ -27,3 +28,11 @@ def open_regular(path: str, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
         os.close(descriptor)
         raise NotRegularFileError(path)
     return descriptor
+
+
+def is_regular(path: str) -> bool:
+    """Tell whether a regular file stands at `path`; False when nothing does. Raise OSError."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False

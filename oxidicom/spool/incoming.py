@@ -10,6 +10,7 @@ from oxidicom.dataset.completeness import Length, ends_as_it_should, find_flaw
 from oxidicom.dataset.describer import Describer
 from oxidicom.dataset.header import Header, read_header, read_header_of_file
 from oxidicom.errors import DatasetError
+from oxidicom.files.regular_file import open_regular
 from oxidicom.records import Description
 from oxidicom.spool.names import RECEIVED, EntryName, part_name
 from oxidicom.spool.spool_writer import SpoolWriter
@@ -147,7 +148,7 @@ class IncomingInstance:
         if self._descriptor < 0:
             return find_flaw(b"".join(self._pieces[1:]), 0, self._transfer_syntax_uid)
         self.flush()
-        with open(os.path.join(self._spool_writer.directory, self._file_name), "rb") as file:
+        with open(os.path.join(self._spool_writer.directory, self._file_name), "rb", opener=open_regular) as file:
             contents = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         with contents:
             return find_flaw(contents, self._file_meta_bytes, self._transfer_syntax_uid)

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from typing import NamedTuple
 
+from oxidicom.files.regular_file import open_regular
 from oxidicom.paths.final_path import PACS_ROOT
 from oxidicom.tree.private_names import PrivateNames
 from oxidicom.tree.tree_directories import TreeDirectories
@@ -39,7 +40,7 @@ class _Original(NamedTuple):
     """A descriptor of that directory."""
 
     def open(self) -> int:
-        return os.open(self.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.directory)
+        return open_regular(self.name, dir_fd=self.directory)
 
     def committed_ns(self) -> int:
         """Return the moment of its commit. Raise FileNotFoundError when it is gone."""

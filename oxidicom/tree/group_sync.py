@@ -70,8 +70,11 @@ class GroupSync:
 
 
 def sync_file(path: str) -> None:
-    """Make the data of one file durable, or the entries of a directory. Raise OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """Make the data of one file durable, or the entries of a directory. Raise OSError, also for a link or a FIFO.
+
+    Nobody waits for the writer of a FIFO; the kernel refuses to sync it (EINVAL).
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         os.fdatasync(descriptor)
     finally:

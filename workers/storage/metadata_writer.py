@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from oxidicom.association.uids import shown_uid
 from oxidicom.files.directories import sync_directory
+from oxidicom.files.regular_file import open_regular
 from oxidicom.records import Series, SharedColumns
 from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import DUE, STORED, MetadataValue
@@ -103,15 +104,16 @@ class MetadataWriter:
         """Make the file in the spool, unless it is there already."""
         association, value = due.association, due.value
         try:
-            with open(os.path.join(self._shared.directory.spool, association, value.at(DUE)), "wb"):
-                return True
+            path = os.path.join(self._shared.directory.spool, association, value.at(DUE))
+            os.close(open_regular(path, os.O_WRONLY | os.O_CREAT, 0o666))
         except OSError as error:
             # If its directory is gone the association is finished; if that was only away, a rescan decides anew.
             if not isinstance(error, FileNotFoundError):
                 self._warn(due, error)
             self._retries.forget(due)
             self._forget(association, value.series_hash)
-        return False
+            return False
+        return True
 
     def _write(self, due: Due) -> bool:
         association, value = due.association, due.value

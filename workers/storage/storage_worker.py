@@ -15,6 +15,7 @@ from collections.abc import Callable
 from loguru import logger
 
 from oxidicom.files.open_directories import OpenDirectories
+from oxidicom.files.regular_file import is_regular
 from oxidicom.spool.ledger import LEDGER_NAME
 from oxidicom.spool.names import RECEIVED, STORED
 from oxidicom.tree.final_tree import FinalTree
@@ -179,7 +180,7 @@ class StorageWorker:
         Raise OSError.
         """
         spooled = {os.path.join(self._spool, message.association) for message in group}
-        ledgers = [ledger for one in spooled if os.path.exists(ledger := os.path.join(one, LEDGER_NAME))]
+        ledgers = [os.path.join(one, LEDGER_NAME) for one in spooled if _has_ledger(one)]
         unnamed = [self._spool] if spooled - self._named.keys() else []
         others = [*ledgers, *spooled, *unnamed]
         self._sync.sync(len(group) + len(others), itertools.chain(map(self._path, group), others))
@@ -218,13 +219,11 @@ class StorageWorker:
         return True
 
     def _is_gone(self, message: Instance) -> bool:
+        """Tell whether an entry is no longer there; what somebody put in its place is none of ours."""
         try:
-            os.stat(self._path(message))
-        except FileNotFoundError:
-            return True
+            return not is_regular(self._path(message))
         except OSError:
             return False  # the disk does not say
-        return False
 
     def _meet_bug(self, message: Instance, error: Exception) -> None:
         if not self._setting_aside.unexpected(message.association, message.name, RECEIVED, error, message.file.fname):
@@ -279,3 +278,11 @@ class StorageWorker:
 
     def _path(self, message: Instance) -> str:
         return os.path.join(self._spool, message.association, message.name.at(RECEIVED))
+
+
+def _has_ledger(directory: str) -> bool:
+    """Tell whether an association has a ledger: it may be lost, or something that is no file may stand in its place."""
+    try:
+        return is_regular(os.path.join(directory, LEDGER_NAME))
+    except OSError:
+        return False  # the sync of the directory meets the same trouble

@@ -9,6 +9,7 @@ import errno
 import os
 import time
 
+from oxidicom.files.regular_file import open_regular
 from oxidicom.storage.trouble import StorageTrouble
 from oxidicom.tree.final_tree import FinalTree
 from workers.channels.scoreboard import Counter, Slot
@@ -43,8 +44,7 @@ class TreeWatch:
 
     def _look(self) -> None:
         try:
-            with open(self._probe, "wb"):
-                pass
+            os.close(open_regular(self._probe, os.O_WRONLY | os.O_CREAT))
         except OSError:
             return  # the spool takes nothing: that says nothing about the tree
         try:

@@ -180,3 +180,15 @@ def test_many_values_are_written_in_groups_with_a_sign_of_life_before_each(value
     values.write_due()
     assert there(shared) == {(value, STORED) for value in made}
     assert len(beats) == 3
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/null", path)])
+def test_something_strange_with_the_name_of_a_value_makes_nobody_wait(values, shared, plant):
+    other = EXPECTED._replace(text="6")
+    values.take_up(ASSOCIATION, Ledger(series=SERIES), [(EXPECTED, DUE)])
+    values._writer.add(Due(ASSOCIATION, DESCRIPTION.series, other, None))
+    plant(os.path.join(shared.directory.spool, ASSOCIATION, EXPECTED.at(DUE)))
+    values.write_due()
+    assert there(shared) == {(other, STORED)}
+    assert shared.registration_queue.get().text == "6"
+    assert shared.registration_queue.get() is None

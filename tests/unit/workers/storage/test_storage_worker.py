@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from oxidicom.paths.final_path import series_hash
@@ -305,6 +306,33 @@ def test_ledger_and_directory_are_synced_with_a_lone_instance(worker, spool, tmp
     os.rename(os.path.join(directory, name.at(STORED)), os.path.join(directory, name.at(RECEIVED)))
     worker._store([instance_of(directory, name, tmp_path)])
     assert set(synced) == of_instance
+
+
+STRANGE = [os.mkfifo, os.mkdir, lambda path: os.symlink("/etc/hostname", path)]
+
+
+@pytest.mark.parametrize("plant", STRANGE)
+def test_something_strange_instead_of_a_ledger_holds_up_no_instance(worker, spool, tmp_path, plant):
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    os.unlink(os.path.join(directory, LEDGER_NAME))
+    plant(os.path.join(directory, LEDGER_NAME))
+    worker._store([instance_of(directory, name, tmp_path)])
+    assert (name, STORED) in contents(directory)
+
+
+@pytest.mark.parametrize("committed_ns", [1, 0])
+@pytest.mark.parametrize("plant", STRANGE)
+def test_something_strange_instead_of_an_entry_is_left_alone(worker, spool, tmp_path, plant, committed_ns):
+    """Also where it would be copied, since a sync after its moment failed."""
+    directory, name, _ = make_association(spool, tmp_path, received=1)
+    path = os.path.join(directory, name.at(RECEIVED))
+    os.unlink(path)
+    plant(path)
+    message = msgspec.structs.replace(instance_of(directory, name, tmp_path), committed_ns=committed_ns)
+    worker._store([message])
+    assert not worker._retries.knows(message)
+    assert os.path.lexists(path)
+    assert not os.path.lexists(os.path.join(worker._shared.settings.files_root, message.file.fname))
 
 
 def test_after_a_failed_sync_the_entry_is_written_anew(worker, spool, tmp_path, monkeypatch):
