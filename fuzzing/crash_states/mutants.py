@@ -18,6 +18,10 @@ def _nothing(*_: object) -> None:
     pass
 
 
+def _nothing_failed(*_: object) -> dict[str, OSError]:
+    return {}
+
+
 def _replace(owner: object, name: str, new: object) -> None:
     setattr(owner, name, new)
 
@@ -79,12 +83,12 @@ def _name_before_data() -> None:
 
 def _no_group_sync() -> None:
     """Storage: entries are not synced before they are placed."""
-    _replace(group_sync.GroupSync, "sync", _nothing)
+    _replace(group_sync.GroupSync, "sync", _nothing_failed)
 
 
 def _no_tree_sync() -> None:
     """Storage: the directories of the tree are not synced."""
-    _replace(final_tree.FinalTree, "sync_directories", _nothing)
+    _replace(final_tree.FinalTree, "sync_directories", _nothing_failed)
 
 
 def _no_parent_sync() -> None:
@@ -106,7 +110,7 @@ def _registered_before_sync() -> None:
         self._sync._sync_filesystem()
         self._tree.sync_directories()
 
-    _replace(storage_worker.StorageWorker, "_make_durable", lambda _, group, __: bool(group))
+    _replace(storage_worker.StorageWorker, "_make_durable", lambda _, group, __: group)
     _replace(storage_worker.StorageWorker, "_tell_registration", tell_and_sync)
 
 
@@ -115,11 +119,13 @@ def _placed_before_sync() -> None:
     make_durable = storage_worker.StorageWorker._make_durable
 
     def make_durable_late(
-        self: storage_worker.StorageWorker, group: list[Instance], sync: Callable[[list[Instance]], None]
-    ) -> bool:
+        self: storage_worker.StorageWorker,
+        group: list[Instance],
+        sync: Callable[[list[Instance]], list[OSError | None]],
+    ) -> list[Instance]:
         if sync == self._sync_spool:
-            return bool(group)
-        return make_durable(self, group, self._sync_spool) and make_durable(self, group, sync)
+            return group
+        return make_durable(self, make_durable(self, group, self._sync_spool), sync)
 
     _replace(storage_worker.StorageWorker, "_make_durable", make_durable_late)
 

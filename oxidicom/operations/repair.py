@@ -176,7 +176,8 @@ class Repair:
             try:
                 # A group sync is that of one filesystem; a directory may be the mount of another.
                 here = [self._full(path) for path, device in there.items() if device == self._filesystem]
-                self._sync.sync(len(here), here)
+                for error in self._sync.sync(len(here), here).values():
+                    raise error
                 for path, device in there.items():
                     if device not in (None, self._filesystem):
                         sync_file(self._full(path))

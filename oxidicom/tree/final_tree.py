@@ -155,9 +155,12 @@ class FinalTree:
             os.close(os.open(name, _NEW, 0o666, dir_fd=descriptor))
         self._directories.changed(directory)
 
-    def sync_directories(self) -> None:
-        """Make all entries durable that were made since the last call. Raise OSError."""
-        self._directories.sync()
+    def sync_directories(self) -> dict[str, OSError]:
+        """Make all entries durable that were made since the last call. Return the directories of which that failed.
+
+        What was placed below these may not be trusted, and is to be placed again.
+        """
+        return self._directories.sync()
 
     def write_anew(self, entry: str) -> None:
         """Replace a spool entry by a copy of itself, since a sync after it was written failed. Raise OSError.

@@ -42,27 +42,36 @@ class GroupSync:
         self._reports_errors = _version(kernel or platform.release()) >= _SINCE
         self._careful_until = 0.0
 
-    def sync(self, count: int, paths: Iterable[str]) -> None:
-        """Return when the data of all `paths` is durable. Raise OSError; then none of them may be trusted.
+    def sync(self, count: int, paths: Iterable[str]) -> dict[str, OSError]:
+        """Return when the data of all `paths` is durable, except of those that are returned, each with its error.
 
+        Raise OSError when it is not known whose data is not; then none of them may be trusted.
         They are `count`; when that is many nobody asks for their names, which cost 3 µs for each to make.
         """
-        try:
-            if count > _FEW and self._reports_errors and time.monotonic() >= self._careful_until:
-                self._sync_filesystem()
-                return
-            for path in paths:
+        if count > _FEW and self._reports_errors and time.monotonic() >= self._careful_until:
+            self._sync_filesystem()
+            return {}
+        return self._sync_each(paths)
+
+    def _sync_each(self, paths: Iterable[str]) -> dict[str, OSError]:
+        failed: dict[str, OSError] = {}
+        for path in paths:
+            try:
                 sync_file(path)
-        except FileNotFoundError:
-            raise
-        except OSError:
-            self._careful_until = time.monotonic() + _CAREFUL_SECONDS
-            raise
+            except OSError as error:
+                failed[path] = error
+        if not all(isinstance(error, FileNotFoundError) for error in failed.values()):
+            self._be_careful()
+        return failed
 
     def _sync_filesystem(self) -> None:
         if self._syncfs(self._filesystem) != 0:
             code = ctypes.get_errno()
+            self._be_careful()
             raise OSError(code, os.strerror(code))
+
+    def _be_careful(self) -> None:
+        self._careful_until = time.monotonic() + _CAREFUL_SECONDS
 
     def close(self) -> None:
         """Close the descriptor."""

@@ -1,8 +1,8 @@
 """The directories of the final tree, held open: reached without following links, and synced when they were changed.
 
 Each is opened by its name in the one above, so that nothing planted below SERVICES leads out of the tree. The laws of
-this file: a descriptor of a directory that was changed is not closed before its entries are durable; and
-`SERVICES/PACS` itself is never made here, for without it the storage is not there.
+this file: a descriptor of a directory that was changed is not closed before its entries are durable, unless `sync` is
+to tell that they are not; and `SERVICES/PACS` itself is never made here, for without it the storage is not there.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from oxidicom.files.descriptors import keepable, stands_at
+from oxidicom.files.directories import error_above
 from oxidicom.paths.final_path import PACS_ROOT
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -30,6 +31,8 @@ class TreeDirectories:
         self._max_open = keepable(_MAX_OPEN)
         self._open: OrderedDict[str, int] = OrderedDict()
         self._changed: set[str] = set()
+        self._failed: dict[str, OSError] = {}
+        """Those of which a sync failed since the last `sync`, which tells so: one may be closed before that."""
         self._verified: set[str] = set()
         """Those that were found at their paths since `doubt`."""
         self._named: dict[str, None] = {}
@@ -76,10 +79,20 @@ class TreeDirectories:
         """Note that an entry was made in the open directory `path`."""
         self._changed.add(path)
 
-    def sync(self) -> None:
-        """Make all entries durable that were noted. Raise OSError: then they are made anew, and noted again."""
+    def sync(self) -> dict[str, OSError]:
+        """Make all entries durable that were noted. Return the directories of which that failed, each with its error.
+
+        Nothing below these may be trusted: it is made anew, and noted again, by whoever needs it. So they, and what is
+        open below them, are let go: a name that is needed again is noted when the directory of that name is opened.
+        """
         for path in list(self._changed):
             self._sync(path)
+        failed, self._failed = self._failed, {}
+        if failed:
+            self._named.clear()
+            for path in [path for path in self._open if error_above(path, failed)]:
+                self._let_go(path)
+        return failed
 
     def forget(self, path: str) -> None:
         """Close a directory and all above it, which may have been deleted: what is opened anew is there."""
@@ -125,27 +138,21 @@ class TreeDirectories:
             del self._named[next(iter(self._named))]
 
     def _close(self, path: str) -> None:
-        try:
-            if path in self._changed:
-                self._sync(path)
-        finally:
-            self._let_go(path)
+        if path in self._changed:
+            self._sync(path)
+        self._let_go(path)
 
-    def _let_go(self, path: str) -> bool:
-        """Close a directory as it is. Return whether it was open."""
-        descriptor = self._open.pop(path, None)
-        if descriptor is not None:
-            os.close(descriptor)
-        return descriptor is not None
+    def _let_go(self, path: str) -> None:
+        """Close a directory as it is."""
+        os.close(self._open.pop(path))
 
     def _sync(self, path: str) -> None:
-        """Sync a directory that was changed. After an error it is opened anew the next time: it may be another one."""
-        try:
-            # As it is, also if it was moved or deleted: to open it anew would close it first, and that syncs it.
-            os.fsync(self._open[path] if path in self._open else self.open(path))
-        except OSError:
-            self._named.clear()
-            if not self._let_go(path):
-                self._changed.discard(path)  # it cannot even be opened: nobody is to wait for it for ever
-            raise
+        """Sync a directory that was changed, as it is, also if it was moved or deleted; note an error for `sync`.
+
+        It is open: whatever closes it syncs it first.
+        """
         self._changed.discard(path)
+        try:
+            os.fsync(self._open[path])
+        except OSError as error:
+            self._failed[path] = error

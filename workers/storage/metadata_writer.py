@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from oxidicom.association.uids import shown_uid
-from oxidicom.files.directories import sync_directory
+from oxidicom.files.directories import error_above, sync_directory
 from oxidicom.files.regular_file import open_regular
 from oxidicom.records import Series, SharedColumns
 from oxidicom.spool.metadata_rows import metadata_row
@@ -87,18 +87,26 @@ class MetadataWriter:
         written = [one for one in due if self._decide(one) and self._write(one)]
         if not written:
             return
-        try:
-            # The files are empty: their entries, made durable here, are all that there is of them. Those in the spool
-            # too: a value that is forgotten once its row is committed would be decided anew, perhaps as another.
-            for association in sorted({one.association for one in written}):
-                sync_directory(os.path.join(self._shared.directory.spool, association))
-            self._tree.sync_directories()
-        except OSError as error:
-            for one in written:
-                self._fail(one, error)
-            return
+        # The files are empty: their entries, made durable here, are all that there is of them. Those in the spool too:
+        # a value that is forgotten once its row is committed would be decided anew, perhaps as another.
+        in_spool = self._sync_associations({one.association for one in written})
+        in_tree = self._tree.sync_directories()
         for one in written:
-            self._mark_stored(one)
+            error = in_spool.get(one.association) or (error_above(one.fname, in_tree) if in_tree else None)
+            if error:
+                self._fail(one, error)
+            else:
+                self._mark_stored(one)
+
+    def _sync_associations(self, associations: set[str]) -> dict[str, OSError]:
+        """Make the names in the directories of associations durable. Return those of which that failed."""
+        failed: dict[str, OSError] = {}
+        for association in sorted(associations):
+            try:
+                sync_directory(os.path.join(self._shared.directory.spool, association))
+            except OSError as error:
+                failed[association] = error
+        return failed
 
     def _decide(self, due: Due) -> bool:
         """Make the file in the spool, unless it is there already."""

@@ -10,10 +10,11 @@ import itertools
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from loguru import logger
 
+from oxidicom.files.directories import error_above
 from oxidicom.files.open_directories import OpenDirectories
 from oxidicom.files.regular_file import is_regular
 from oxidicom.spool.ledger import LEDGER_NAME
@@ -153,37 +154,53 @@ class StorageWorker:
         self._tree.doubt()
         with OpenDirectories(self._spool) as directories:
             there = [message for message in group if self._renew(message)]
-            if not self._make_durable(there, self._sync_spool):
-                return
-            placed = [message for message in there if self._place(message, directories)]
-            if self._make_durable(placed, lambda _: self._tree.sync_directories()):
-                self._tell_registration([message for message in placed if self._mark_stored(message, directories)])
+            durable = self._make_durable(there, self._sync_spool)
+            placed = [message for message in durable if self._place(message, directories)]
+            named = self._make_durable(placed, self._sync_tree)
+            self._tell_registration([message for message in named if self._mark_stored(message, directories)])
 
-    def _make_durable(self, group: list[Instance], sync: Callable[[list[Instance]], None]) -> bool:
-        """Sync what a group consists of. Return whether it is safe: if not, none of it may be trusted."""
+    def _make_durable(
+        self, group: list[Instance], sync: Callable[[list[Instance]], list[OSError | None]]
+    ) -> list[Instance]:
+        """Sync what a group consists of. Return those that are safe; what is not is tried again."""
         if not group:
-            return False
+            return []
+        errors: Sequence[OSError | None]
         try:
-            sync(group)
-        except OSError as error:
-            if not isinstance(error, FileNotFoundError):  # which is no fault of the disk
-                self._distrusted_ns = self._shared.storage_time_ns()
-            for message in group:
+            errors = sync(group)
+            self._synced = time.monotonic()
+        except OSError as error_of_all:
+            errors = [error_of_all] * len(group)
+        if any(error and not isinstance(error, FileNotFoundError) for error in errors):  # which is no fault of the disk
+            self._distrusted_ns = self._shared.storage_time_ns()
+        for message, error in zip(group, errors, strict=True):
+            if error:
                 self._fail(message, error)
-            return False
-        self._synced = time.monotonic()
-        return True
+        return [message for message, error in zip(group, errors, strict=True) if not error]
 
-    def _sync_spool(self, group: list[Instance]) -> None:
+    def _sync_tree(self, group: list[Instance]) -> list[OSError | None]:
+        """Sync the names of what was placed. Return the error of each, or None where it is durable."""
+        failed = self._tree.sync_directories()
+        return [error_above(message.file.fname, failed) if failed else None for message in group]
+
+    def _sync_spool(self, group: list[Instance]) -> list[OSError | None]:
         """Sync entries, with them the directories of their associations and the ledgers, which know how many there are.
 
-        Raise OSError.
+        Return the error of each, or None where all of it is durable. Raise OSError when nothing of the group is known
+        to be.
         """
         spooled = {os.path.join(self._spool, message.association) for message in group}
         ledgers = [os.path.join(one, LEDGER_NAME) for one in spooled if _has_ledger(one)]
         unnamed = [self._spool] if spooled - self._named.keys() else []
         others = [*ledgers, *spooled, *unnamed]
-        self._sync.sync(len(group) + len(others), itertools.chain(map(self._path, group), others))
+        failed = self._sync.sync(len(group) + len(others), itertools.chain(map(self._path, group), others))
+        if self._spool not in failed:
+            self._note_named(spooled)
+        # A ledger counts for all of its association, as the directory does.
+        failed |= {os.path.dirname(ledger): failed[ledger] for ledger in ledgers if ledger in failed}
+        return [error_above(self._path(message), failed) if failed else None for message in group]
+
+    def _note_named(self, spooled: set[str]) -> None:
         self._named.update(dict.fromkeys(spooled))
         while len(self._named) > _MAX_NAMED:
             del self._named[next(iter(self._named))]

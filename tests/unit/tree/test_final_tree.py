@@ -243,17 +243,39 @@ def test_a_changed_directory_is_synced_before_it_is_closed(tree, root, synced):
     assert directory in synced
 
 
-def test_a_failed_sync_of_a_directory_is_made_good(tree, root, monkeypatch, synced):
+@pytest.mark.parametrize("levels", range(5))
+def test_a_directory_that_cannot_be_synced_is_made_good_when_it_is_needed_again(tree, root, synced, unsyncable, levels):
+    """Whichever it is: the one of the file, or one that holds the name of a directory."""
+    bad = (root / PATH).parents[levels]
+    unsyncable.add(str(bad))
+    for _ in range(2):
+        tree.place(source(root), PATH)
+        assert set(tree.sync_directories()) == {str(bad.relative_to(root))}
+    unsyncable.clear()
+    synced.clear()
     tree.place(source(root), PATH)
+    assert tree.sync_directories() == {}
+    assert {path.stat().st_ino for path in (root / PATH).parents[: levels + 1]} <= synced
 
-    def fail(_):
-        raise OSError(errno.EIO, "x")
 
-    with monkeypatch.context() as broken, pytest.raises(OSError):
-        broken.setattr(os, "fsync", fail)
-        tree.sync_directories()
-    tree.sync_directories()
-    assert (root / PATH).parent.stat().st_ino in synced
+def test_a_directory_that_cannot_be_synced_costs_the_others_nothing(tree, root, unsyncable):
+    tree.place(source(root), PATH)
+    unsyncable.add(str((root / PATH).parent))
+    tree.place_empty("SERVICES/PACS/B/p/s/r/1.dcm")
+    assert set(tree.sync_directories()) == {os.path.dirname(PATH)}
+    tree.place_empty("SERVICES/PACS/B/p/s/r/2.dcm")
+    assert tree.sync_directories() == {}
+
+
+def test_nor_does_it_when_it_is_closed_to_make_room(tree, root, unsyncable):
+    """It is told by the next sync, although it may be opened again before that."""
+    tree.place(source(root), PATH)
+    unsyncable.add(str((root / PATH).parent))
+    for number in range(600):
+        tree.place_empty(f"SERVICES/PACS/B/{number}/x")
+    unsyncable.clear()
+    tree.place(source(root), PATH)
+    assert set(tree.sync_directories()) == {os.path.dirname(PATH)}
 
 
 def test_a_copy_is_durable_before_it_has_its_name(root, tree, synced):

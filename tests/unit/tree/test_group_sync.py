@@ -1,5 +1,6 @@
-"""A group of files is durable when the sync returns, or none of it may be trusted."""
+"""A group of files is durable when the sync returns, except what it tells; or none of it may be trusted."""
 
+import errno
 import os
 
 import pytest
@@ -53,11 +54,29 @@ def test_an_error_of_the_filesystem_is_raised(files, tmp_path):
         sync.sync(len(files), files)
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path):
+def test_what_cannot_be_synced_by_itself_is_told_and_the_rest_is_synced(files, synced, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(files[0])
+    bad = [str(tmp_path / name) for name in ("fifo", "link", "missing")]
     sync = GroupSync(str(tmp_path))
-    with pytest.raises(FileNotFoundError):
-        sync.sync(1, [str(tmp_path / "missing")])
+    failed = sync.sync(5, [*bad, *files[:2]])
     sync.close()
+    assert {path: error.errno for path, error in failed.items()} == dict(
+        zip(bad, (errno.EINVAL, errno.ELOOP, errno.ENOENT), strict=True)
+    )
+    assert synced == [*bad, *files[:2]]
+
+
+@pytest.mark.parametrize(("plant", "is_careful"), [(os.mkfifo, True), (lambda _: None, False)])
+def test_after_an_error_each_file_is_synced_by_itself(files, synced, tmp_path, plant, is_careful):
+    """That a file is gone is no error of the disk."""
+    plant(tmp_path / "bad")
+    sync = GroupSync(str(tmp_path), "6.1")
+    assert sync.sync(1, [str(tmp_path / "bad")])
+    synced.clear()
+    assert sync.sync(len(files), files) == {}
+    sync.close()
+    assert synced == (files if is_careful else ["syncfs"])
 
 
 def test_without_its_directory_it_cannot_begin(tmp_path):

@@ -125,7 +125,7 @@ def test_no_name_below_services_comes_before_the_data(worker, make_entry, synced
 
     def sync_and_look(*arguments):
         stood.append(final_path.exists())
-        sync(*arguments)
+        return sync(*arguments)
 
     worker._sync.sync = sync_and_look
     rescan(worker)

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 
+import msgspec
 import pytest
 
 from oxidicom.paths.final_path import series_hash
@@ -191,4 +192,22 @@ def test_something_strange_with_the_name_of_a_value_makes_nobody_wait(values, sh
     values.write_due()
     assert there(shared) == {(other, STORED)}
     assert shared.registration_queue.get().text == "6"
+    assert shared.registration_queue.get() is None
+
+
+@pytest.mark.parametrize("of_tree", [True, False])
+def test_a_directory_that_cannot_be_synced_holds_up_its_own_values_only(values, shared, unsyncable, of_tree):
+    elsewhere = "01HZ7TF03EZD364005NP332RBR"
+    os.mkdir(os.path.join(shared.directory.spool, elsewhere))
+    bad = Due(ASSOCIATION, DESCRIPTION.series, EXPECTED, None)
+    series = msgspec.structs.replace(DESCRIPTION.series, directory=f"{DESCRIPTION.series.directory}-other")
+    good = Due(elsewhere, series, EXPECTED, None)
+    of_values = os.path.dirname(os.path.join(shared.settings.files_root, bad.fname))
+    unsyncable.add(of_values if of_tree else os.path.join(shared.directory.spool, ASSOCIATION))
+    values._writer.add(bad)
+    values._writer.add(good)
+    values.write_due()
+    assert there(shared) == {(EXPECTED, DUE)}
+    assert set(contents(os.path.join(shared.directory.spool, elsewhere))) == {(EXPECTED, STORED)}
+    assert shared.registration_queue.get().association == elsewhere
     assert shared.registration_queue.get() is None

@@ -44,11 +44,11 @@ def spool(gateway_directory):
     return gateway_directory.spool
 
 
-def make_association(spool, tmp_path, values_at=REGISTERED, received=0, ulid=ASSOCIATION):
+def make_association(spool, tmp_path, values_at=REGISTERED, received=0, ulid=ASSOCIATION, **attributes):
     """Make the directory of an association that has ended, with both values, and so many instances to be stored."""
     directory = os.path.join(spool, ulid)
     os.mkdir(directory)
-    description = entry_file(tmp_path / "entry")
+    description = entry_file(tmp_path / "entry", **attributes)
     name = EntryName(1, series_hash(description.series), (tmp_path / "entry").stat().st_size)
     ledger = LedgerWriter(os.path.join(directory, LEDGER_NAME), create=True)
     ledger.append(Started(ASSOCIATION, "TEST", "", ""), SeriesOpened(name.series_hash, description.series), Ended("x"))
@@ -279,9 +279,9 @@ def test_an_entry_that_came_back_is_found_although_the_association_was_settled(w
     assert (name, STORED) in set(contents(directory))
 
 
-def instance_of(directory, name: EntryName, tmp_path):
+def instance_of(directory, name: EntryName, tmp_path, **attributes):
     """Committed after moment 0, up to which nothing is trusted at first: only an error has it written anew."""
-    description = entry_file(tmp_path / "other")
+    description = entry_file(tmp_path / "other", **attributes)
     return Instance(os.path.basename(directory), *name, 1, description.file)
 
 
@@ -298,7 +298,7 @@ def test_a_failed_instance_whose_entry_is_gone_is_forgotten(worker, spool, tmp_p
 def test_ledger_and_directory_are_synced_with_a_lone_instance(worker, spool, tmp_path, monkeypatch):
     directory, name, _ = make_association(spool, tmp_path, received=1)
     synced = []
-    monkeypatch.setattr(worker._sync, "sync", lambda count, paths: synced.extend(paths))
+    monkeypatch.setattr(worker._sync, "sync", lambda count, paths: synced.extend(paths) or {})
     worker._store([instance_of(directory, name, tmp_path)])
     of_instance = {os.path.join(directory, name.at(RECEIVED)), os.path.join(directory, LEDGER_NAME), directory}
     assert set(synced) == of_instance | {spool}, "with the name of the directory, the first time"
@@ -333,6 +333,61 @@ def test_something_strange_instead_of_an_entry_is_left_alone(worker, spool, tmp_
     assert not worker._retries.knows(message)
     assert os.path.lexists(path)
     assert not os.path.lexists(os.path.join(worker._shared.settings.files_root, message.file.fname))
+
+
+@pytest.fixture
+def two(spool, tmp_path):
+    """Two instances that wait, of two associations and two series."""
+
+    def make(ulid, uid):
+        directory, name, _ = make_association(spool, tmp_path, received=1, ulid=ulid, SeriesInstanceUID=uid)
+        return instance_of(directory, name, tmp_path, SeriesInstanceUID=uid)
+
+    return make(OLDER, "1.2.3"), make(ASSOCIATION, "1.2.4")
+
+
+def states(worker, *messages):
+    return [dict(contents(os.path.join(worker._spool, one.association)))[one.name] for one in messages]
+
+
+def test_a_directory_of_the_tree_that_cannot_be_synced_holds_up_its_own_series_only(worker, two, unsyncable):
+    bad, good = two
+    unsyncable.add(os.path.join(worker._shared.settings.files_root, os.path.dirname(bad.file.fname)))
+    worker._store([bad])
+    worker._store([bad, good])
+    assert states(worker, bad, good) == [RECEIVED, STORED]
+    assert not worker._retries.knows(good)
+    unsyncable.clear()
+    worker._store([bad])
+    assert states(worker, bad) == [STORED]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda directory, name: os.path.join(directory, name.at(RECEIVED)),
+        lambda directory, _: os.path.join(directory, LEDGER_NAME),
+        lambda directory, _: directory,
+    ],
+    ids=["entry", "ledger", "directory"],
+)
+def test_what_cannot_be_synced_in_the_spool_holds_up_its_own_instance_only(worker, two, unsyncable, part):
+    bad, good = two
+    unsyncable.add(part(os.path.join(worker._spool, bad.association), bad.name))
+    worker._store([bad, good])
+    assert states(worker, bad, good) == [RECEIVED, STORED]
+    assert not worker._retries.knows(good)
+    assert not os.path.exists(os.path.join(worker._shared.settings.files_root, bad.file.fname))
+    unsyncable.clear()
+    worker._store([bad])
+    assert states(worker, bad) == [STORED]
+
+
+def test_without_the_names_of_their_directories_nothing_in_the_spool_is_stored(worker, two, unsyncable):
+    unsyncable.add(worker._spool)
+    for _ in range(2):
+        worker._store([*two])
+        assert states(worker, *two) == [RECEIVED, RECEIVED]
 
 
 def test_after_a_failed_sync_the_entry_is_written_anew(worker, spool, tmp_path, monkeypatch):
