@@ -163,6 +163,8 @@ class MetadataWriter:
             return
         self._setting_aside.set_aside(association, value, DUE, f"cannot be written: {error.strerror}", due.fname)
         self._retries.forget(due)
+        if self._setting_aside.leaves_alone(association, value, DUE):
+            self._forget(association, value.series_hash)
 
     def _warn(self, due: Due, error: OSError) -> None:
         association, value = due.association, due.value

@@ -55,6 +55,8 @@ class SeriesMetadata:
         self._unasked: dict[_Key, _Progress] = {}
         self._finished: dict[str, set[str]] = {}
         """Hashes of the series that need nothing more, by association: they are neither asked nor decided anew."""
+        self._undecided: set[str] = set()
+        """Associations with a value that could not be decided or written."""
         self._inquiry_slot: Slot | None = None
         self.answers = shared.answer_queues[index]
         self.left_out = False
@@ -92,7 +94,13 @@ class SeriesMetadata:
         """A value of a series could not be decided: a rescan takes the series up again, as the spool has it then."""
         self._series.pop((association, series_hash), None)
         self._unasked.pop((association, series_hash), None)
+        self._undecided.add(association)
         self.left_out = True
+
+    def take_undecided(self) -> set[str]:
+        """Return the associations of which a rescan is to take series up again, although they may go on; once."""
+        undecided, self._undecided = self._undecided, set()
+        return undecided
 
     def _open(self, key: _Key, series: Series, columns: SharedColumns | None) -> None:
         self._series[key] = self._unasked[key] = _Progress(series, columns)

@@ -6,6 +6,7 @@ and its listener may still refuse it. Of the others everything is, once their le
 
 import contextlib
 import itertools
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ group touches is synced, and a directory tells its names in no order. They take 
 _RESCAN_SECONDS = 10.0
 _SOON_SECONDS = 1.0
 """Delay before retrying what found no room or met trouble that may have passed."""
+_AGAIN_SECONDS = 60.0
+"""So long after something was left alone in it an association that goes on is looked into again: see `leaves_alone`."""
 
 _TICK_NS = 1_000_000_000
 """A directory that was changed just now may be changed again without showing it: a filesystem's clock ticks slowly."""
@@ -85,9 +88,10 @@ class StorageRescan:
         self._settled: dict[str, tuple[int, int]] = {}
         """Directories of ended associations in which nothing is left to do for this worker, with the mtimes of their
         ledgers and their own: one that was finished and put back since, or got an entry back, is not settled."""
-        self._in_order: set[str] = set()
+        self._in_order: dict[str, float] = {}
         """Directories of associations that go on, which were looked into since the last death: all that comes to them
-        is told by messages. Their ledgers may be long."""
+        is told by messages, and their ledgers may be long. With the moment when they are looked into all the same:
+        what was left alone in them is remembered by nobody."""
         self._due = 0.0
 
     def somebody_died(self) -> None:
@@ -97,7 +101,7 @@ class StorageRescan:
 
     def look_again(self, association: str) -> None:
         """Something of an association is remembered by nobody: find it again, although the association goes on."""
-        self._in_order.discard(os.path.join(self._spool, association))
+        self._in_order.pop(os.path.join(self._spool, association), None)
         self._look_soon()
 
     def _look_soon(self) -> None:
@@ -115,13 +119,22 @@ class StorageRescan:
         directories = associations(self._spool)
         self._settled = {one: self._settled[one] for one in directories if one in self._settled}
         self._metadata.keep_only({os.path.basename(directory) for directory in directories})
-        self._in_order = {one for one in directories if one in self._in_order and self._has_listener(one)}
+        self._in_order = self._still_in_order(directories)
         for directory in directories:
             self._slot.beat(ProcessState.WORKING)
             if directory not in self._in_order:
                 self._take_up(directory, store)
         if self._metadata.left_out:
             self._look_soon()
+
+    def _still_in_order(self, directories: list[str]) -> dict[str, float]:
+        now = time.monotonic()
+        undecided = {os.path.join(self._spool, association) for association in self._metadata.take_undecided()}
+        return {
+            one: self._in_order[one]
+            for one in directories
+            if now < self._in_order.get(one, 0.0) and one not in undecided and self._has_listener(one)
+        }
 
     def _take_up(self, directory: str, store: _Store) -> None:
         """Take up one association. What it meets costs the others nothing."""
@@ -130,8 +143,10 @@ class StorageRescan:
             if not self._setting_aside.leaves_association_alone(association) and not self._is_settled(directory):
                 self._take_up_whole(directory, store)
         except OSError as error:
+            self._in_order.pop(directory, None)
             waits_for_next_rescan(directory, error)
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this association)
+            self._in_order.pop(directory, None)
             self._setting_aside.unexpected_association(association, error)
             self._look_soon()
 
@@ -156,7 +171,7 @@ class StorageRescan:
         # Then the values: what is decided there is neither asked nor decided anew because of an instance.
         ledger = self._take_up_metadata(directory)
         if not is_over:
-            self._in_order.add(directory)  # first: what fails now is to be looked for again
+            self._in_order[directory] = math.inf  # first: what fails now is to be looked for again
         self._store_received(directory, is_over, store)
         if ledger and is_over:
             self._close(directory, ledger)
@@ -173,11 +188,9 @@ class StorageRescan:
         while some := sorted(itertools.islice(names, _SORTED), key=lambda name: (name.series_hash, name.number)):
             for start in range(0, len(some), MAX_IN_GROUP):
                 if self._retries.is_full:  # the tree takes nothing: so much as waits for it already is enough to try
-                    self._in_order.discard(directory)
+                    self._in_order.pop(directory, None)
                     return
-                group = some[start : start + MAX_IN_GROUP]
-                described = [self._describe(directory, name, describer) for name in group]
-                store([message for message in described if message])
+                store(self._described(directory, some[start : start + MAX_IN_GROUP], describer))
 
     def _take_up_metadata(self, directory: str) -> Ledger | None:
         """Take up the series that lack a metadata value. Return the ledger, with no other series in it."""
@@ -238,12 +251,26 @@ class StorageRescan:
         """Yield the entries in `directory` that are this worker's to store now; with `counted` only those."""
         association = os.path.basename(directory)
         for name in self._mine_received(directory):
-            if (
-                (counted is None or name.number in counted)
-                and not self._setting_aside.leaves_alone(association, name, RECEIVED)
-                and not self._retries.knows_key((association, name.number))
-            ):
-                yield name
+            if (counted is None or name.number in counted) and not self._retries.knows_key((association, name.number)):
+                if self._setting_aside.leaves_alone(association, name, RECEIVED):
+                    self._look_again_later(directory)
+                else:
+                    yield name
+
+    def _look_again_later(self, directory: str) -> None:
+        """Something is left alone: no message will tell of it again, although the association may go on for hours."""
+        if directory in self._in_order:
+            self._in_order[directory] = min(self._in_order[directory], time.monotonic() + _AGAIN_SECONDS)
+
+    def _described(self, directory: str, names: list[EntryName], describer: EntryDescriber) -> list[Instance]:
+        """Return what the messages about entries would have said."""
+        described = []
+        for name in names:
+            if message := self._describe(directory, name, describer):
+                described.append(message)
+            elif self._setting_aside.leaves_alone(os.path.basename(directory), name, RECEIVED):
+                self._look_again_later(directory)
+        return described
 
     def _describe(self, directory: str, name: EntryName, describer: EntryDescriber) -> Instance | None:
         """Return what the message about an entry would have said; set it aside if it is damaged."""
@@ -267,7 +294,7 @@ class StorageRescan:
             reason = f"not readable: {error}"
         except Exception as error:  # noqa: BLE001 (a bug of ours costs this entry)
             self._setting_aside.unexpected(association, name, RECEIVED, error)
-            self._look_soon()
+            self.look_again(association)
             return None
         self._setting_aside.set_aside(association, name, RECEIVED, reason)
         return None

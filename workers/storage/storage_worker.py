@@ -243,7 +243,12 @@ class StorageWorker:
             return False  # the disk does not say
 
     def _meet_bug(self, message: Instance, error: Exception) -> None:
-        if not self._setting_aside.unexpected(message.association, message.name, RECEIVED, error, message.file.fname):
+        self._setting_aside.unexpected(message.association, message.name, RECEIVED, error, message.file.fname)
+        self._leave_to_rescan(message)
+
+    def _leave_to_rescan(self, message: Instance) -> None:
+        """Nothing is remembered of what is set aside; what could not be is found in the spool again."""
+        if self._setting_aside.leaves_alone(message.association, message.name, RECEIVED):
             self._rescan.look_again(message.association)
         self._retries.forget(message)
 
@@ -288,7 +293,7 @@ class StorageWorker:
             return
         reason = f"cannot be stored: {error.strerror}"
         self._setting_aside.set_aside(message.association, message.name, RECEIVED, reason, message.file.fname)
-        self._retries.forget(message)
+        self._leave_to_rescan(message)
 
     def _store_again(self) -> None:
         self._store(self._retries.due())

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -160,6 +161,25 @@ def test_a_value_whose_path_is_not_to_be_had_is_set_aside_in_the_end(values, sha
     (aside,) = set_aside_of(shared.directory.aside, ASSOCIATION)
     assert (aside.name, aside.reason) == (EXPECTED, "cannot be written: Not a directory")
     assert not values._writer._retries.is_due
+
+
+def test_a_value_that_can_neither_be_written_nor_set_aside_is_left_to_a_rescan(values, shared, monkeypatch):
+    decide(values, shared)
+    os.rmdir(shared.directory.aside)
+    Path(shared.directory.aside).touch()
+
+    def refuse(path):
+        raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
+
+    now = [0.0]
+    monkeypatch.setattr("workers.storage.retries.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(values._writer._tree, "place_empty", refuse)
+    for _ in range(8):
+        assert values.take_undecided() == set()
+        values.write_due()
+        now[0] += 100.0
+    assert there(shared) == {(EXPECTED, DUE)}
+    assert values.take_undecided() == {ASSOCIATION}
 
 
 def test_a_value_of_an_association_that_is_gone_is_forgotten(values, shared):

@@ -20,7 +20,7 @@ from oxidicom.spool.set_aside import set_aside, set_aside_of
 from oxidicom.spool.spool_writer import SpoolWriter
 from oxidicom.storage.clock import boot_time_ns
 from tests.fixtures.storage import entry_file
-from workers.channels.messages import AssociationEnded, Instance
+from workers.channels.messages import AssociationEnded, Instance, SeriesCounted
 from workers.channels.scoreboard import Counter, Role
 from workers.storage import retries as retries_module
 from workers.storage import series_metadata
@@ -472,3 +472,125 @@ def test_an_entry_that_cannot_be_read_is_left_alone_and_the_rest_goes_on(worker,
     rescan(worker)
     assert dict(contents(living.directory)) == {names[0]: RECEIVED, names[1]: STORED}
     assert worker._setting_aside.leaves_alone(ASSOCIATION, names[0], RECEIVED)
+
+
+def rescan_later(worker, monkeypatch):
+    """Rescan as the worker does in the end, when nobody has died and every delay is over."""
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "monotonic", lambda: 1e12)
+        worker._rescan.run_if_due(worker._store)
+    worker._rescan._due = 0.0
+
+
+def commit_one(living, tmp_path) -> tuple[EntryName, Description]:
+    name, description = write_entry(living, tmp_path)
+    living.enter_in_ledger(name, description)
+    return name, description
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyError()])
+def test_what_a_living_association_meets_once_is_tried_again_while_it_lives(
+    worker, living, tmp_path, monkeypatch, error
+):
+    name, _ = commit_one(living, tmp_path)
+
+    def fail(_):
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(rescan_module, "committed_numbers", fail)
+        rescan(worker)
+    assert dict(contents(living.directory)) == {name: RECEIVED}
+    rescan_later(worker, monkeypatch)
+    assert dict(contents(living.directory)) == {name: STORED}
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyError()])
+def test_an_entry_that_cannot_be_read_once_is_tried_again_while_its_association_lives(
+    worker, living, tmp_path, monkeypatch, error
+):
+    name, _ = commit_one(living, tmp_path)
+
+    def fail(*_):
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(EntryDescriber, "describe", fail)
+        rescan(worker)
+    worker._rescan._due = 0.0
+    worker._rescan.run_if_due(worker._store)  # too early for it, which is not to forget it
+    assert dict(contents(living.directory)) == {name: RECEIVED}
+    rescan_later(worker, monkeypatch)
+    assert dict(contents(living.directory)) == {name: STORED}
+
+
+def test_a_living_association_with_a_bad_entry_is_not_read_at_each_rescan(worker, living, tmp_path, monkeypatch):
+    commit_one(living, tmp_path)
+    looks = []
+
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(EntryDescriber, "describe", fail)
+    monkeypatch.setattr(
+        rescan_module, "committed_numbers", lambda ledger: looks.append(ledger) or committed_numbers(ledger)
+    )
+    for _ in range(3):
+        worker._rescan._due = 0.0
+        worker._rescan.run_if_due(worker._store)
+    assert len(looks) == 1
+
+
+def test_what_cannot_be_set_aside_of_a_living_association_is_tried_again_while_it_lives(
+    worker, living, tmp_path, monkeypatch
+):
+    name, _ = commit_one(living, tmp_path)
+    os.truncate(os.path.join(living.directory, name.at(RECEIVED)), 10)
+    os.rmdir(worker._shared.directory.aside)
+    Path(worker._shared.directory.aside).touch()
+    rescan(worker)
+    assert dict(contents(living.directory)) == {name: RECEIVED}
+    os.unlink(worker._shared.directory.aside)
+    rescan_later(worker, monkeypatch)
+    assert dict(contents(living.directory)) == {}
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EACCES, "Permission denied"), KeyError()])
+def test_what_can_neither_be_stored_nor_set_aside_is_found_again_while_its_association_lives(
+    worker, living, tmp_path, monkeypatch, error
+):
+    rescan(worker)
+    name, description = commit_one(living, tmp_path)
+    message = Instance(ASSOCIATION, *name, 1, description.file)
+    os.rmdir(worker._shared.directory.aside)
+    Path(worker._shared.directory.aside).touch()
+
+    def refuse(*_, **__):
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(worker._tree, "place", refuse)
+        for _ in range(8):
+            worker._store([message])
+    assert not worker._retries.knows(message)
+    worker._rescan._due = 0.0
+    rescan_later(worker, monkeypatch)
+    assert dict(contents(living.directory)) == {name: STORED}
+
+
+def test_a_value_that_cannot_be_decided_is_taken_up_again_while_its_association_lives(
+    worker, living, tmp_path, monkeypatch
+):
+    name, _ = commit_one(living, tmp_path)
+    rescan(worker)
+    value = MetadataValue(name.series_hash, EXPECTED_COUNT_KEY, "1")
+    os.mkdir(os.path.join(living.directory, value.at(DUE)))
+    worker._metadata.answers.put(SeriesCounted(ASSOCIATION, name.series_hash, 1))
+    worker._metadata.take_answers()
+    worker._metadata.write_due()
+    os.rmdir(os.path.join(living.directory, value.at(DUE)))
+    while worker._shared.inquiry_queue.get():
+        pass
+    rescan_later(worker, monkeypatch)
+    worker._metadata.take_answers()
+    assert worker._shared.inquiry_queue.get().series_hash == name.series_hash, "it is asked anew"
