@@ -44,7 +44,10 @@ class AssociationEnded(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class ProcessDied(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """Supervisor → storage and registration: a process died, its work is to be taken up."""
+    """Supervisor → storage and registration: a process died, its work is to be taken up.
+
+    Registration → storage: something went back that no other message tells of.
+    """
 
 
 class PhaseChanged(msgspec.Struct, frozen=True, array_like=True, tag=4):

@@ -16,7 +16,8 @@ from oxidicom.spool.names import STORED
 from oxidicom.tree.standing import missing
 from workers.channels.backoff import Backoff
 from workers.channels.facts import BatchRegistered
-from workers.channels.messages import Instance, MetadataStored
+from workers.channels.messages import Instance, MetadataStored, ProcessDied, ToStorage
+from workers.channels.queues import Queue
 from workers.channels.scoreboard import Counter, Histogram, Slot
 from workers.channels.setting_aside import SettingAside, waits_for_next_rescan
 from workers.registration.batching import Batch, Pending
@@ -53,6 +54,8 @@ class BatchClearing:
         self._setting_aside = setting_aside
         self._backoff = backoff
         self._held_told_due = 0.0
+        self._untold: dict[int, Queue[ToStorage]] = {}
+        """Queues of the storage workers that are still to hear that something went back to them."""
 
     def clear(self, batch: Batch, outcome: Isolated, sent_at: float) -> None:
         """The batch is committed: its entries leave the spool, but for those of rows that could not be registered.
@@ -161,14 +164,26 @@ class BatchClearing:
                 self._backoff.failed()
                 continue
             self._pending.forget(message)
-            if isinstance(message, Instance):  # without room for it a rescan finds it
-                self._shared.storage_queue_of(message.series_hash).put(message)
+            self._give_back(message)
+        self.tell_storage()
         if gone:
             logger.warning(
                 "{count} files are no longer at their final paths; they are being stored again from the spool",
                 count=len(gone),
                 action="files_gone",
             )
+
+    def _give_back(self, message: _Entry) -> None:
+        """Tell the storage worker of an instance. For a value, or without room for it, a rescan is to find it."""
+        queue = self._shared.storage_queue_of(message.series_hash)
+        if not (isinstance(message, Instance) and queue.put(message)):
+            self._untold[id(queue)] = queue
+
+    def tell_storage(self) -> None:
+        """Have storage look for what went back untold: into an association that goes on it does not by itself."""
+        for key, queue in list(self._untold.items()):
+            if queue.put(ProcessDied()):  # without room for it it is told the next time
+                del self._untold[key]
 
     def _meet_bugs(self, batch: Batch, failed: dict[str, Exception]) -> set[str]:
         """Our code stumbled over these rows: each is tried three times. Return the names of those that come again."""

@@ -86,6 +86,7 @@ class RegistrationWorker:
             self._slot.beat(ProcessState.WORKING)
             self._take_messages()
             self._finish_batch()
+            self._clearing.tell_storage()
             self._send_batch()  # before the spool is looked through: that goes on while the database works
             if self._rescan.can_go_on:
                 self._rescan.go_on()

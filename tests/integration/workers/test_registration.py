@@ -15,6 +15,8 @@ from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import RECEIVED, STORED, MetadataValue
 from oxidicom.spool.spool_writer import SpoolWriter
 from tests.fixtures.storage import entry_file
+from tests.waiting import wait_until
+from workers.channels.messages import AssociationEnded, ProcessDied
 from workers.channels.scoreboard import Counter, GatewayPhase, Role
 from workers.registration.registration_worker import RegistrationWorker
 
@@ -95,6 +97,49 @@ def test_an_entry_whose_file_goes_right_after_the_commit_goes_back_to_storage(
     (entry,) = entries(association)
     assert entry[1] == RECEIVED
     assert shared.storage_queues[0].get().number == entry[0].number == 2
+
+
+def fill(queue):
+    """Leave no room in a queue."""
+    while queue.put(AssociationEnded("x" * 1000)):
+        pass
+
+
+def drained(queue):
+    return [message for message in iter(queue.get, None) if not isinstance(message, AssociationEnded)]
+
+
+@pytest.mark.parametrize("pattern", ["**/*.2.dcm", f"**/{EXPECTED_COUNT_KEY}=*"])
+def test_of_what_goes_back_without_room_for_a_message_storage_is_told_once_there_is_room(
+    association, shared, tmp_path, monkeypatch, pattern
+):
+    """Into an association that goes on storage does not look by itself."""
+    for path in Path(shared.settings.files_root).glob(f"SERVICES/PACS/{pattern}"):
+        path.unlink()
+    (queue,) = shared.storage_queues
+    fill(queue)
+    worker = RegistrationWorker(shared, shared.scoreboard.of_role(Role.REGISTRATION)[0])
+    try:
+        worker._rescan.run_if_due()
+        worker._send_batch()
+        wait_until(worker._in_flight.done, "the batch is done")
+        worker._finish_batch()
+        assert drained(queue) == []
+        worker._clearing.tell_storage()
+        assert drained(queue) == [ProcessDied()]
+        worker._clearing.tell_storage()
+        assert drained(queue) == [], "once is enough"
+    finally:
+        worker._thread.shutdown()
+        worker._database.close()
+        os.close(worker._batch_done)
+
+
+def test_storage_is_told_of_a_value_that_goes_back(association, shared, work_off):
+    (gone,) = Path(shared.settings.files_root).glob(f"SERVICES/PACS/**/{EXPECTED_COUNT_KEY}=*")
+    gone.unlink()
+    work_off()
+    assert drained(shared.storage_queues[0]) == [ProcessDied()]
 
 
 def test_a_row_over_which_our_code_stumbles_is_set_aside_after_three_tries(
