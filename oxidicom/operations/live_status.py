@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from oxidicom.errors import OperationError
+from oxidicom.files.foreign_json import NOT_READABLE
 from oxidicom.judgement.judgement import Judgement, Level
 from oxidicom.moments import Moment
 
@@ -182,5 +183,5 @@ def fetch(address: str) -> LiveStatus:
         raise OperationError(f"no answer from {address}: {trouble}") from None
     try:
         return msgspec.json.decode(data, type=LiveStatus)
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except NOT_READABLE:
         raise OperationError(f"what {address} answers is not the status of a gateway") from None

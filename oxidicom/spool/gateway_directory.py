@@ -27,6 +27,7 @@ from oxidicom import __version__
 from oxidicom.errors import BootError
 from oxidicom.files.descriptors import stands_at
 from oxidicom.files.directories import sync_directory
+from oxidicom.files.foreign_json import NOT_READABLE
 from oxidicom.files.locks import is_locked, lock_holds, take_lock
 from oxidicom.files.regular_file import open_regular
 from oxidicom.paths.private_root import PRIVATE_ROOT, is_ulid
@@ -184,7 +185,7 @@ def format_of(gateway_path: str) -> Format | None:
         return msgspec.json.decode(data, type=Format) if data.strip(b"\0") else Format(1)
     except FileNotFoundError:
         return Format(FORMAT)
-    except (msgspec.DecodeError, ValueError):
+    except NOT_READABLE:
         return None
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from oxidicom.files.foreign_json import NOT_READABLE
 from oxidicom.files.regular_file import open_regular
 from oxidicom.records import Series, SharedColumns
 
@@ -274,6 +275,6 @@ def lines_after(path: str, offset: int, max_bytes: int) -> tuple[list[Line | Non
 def _decode(data: bytes) -> Line | None:
     try:
         line = _decoder.decode(data)
-    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: bytes that are no UTF-8
+    except NOT_READABLE:
         return None
     return None if isinstance(line, Committed) and line.number < 0 else line

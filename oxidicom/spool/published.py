@@ -10,6 +10,7 @@ import time
 
 import msgspec
 
+from oxidicom.files.foreign_json import NOT_READABLE
 from oxidicom.files.regular_file import open_regular
 from oxidicom.judgement.condition import Condition
 from oxidicom.spool.gateway_directory import lock_of
@@ -46,6 +47,6 @@ def published(gateway_path: str) -> Condition | None:
             time.sleep(_PAUSE_SECONDS)
         with open(lock_of(gateway_path), "rb", opener=open_regular) as file:
             data = file.read(_MAX_BYTES)
-        with contextlib.suppress(msgspec.DecodeError, ValueError):
+        with contextlib.suppress(*NOT_READABLE):
             return msgspec.json.decode(data, type=Condition)
     return None

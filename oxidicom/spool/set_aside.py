@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from oxidicom.files.foreign_json import NOT_READABLE
 from oxidicom.files.regular_file import open_regular
 from oxidicom.moments import Moment, moment_at
 from oxidicom.records import Series
@@ -201,7 +202,7 @@ def read_reason(path: str) -> Reason | None:
     try:
         with open(path, "rb", opener=open_regular) as file:
             return msgspec.json.decode(file.read(_MAX_REASON_BYTES), type=Reason)
-    except (OSError, msgspec.DecodeError, ValueError, RecursionError):
+    except (OSError, *NOT_READABLE):
         return None
 
 

@@ -83,7 +83,10 @@ def test_an_association_whose_listener_lives_stays_where_it_is(gateway_directory
     assert not os.path.exists(gateway_directory.path)
 
 
-@pytest.mark.parametrize("written", [f'{{"format": {FORMAT + 1}}}', "{", "[1]", "\xff", '{"format": "new"}'])
+@pytest.mark.parametrize(
+    "written",
+    [f'{{"format": {FORMAT + 1}}}', "{", "[1]", "\xff", '{"format": "new"}', '{"format":1,"x":' + "[" * 4000],
+)
 def test_a_spool_of_a_newer_format_is_left_to_the_newer_version(gateway_directory, spool_writer, adopt, written):
     spool_writer._ledger.close()
     gateway_directory._unlock()

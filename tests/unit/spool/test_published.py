@@ -23,7 +23,9 @@ def test_what_is_published_is_read_and_the_lock_stays(gateway_directory):
     assert is_running(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b'{"version": "99"}', b"\xff\xfe", b"[" * 100_000, b"null"])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b'{"version": "99"}', b"\xff\xfe", b"[" * 100_000, b'{"x":' + b"[" * 10_000, b"null"]
+)
 def test_what_another_version_or_a_crash_left_is_nothing(data, gateway_directory):
     with open(lock_of(gateway_directory.path), "r+b") as file:
         file.write(data)
