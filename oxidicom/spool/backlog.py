@@ -13,6 +13,7 @@ import msgspec
 
 from oxidicom.errors import DatasetError
 from oxidicom.files.regular_file import NotRegularFileError
+from oxidicom.files.times import changed_ns
 from oxidicom.paths.private_root import moment_of
 from oxidicom.spool.association_directory import associations, ledger_of
 from oxidicom.spool.entries import contents, describe_entry
@@ -150,7 +151,7 @@ def _amounts(directory: str) -> Iterator[tuple[str, Amount]]:
             if field and entry.is_file(follow_symlinks=False):
                 with contextlib.suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
-                    moment = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
+                    moment = datetime.datetime.fromtimestamp(changed_ns(status) / 1e9, datetime.UTC)
                     yield field, Amount(1, status.st_size, moment)
 
 

@@ -14,6 +14,7 @@ from oxidicom.dataset.header import read_header
 from oxidicom.dataset.part10 import read_file_meta
 from oxidicom.errors import DatasetError
 from oxidicom.files.regular_file import open_regular
+from oxidicom.files.times import changed_ns
 from oxidicom.records import Description
 from oxidicom.spool.entries import describe_entry
 
@@ -56,7 +57,7 @@ class EntryDescriber:
         """Read what the listener knew about an entry from the entry itself. Raise DatasetError or OSError."""
         descriptor = open_regular(path)
         try:
-            committed_ns = os.fstat(descriptor).st_mtime_ns
+            committed_ns = changed_ns(os.fstat(descriptor))
             head = b""
             for size_bytes in (_FIRST_READ_BYTES, _SECOND_READ_BYTES):
                 head += os.read(descriptor, size_bytes)

@@ -8,6 +8,7 @@ import time
 
 from loguru import logger
 
+from oxidicom.files.times import changed_ns
 from oxidicom.paths.private_root import is_ulid
 from oxidicom.spool.association_directory import associations
 from oxidicom.spool.entries import is_stranger
@@ -61,7 +62,7 @@ class Census:
                     waiting += 1
                     if not entry.name.endswith(f".{PART}"):
                         first = min(first or entry.name, entry.name, key=in_order)
-            return waiting, int(os.lstat(os.path.join(directory, first)).st_mtime) if first else 0
+            return waiting, changed_ns(os.lstat(os.path.join(directory, first))) // 10**9 if first else 0
         except OSError:
             return 0, 0  # it is finished, or cannot be read: those who work on it say so
 

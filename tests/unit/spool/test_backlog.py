@@ -1,6 +1,8 @@
 """What waits is counted by how far it has come, and nothing is changed by looking."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from oxidicom.spool.ledger import Started
 from oxidicom.spool.metadata_rows import metadata_row
 from oxidicom.spool.names import DUE, RECEIVED, REGISTERED, STORED, EntryName, MetadataValue
 from oxidicom.spool.spool_writer import SpoolWriter
-from tests.fixtures.storage import begin_part, commit, describe_file, entry_file
+from tests.fixtures.storage import begin_part, commit, describe_file, entry_file, make_gateway_directory
 
 STARTED = Started("01HZ7TF03EZD364005NP332RBQ", "TEST", "ChRIS", "127.0.0.1:1")
 
@@ -69,6 +71,17 @@ def test_the_oldest_is_told_by_its_commit(root, spool_writer):
         os.utime(path, (moment, moment))
     (gateway,) = backlog_of(root)
     assert gateway.waiting.committed.oldest.timestamp() == 1000
+
+
+def test_a_time_beyond_the_calendar_is_no_trouble():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as top:  # most filesystems on disks hold no such time
+        directory = make_gateway_directory(Path(top))
+        spool_writer = SpoolWriter(directory.spool, STARTED)
+        path = os.path.join(spool_writer.directory, receive(spool_writer, 1).at(RECEIVED))
+        os.utime(path, (2**40, 2**40))
+        (gateway,) = backlog_of(top)
+        directory.release()
+    assert gateway.waiting.committed.oldest.year == 2262
 
 
 def test_sums_of_nothing_have_no_oldest():

@@ -1,8 +1,10 @@
 """Entries are described alike, whether by an earlier one or each by itself."""
 
 import os
+import tempfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from oxidicom.dataset.part10 import build_file_meta
@@ -11,6 +13,7 @@ from oxidicom.spool.entries import describe_entry
 from oxidicom.spool.entry_describer import _FIRST_READ_BYTES, EntryDescriber, read_ahead
 from tests.unit.dataset.dataset_bytes import dataset, element, encode
 from tests.unit.dataset.test_odd_dataset import PIXELS, READ_BY_PYDICOM, before_patient
+from workers.channels.messages import Instance
 
 EXPLICIT, IMPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -123,3 +126,13 @@ def test_to_read_ahead_waits_for_nothing_and_complains_of_nothing(tmp_path):
     (tmp_path / "empty").touch()
     (tmp_path / "link").symlink_to("empty")
     read_ahead(os.fspath(tmp_path / name) for name in ("gone", "fifo", "directory", "empty", "link"))
+
+
+@pytest.mark.parametrize("time", [2**40, -(2**40)])
+def test_a_message_takes_an_entry_whatever_time_somebody_gave_it(time):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as top:  # most filesystems on disks hold no such time
+        path = part_10_file(Path(top, "entry"), next(slices()))
+        os.utime(path, (time, time))
+        entry = EntryDescriber().describe(path)
+    message = Instance("", 1, "", 1, entry.committed_ns, entry.description.file)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=Instance) == message

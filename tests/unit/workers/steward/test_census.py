@@ -24,6 +24,16 @@ def test_the_oldest_is_the_one_with_the_least_number_however_many_digits_it_has(
     assert steward[Counter.SPOOL_OLDEST_SECONDS] == _BEGAN + 999_999
 
 
+def test_a_file_from_before_the_epoch_waits_like_any_other(shared):
+    directory = Path(shared.directory.spool) / "01HZ7TF03EZD364005NP332RBQ"
+    directory.mkdir()
+    path = directory / EntryName(1, "0123456789abcdef0123", 0).at(RECEIVED)
+    path.touch()
+    os.utime(path, (-5, -5))
+    Census(shared.directory, shared.scoreboard.steward).take_if_due()
+    assert shared.scoreboard.steward[Counter.SPOOL_ENTRIES] == 1
+
+
 def test_only_what_is_still_there_is_called_a_stranger(shared, logged_warnings):
     """Where names have no kind, one that is gone when it is looked at seems to be no file."""
     strange, gone = (os.path.join(shared.directory.spool, name) for name in ("strange", "01HZ7TF03EZD364005NP332RBQ"))
