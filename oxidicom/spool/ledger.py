@@ -21,7 +21,9 @@ from oxidicom.records import Series, SharedColumns
 LEDGER_NAME = "ledger.jsonl"
 _MAX_LINE_BYTES = 64 * 1024
 """A line has less than 10 KB; what is longer was not written by a ledger's writer."""
-_PAGE_BITS = 15
+_BITMAP_BYTES = 4096
+_BITMAP_BYTES_PER_NUMBER = 8
+"""So large may the bitmap of a `NumberSet` be."""
 _OPENED_START = b'{"event":"series"'
 """So begins a line of SeriesOpened, and nothing else: in a value the quotes would be escaped."""
 _BLOCK_BYTES = 1 << 20
@@ -69,19 +71,31 @@ _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 
 class NumberSet:
-    """Numbers of instances, at the price of a bit each where they are dense: an association may have a million."""
+    """Numbers of instances, at the price of a bit each where they are dense: an association may have a million.
+
+    A number far above the count of them, as no listener gives many, is kept by itself: a ledger that somebody made up
+    costs memory in proportion to its lines.
+    """
 
     def __init__(self) -> None:
-        self._pages: dict[int, bytearray] = {}
+        self._count = 0
+        self._bits = bytearray()
+        self._high: set[int] = set()
 
     def add(self, number: int) -> None:
         """Take `number` in."""
-        page = self._pages.setdefault(number >> _PAGE_BITS, bytearray(1 << (_PAGE_BITS - 3)))
-        page[(number & ((1 << _PAGE_BITS) - 1)) >> 3] |= 1 << (number & 7)
+        self._count += 1
+        at = number >> 3
+        if at >= len(self._bits):
+            if at >= _BITMAP_BYTES + _BITMAP_BYTES_PER_NUMBER * self._count:
+                self._high.add(number)
+                return
+            self._bits.extend(bytes(at + 1 - len(self._bits)))
+        self._bits[at] |= 1 << (number & 7)
 
     def __contains__(self, number: int) -> bool:
-        page = self._pages.get(number >> _PAGE_BITS)
-        return page is not None and bool(page[(number & ((1 << _PAGE_BITS) - 1)) >> 3] & 1 << (number & 7))
+        at = number >> 3
+        return (at < len(self._bits) and bool(self._bits[at] & 1 << (number & 7))) or number in self._high
 
 
 class LedgerWriter:

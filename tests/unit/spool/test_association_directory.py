@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import random
 import tracemalloc
 from pathlib import Path
 
@@ -298,6 +299,27 @@ def test_numbers_of_instances_cost_a_bit_each():
     assert [number for number in (*range(4), 32766, 32767, 32768, 32769, 10**15) if number in numbers] == [
         1, 2, 32767, 32768, 10**15,
     ]  # fmt: skip
+
+
+def test_numbers_of_a_ledger_that_somebody_made_up_cost_no_more_than_its_lines():
+    numbers, made_up = NumberSet(), [at << 15 for at in range(50_000)]
+    tracemalloc.start()
+    try:
+        for number in made_up:
+            numbers.add(number)
+        taken_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken_bytes < 8_000_000, "the lines take 4 MB"
+    assert all(number in numbers and number + 1 not in numbers for number in made_up)
+
+
+def test_numbers_in_any_order_are_all_there():
+    numbers, added = NumberSet(), random.Random(1).sample(range(300_000), 100_000)
+    for number in added:
+        numbers.add(number)
+    assert [number for number in range(300_001) if number in numbers] == sorted(added)
+    assert len(numbers._high) < 5_000, "nearly all cost a bit"
 
 
 def test_a_write_that_fails_in_the_middle_costs_the_next_line_nothing(spool_writer, monkeypatch):
