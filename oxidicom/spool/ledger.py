@@ -26,6 +26,8 @@ _BITMAP_BYTES_PER_NUMBER = 8
 """So large may the bitmap of a `NumberSet` be."""
 _OPENED_START = b'{"event":"series"'
 """So begins a line of SeriesOpened, and nothing else: in a value the quotes would be escaped."""
+_BLANK = b"\n"
+"""What comes before a line after a write that failed, in case it left a part of one: by itself it is no line."""
 _BLOCK_BYTES = 1 << 20
 
 
@@ -119,7 +121,7 @@ class LedgerWriter:
         """Append `lines` in one write. Raise OSError when the disk does not take them: then none of them counts."""
         data = _encoder.encode_lines(lines)
         if self._is_torn:
-            data = b"\n" + data
+            data = _BLANK + data
         self._is_torn = True  # a write may fail and leave a part of it all the same
         written = os.write(self._descriptor, data)
         if written < len(data):
@@ -268,7 +270,7 @@ def lines(path: str) -> Iterator[Line | None]:
     """Yield line by line, for there may be a million; None for one that cannot be read. The torn end is no line."""
     with open(path, "rb", opener=open_regular) as file:
         while data := file.readline(_MAX_LINE_BYTES):
-            if data.endswith(b"\n"):
+            if data.endswith(b"\n") and data != _BLANK:
                 yield _decode(data)
 
 
@@ -283,7 +285,7 @@ def lines_after(path: str, offset: int, max_bytes: int) -> tuple[list[Line | Non
     if not newline:
         is_too_long = len(rest) == max_bytes  # no line of ours: it is passed over
         return [], offset + len(rest) if is_too_long else offset
-    return [_decode(line) for line in whole.split(b"\n")], offset + len(whole) + 1
+    return [_decode(line) for line in whole.split(b"\n") if line], offset + len(whole) + 1
 
 
 def _decode(data: bytes) -> Line | None:

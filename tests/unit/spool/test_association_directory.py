@@ -1,9 +1,11 @@
 """The journal: what is committed is found again, whatever moment a crash chose."""
 
+import contextlib
 import errno
 import multiprocessing
 import os
 import random
+import resource
 import tracemalloc
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from oxidicom.spool.ledger import (
     LedgerWriter,
     NumberSet,
     Started,
+    lines_after,
     read_counts,
     read_ledger,
 )
@@ -339,6 +342,33 @@ def test_a_write_that_fails_in_the_middle_costs_the_next_line_nothing(spool_writ
     ledger = ledger_of(spool_writer.directory)
     assert ledger.committed == {kept.series_hash: 1}
     assert ledger.damaged == 1
+
+
+@contextlib.contextmanager
+def no_room_in(path):
+    """No file of this process may become longer than that one is."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path), limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_write_of_which_nothing_is_left_is_no_damage(spool_writer):
+    """What was being received when the listener died is still told from what was acknowledged."""
+    path = os.path.join(spool_writer.directory, LEDGER_NAME)
+    with no_room_in(path), pytest.raises(OSError, match="too large"):
+        spool_writer._ledger.append(Ended("x"))
+    noted = receive(spool_writer)
+    assert b"\n\n" in Path(path).read_bytes(), "the next line cannot know that"
+    assert None not in lines_after(path, 0, 100_000)[0]
+    cut = EntryName(2, noted.series_hash, 10_000)
+    Path(spool_writer.directory, cut.at(RECEIVED)).touch()
+    die(spool_writer)
+    end_for_the_dead(spool_writer.directory)
+    assert ledger_of(spool_writer.directory).damaged == 0
+    assert dict(contents(spool_writer.directory)) == {noted: RECEIVED}
 
 
 def test_a_long_completion_gives_signs_of_life(spool_writer, tmp_path):
