@@ -13,6 +13,7 @@ from oxidicom.errors import DatabaseUnavailableError
 from oxidicom.operations.running_here import ports_here
 from oxidicom.settings import EMBEDDED, Settings
 from oxidicom.tree.series_files import describe_series
+from oxidicom.tree.standing import require_files
 
 
 class DatabaseState(msgspec.Struct):
@@ -42,7 +43,8 @@ def database_of(settings: Settings) -> Iterator[Database]:
     conninfo = conninfo_of(settings)
     if conninfo is None:
         raise DatabaseUnavailableError(_why_there_is_none(settings))
-    database = Database(conninfo, describe=partial(describe_series, settings.files_root))
+    root = settings.files_root
+    database = Database(conninfo, before_commit=partial(require_files, root), describe=partial(describe_series, root))
     try:
         yield database
     finally:

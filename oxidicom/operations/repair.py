@@ -8,9 +8,12 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import Isolated, register_isolating
-from oxidicom.errors import DatasetError, OxidicomError
+from oxidicom.cube.rows import SeriesWritten
+from oxidicom.errors import DatasetError, FilesGoneError, OxidicomError
 from oxidicom.files.directories import sync_directory
 from oxidicom.paths.final_path import METADATA_ROOT, PACS_ROOT
 from oxidicom.paths.private_root import moment_of
@@ -26,6 +29,7 @@ _METADATA_PATH = re.compile(
     re.ASCII,
 )
 
+_DELETED = "it was deleted meanwhile"
 _MAX_FILES = 1000
 """So many files of a series are asked what it is."""
 
@@ -80,7 +84,10 @@ def metadata_file_value(files_root: str, path: str, database: Database) -> Serie
 
 
 def series_end(files_root: str, directory: str) -> SeriesValue:
-    """Return what ends the series of a directory, which any of its files tells. Raise NoRowError when none does."""
+    """Return what ends the series of a directory, which any of its files tells. Raise NoRowError when none does.
+
+    It stands for no file of its own: the one that tells it is to be there for as long.
+    """
     try:
         names = sorted(os.listdir(os.path.join(files_root, directory)))[:_MAX_FILES]
     except OSError as error:
@@ -91,7 +98,8 @@ def series_end(files_root: str, directory: str) -> SeriesValue:
         except NoRowError:
             continue
         series = row.series
-        return SeriesValue(series, metadata_row("", series, committed_count_value("", len(names))), row.columns)
+        value = metadata_row("", series, committed_count_value("", len(names)))
+        return SeriesValue(series, msgspec.structs.replace(value, fname=row.fname), row.columns)
     raise NoRowError("none of its files says what series it is")
 
 
@@ -149,11 +157,10 @@ class Repair:
         there = self._synced([*(row.fname for row in files), *(value.file.fname for value in values)])
         for name in (*(row.fname for row in files), *(value.file.fname for value in values)):
             if name not in there:
-                yield name, "it was deleted meanwhile"
+                yield name, _DELETED
         present = [row for row in files if row.fname in there]
-        yield from _failures(
-            register_isolating(self._database, present, [value for value in values if value.file.fname in there])
-        )
+        failures, _ = self._insert(present, [value for value in values if value.file.fname in there])
+        yield from failures
 
     def register_series(self, ends: Sequence[SeriesValue]) -> Iterator[tuple[str, str]]:
         """Insert the rows of series, whose files are registered. Yield directories of which none was, with the reason.
@@ -161,12 +168,31 @@ class Repair:
         Raise DatabaseUnavailableError.
         """
         directory_of = {end.file.fname: end.series.directory for end in ends}
-        outcome = register_isolating(self._database, [], ends)
-        for name, reason in _failures(outcome):
+        failures, odd_series = self._insert([], ends)
+        for name, reason in failures:
             yield directory_of[name], reason
-        for odd in outcome.odd_series:
+        for odd in odd_series:
             if not odd.is_new and odd.oddity:
                 yield directory_of[odd.name], odd.oddity.value
+
+    def _insert(
+        self, files: Sequence[PacsFile], values: Sequence[SeriesValue]
+    ) -> tuple[list[tuple[str, str]], Sequence[SeriesWritten]]:
+        """Insert rows. Return the names of those that were not, with the reason, and the series that are odd.
+
+        What is deleted while an insert waits gets no row: the others are inserted without it.
+        """
+        failures: list[tuple[str, str]] = []
+        while True:
+            try:
+                outcome = register_isolating(self._database, files, values)
+            except FilesGoneError as error:
+                gone = error.names
+                failures += [(name, _DELETED) for name in sorted(gone)]
+                files = [row for row in files if row.fname not in gone]
+                values = [value for value in values if value.file.fname not in gone]
+            else:
+                return [*failures, *_failures(outcome)], outcome.odd_series
 
     def _synced(self, paths: Sequence[str]) -> set[str]:
         """Sync files, and all directories above them; return the paths of those that are there."""

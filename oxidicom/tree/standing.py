@@ -5,7 +5,9 @@ import os
 import stat
 from collections.abc import Iterable
 
+from oxidicom.errors import DatabaseUnavailableError, FilesGoneError
 from oxidicom.files.descriptors import OUR_TROUBLE
+from oxidicom.records import PacsFile
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -29,6 +31,20 @@ def missing(files_root: str, paths: Iterable[str]) -> set[str]:
             if descriptor < 0 or not _is_there(name, descriptor):
                 gone.add(path)
     return gone
+
+
+def require_files(files_root: str, files: Iterable[PacsFile]) -> None:
+    """No row without its file: called right before COMMIT, by the thread that uses the database.
+
+    Raise FilesGoneError, or DatabaseUnavailableError when the files cannot be looked at.
+    """
+    try:
+        gone = missing(files_root, [file.fname for file in files])
+    except OSError as error:
+        reason = f"the files of its rows cannot be looked at ({error.strerror})"
+        raise DatabaseUnavailableError(reason) from error
+    if gone:
+        raise FilesGoneError(gone)
 
 
 def _open(directory: str) -> int:

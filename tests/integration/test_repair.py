@@ -1,22 +1,21 @@
 """A row is inserted only after its file is synced, wherever that lies."""
 
+import concurrent.futures
+import contextlib
 import os
 import shutil
 import tempfile
 
+import psycopg
 import pytest
 
-from oxidicom.cube.database import Database
-from oxidicom.operations.repair import NoRowError, Repair, dicom_row
+from oxidicom.operations.database import database_of
+from oxidicom.operations.repair import NoRowError, Repair, dicom_row, series_end
+from oxidicom.settings import Settings
 from oxidicom.tree.group_sync import GroupSync
+from tests.fixtures.postgres import value_of
 from tests.fixtures.storage import entry_file
-
-
-@pytest.fixture
-def cube(database):
-    made = Database(database)
-    yield made
-    made.close()
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -25,9 +24,16 @@ def root(tmp_path):
     return tmp_path / "files"
 
 
+@contextlib.contextmanager
+def repair_of(root, database):
+    settings = Settings.from_environment({"CHRIS_DB_CONNECTION": database, "CHRIS_FILES_ROOT": str(root)})
+    with database_of(settings) as cube, Repair(str(root), cube) as made:
+        yield made
+
+
 @pytest.fixture
-def repair(root, cube):
-    with Repair(str(root), cube) as made:
+def repair(root, database):
+    with repair_of(root, database) as made:
         yield made
 
 
@@ -55,6 +61,37 @@ def test_what_was_deleted_meanwhile_gets_no_row(root, repair, rows):
     (root / found[0].fname).unlink()
     assert list(repair.register(found)) == [(found[0].fname, "it was deleted meanwhile")]
     assert [row["fname"] for row in rows()] == [found[1].fname]
+
+
+def test_what_is_deleted_while_the_insert_waits_gets_no_row(root, repair, rows, database):
+    """By CUBE, whose deletion it waits for; the others are inserted."""
+    found = [make_file(root, number) for number in (1, 2, 3)]
+    with psycopg.connect(database) as locking, concurrent.futures.ThreadPoolExecutor(1) as thread:
+        locking.execute("LOCK TABLE pacsfiles_pacsfile IN EXCLUSIVE MODE")
+        registering = thread.submit(lambda: list(repair.register(found)))
+        with psycopg.connect(database, autocommit=True) as watching:
+            waits = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            wait_until(lambda: value_of(watching, waits), "the insert waits")
+        (root / found[1].fname).unlink()
+        locking.rollback()
+        assert registering.result(60) == [(found[1].fname, "it was deleted meanwhile")]
+    assert [row["fname"] for row in rows()] == [found[0].fname, found[2].fname]
+
+
+def test_a_series_that_is_deleted_before_its_row_is_inserted_gets_none(root, folders_database, series_rows):
+    row = make_file(root, 1)
+    directory = os.path.dirname(row.fname)
+    with repair_of(root, folders_database) as repair:
+        assert list(repair.register([row])) == []
+        end = series_end(str(root), directory)
+        away = (root / directory).rename(root / "away")
+        assert list(repair.register_series([end])) == [(directory, "it was deleted meanwhile")]
+        assert not series_rows()
+        away.rename(root / directory)
+        assert list(repair.register_series([end])) == []
+    assert len(series_rows()) == 1
 
 
 def test_files_on_another_filesystem_are_synced_there(root, repair, rows, monkeypatch):

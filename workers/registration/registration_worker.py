@@ -10,16 +10,14 @@ import contextlib
 import os
 import select
 import time
-from collections.abc import Sequence
 from functools import partial
 
 from oxidicom.cube.database import Database
 from oxidicom.cube.isolation import Isolated, register_isolating
 from oxidicom.errors import DatabaseUnavailableError, FilesGoneError
 from oxidicom.outage import Outage
-from oxidicom.records import PacsFile
 from oxidicom.tree.series_files import describe_series
-from oxidicom.tree.standing import missing
+from oxidicom.tree.standing import require_files
 from workers.channels.backoff import Backoff
 from workers.channels.messages import InstancesStored, MetadataStored, ProcessDied, SeriesTold
 from workers.channels.scoreboard import Counter, GatewayPhase, ProcessState, Slot
@@ -69,7 +67,7 @@ class RegistrationWorker:
         self._database = Database(
             self._shared.db_connection,
             max_connections=self._shared.settings.db_pool,
-            before_commit=self._require_files,
+            before_commit=partial(require_files, self._shared.settings.files_root),
             describe=partial(describe_series, shared.settings.files_root),
         )
         self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="register")
@@ -187,16 +185,6 @@ class RegistrationWorker:
             self._backoff.failed()
         self._oddities.tell(outcome.odd_series)
         self._clearing.clear(self._batch, outcome, self._sent_at)
-
-    def _require_files(self, files: Sequence[PacsFile]) -> None:
-        """No row without its file: called right before COMMIT, by the thread that uses the database."""
-        try:
-            gone = missing(self._shared.settings.files_root, [file.fname for file in files])
-        except OSError as error:
-            reason = f"the files of its rows cannot be looked at ({error.strerror})"
-            raise DatabaseUnavailableError(reason) from error
-        if gone:
-            raise FilesGoneError(gone)
 
     def _unavailable(self, error: DatabaseUnavailableError) -> None:
         reason = str(error)
