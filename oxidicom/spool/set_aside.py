@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from oxidicom.files.directories import sync_directory
 from oxidicom.files.foreign_json import NOT_READABLE
 from oxidicom.files.regular_file import open_regular
 from oxidicom.moments import Moment, moment_at
@@ -96,23 +97,9 @@ def set_aside(
     A metadata value wants its `series`, a bug of ours its `traceback`. The JSON file comes first, so that nothing is
     there without its reason. Return False when the file is gone already. Raise OSError, with the file where it was.
     """
-    source = os.path.join(directory, file_name)
-    if not os.path.exists(source):
+    if not os.path.exists(os.path.join(directory, file_name)):
         return False  # it was set aside already: a message and a rescan may both tell of it
-    target = os.path.join(aside, os.path.basename(directory))
-    for missing in (aside, target):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(missing, 0o700)
-    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    place = os.path.join(target, file_name)
-    _write_reason(place + _JSON, Reason(reason, now, path, series, traceback))
-    try:
-        os.rename(source, place)
-    except FileNotFoundError:  # it went on at this moment, or another process has just set it aside
-        if not os.path.exists(place):
-            os.unlink(place + _JSON)
-        return False
-    return True
+    return _move(directory, file_name, _place_for(directory, aside), Reason(reason, _now(), path, series, traceback))
 
 
 def set_aside_all(directory: str, aside: str, reason: str, traceback: str) -> int:
@@ -122,12 +109,46 @@ def set_aside_all(directory: str, aside: str, reason: str, traceback: str) -> in
     stays, and the directory with it. Raise OSError.
     """
     instances = 0
+    why = Reason(reason, _now(), traceback=traceback)
     names = [name.at(state) for name, state in contents(directory) if is_open(name, state)]
+    target = _place_for(directory, aside)
     for file_name in (*names, LEDGER_NAME):
-        moved = set_aside(directory, file_name, aside, reason, traceback=traceback)
+        moved = _move(directory, file_name, target, why)
         instances += moved and file_name != LEDGER_NAME
     remove_finished(directory)
     return instances
+
+
+def _place_for(directory: str, aside: str) -> str:
+    """Return the directory for what is set aside of an association, made unless it is there. Raise OSError.
+
+    Its name is durable, or a power failure took it away with all that was moved there. It is synced each time: whoever
+    made it may have died before that.
+    """
+    target = os.path.join(aside, os.path.basename(directory))
+    for missing in (aside, target):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(missing, 0o700)
+        sync_directory(os.path.dirname(missing))
+    return target
+
+
+def _move(directory: str, file_name: str, target: str, reason: Reason) -> bool:
+    source, place = os.path.join(directory, file_name), os.path.join(target, file_name)
+    if not os.path.exists(source):
+        return False
+    _write_reason(place + _JSON, reason)
+    try:
+        os.rename(source, place)
+    except FileNotFoundError:  # it went on at this moment, or another process has just set it aside
+        if not os.path.exists(place):
+            os.unlink(place + _JSON)
+        return False
+    return True
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 
 
 def _write_reason(path: str, reason: Reason) -> None:
@@ -209,7 +230,7 @@ def read_reason(path: str) -> Reason | None:
 def note_discarded(directory: str, file_name: str, size_bytes: int) -> None:
     """Write into the JSON file of a file that it is thrown away now. Raise OSError."""
     path = os.path.join(directory, file_name + _JSON)
-    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    now = _now()
     reason = read_reason(path) or Reason(_NO_REASON, now)
     unfinished = os.path.join(directory, f".{file_name}{_JSON}")
     with contextlib.suppress(FileNotFoundError):

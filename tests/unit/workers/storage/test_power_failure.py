@@ -157,6 +157,25 @@ def test_a_metadata_value_is_durable_in_the_spool_before_it_is_stored(worker, ma
     assert (value, STORED) in contents(directory)
 
 
+def test_the_place_where_something_is_set_aside_is_durable_before_it_is_moved_there(
+    worker, make_entry, synced, monkeypatch
+):
+    """A directory of which the name is lost takes all that is in it along."""
+    make_entry(lambda path: os.truncate(path, 10))
+    aside, rename, before = worker._shared.directory.aside, os.rename, []
+    os.rmdir(aside)
+
+    def rename_and_note(source, target):
+        before.extend(synced)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", rename_and_note)
+    rescan(worker)
+    assert os.listdir(os.path.join(aside, ASSOCIATION))
+    assert (aside, {ASSOCIATION}) in before
+    assert any(path == os.path.dirname(aside) and os.path.basename(aside) in names for path, names in before)
+
+
 def make_hole(path):
     """Take the data of a page away, as if it had never been written."""
     data, mtime_ns = path.read_bytes(), path.stat().st_mtime_ns
