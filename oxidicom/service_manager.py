@@ -25,9 +25,9 @@ class ServiceManager:
         """Startup goes on: it is to be waited for so much longer at least, whatever TimeoutStartSec= says."""
         self._notify(f"STATUS={status}\nEXTEND_TIMEOUT_USEC={seconds * 1e6:.0f}")
 
-    def stopping(self, status: str) -> None:
-        """The gateway is ending."""
-        self._notify(f"STOPPING=1\nSTATUS={status}")
+    def stopping(self, status: str, seconds: float) -> None:
+        """The gateway is ending: it is to be waited for so much longer at least, whatever TimeoutStopSec= says."""
+        self._notify(f"STOPPING=1\nSTATUS={status}\nEXTEND_TIMEOUT_USEC={seconds * 1e6:.0f}")
 
     def status(self, status: str) -> None:
         """Show a line in `systemctl status`."""

@@ -209,7 +209,9 @@ class Settings(pydantic.BaseModel):
         alias="CHRIS_DRAIN_SECONDS",
         ge=0,
         le=3600,
-        description="how long running associations may continue after SIGTERM",
+        description="how long running associations may continue after SIGTERM; systemd waits for that, but whatever "
+        "else ends the gateway must wait 15 s longer (`stop_grace_period` of compose, "
+        "`terminationGracePeriodSeconds` of Kubernetes)",
     )
     max_request_bytes: _Bytes = Field(
         MAX_REQUEST_BYTES,

@@ -44,6 +44,8 @@ _FLUSH_SECONDS = 3.0
 """What the drain may take beyond CHRIS_DRAIN_SECONDS: abort, storage and registration together."""
 _TELEMETRY_SECONDS = 1.5
 """What the observer may take to export the last of it."""
+_SPARE_SECONDS = 10.0
+"""What a service manager is to wait beyond all that: a loaded host takes a while to end processes."""
 _STATUS_SECONDS = 5.0
 _ANSWER_SECONDS = 5.0
 """So long a start waits for the first word of database and storage: whoever reads "ready" is to know how it is."""
@@ -188,9 +190,11 @@ class Supervisor:
 
     def _drain(self) -> None:
         """End role after role, each when those that give it work are gone. A second signal ends all at once."""
-        deadline = time.monotonic() + self._settings.drain_seconds
+        seconds = self._settings.drain_seconds
+        deadline = time.monotonic() + seconds
         self._enter(GatewayPhase.ACCEPTING_NO_MORE)
-        self._service_manager.stopping("running associations may finish")
+        at_most = seconds + _FLUSH_SECONDS + _TELEMETRY_SECONDS + _SPARE_SECONDS
+        self._service_manager.stopping("running associations may finish", at_most)
         self._shared.listening_socket.shutdown(socket.SHUT_RDWR)  # wakes every accept; closing it here would not
         if self._failure:
             return
