@@ -1,12 +1,15 @@
 """What differs between the storage and the database: found in one pass over both, kept in a file, not in memory."""
 
 import collections
+import contextlib
 import enum
 import itertools
 import tempfile
 from collections.abc import Iterable, Iterator
 
 import msgspec
+
+from oxidicom.operations.temporary import blamed_on_their_place
 
 
 class DifferenceKind(enum.StrEnum):
@@ -51,17 +54,22 @@ def compare(files: Iterable[bytes], rows: Iterable[bytes]) -> Iterator[Differenc
 
 
 class DifferencesFile:
-    """Any number of differences, in an unnamed temporary file. A context manager."""
+    """Any number of differences, in an unnamed temporary file. A context manager.
+
+    Every method raises OperationError when there is no room for it.
+    """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `__exit__`)
+        with blamed_on_their_place(OSError):
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `__exit__`)
         self._counts: collections.Counter[DifferenceKind] = collections.Counter()
 
     def __enter__(self) -> "DifferencesFile":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # of what there was no room for, which would be tried again
+            self._file.close()
 
     def __len__(self) -> int:
         return self._counts.total()
@@ -72,12 +80,17 @@ class DifferencesFile:
 
     def add(self, difference: Difference) -> None:
         """Append one."""
-        self._file.write(msgspec.json.encode(difference) + b"\n")
+        with blamed_on_their_place(OSError):
+            self._file.write(msgspec.json.encode(difference) + b"\n")
         self._counts[difference.kind] += 1
 
     def batches(self, most: int) -> Iterator[list[Difference]]:
         """Yield all that were added, up to `most` at a time."""
-        self._file.seek(0)
-        found = (msgspec.json.decode(line, type=Difference) for line in self._file)
-        while batch := list(itertools.islice(found, most)):
+        with blamed_on_their_place(OSError):
+            self._file.seek(0)
+        while batch := self._next(most):
             yield batch
+
+    def _next(self, most: int) -> list[Difference]:
+        with blamed_on_their_place(OSError):
+            return [msgspec.json.decode(line, type=Difference) for line in itertools.islice(self._file, most)]

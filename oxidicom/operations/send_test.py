@@ -10,13 +10,12 @@ import io
 import os
 import ssl
 import stat
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
@@ -24,9 +23,8 @@ from rich.console import Console
 
 from oxidicom.association.commands import Element
 from oxidicom.dataset.description import describe
-from oxidicom.dataset.header import read_header_of_file
+from oxidicom.dataset.header import read_header
 from oxidicom.errors import CertificateError, OxidicomError
-from oxidicom.judgement.judgement import Level
 from oxidicom.operations.finding import Verdict
 from oxidicom.operations.made_instance import make_instance
 from oxidicom.operations.printing import print_json
@@ -72,13 +70,7 @@ class _StepError(OxidicomError):
 def run_send_test(settings: Settings, target: Target, as_json: bool, console: Console) -> int:
     """Send an instance and print what became of it. Return the exit status: 0 good, 1 warning, 2 critical."""
     said = None if as_json else console
-    try:
-        outcome = _SendTest(settings, target, said).run()
-    except OSError as error:
-        step = Step("instance", Verdict.CRITICAL, 0.0, f"none can be made: {_what_fails(error)}")
-        if said:
-            print_step(step, said)
-        outcome = Outcome(Level.CRITICAL, [step], None)
+    outcome = _SendTest(settings, target, said).run()
     if as_json:
         print_json(outcome)
     return outcome.level.exit_status
@@ -160,8 +152,7 @@ class _SendTest:
             request.AffectedSOPClassUID = self._dataset.SOPClassUID
             request.AffectedSOPInstanceUID = self._dataset.SOPInstanceUID
             request.Priority = 0
-            encoded = encode(self._dataset, association.transfer_syntax_uid == IMPLICIT_VR, True)
-            request.DataSet = io.BytesIO(encoded or b"")
+            request.DataSet = io.BytesIO(_encoded(self._dataset, association.transfer_syntax_uid))
             association.send(request, deadline)
             command = association.receive(deadline).command
             association.release(deadline)
@@ -238,11 +229,11 @@ def _of_gateway(error: PacsError) -> str:
 
 
 def _describe(dataset: Dataset, calling_ae_title: str) -> Description:
-    """Return where the gateway stores it, by the gateway's own rules. Raise OSError."""
-    with tempfile.TemporaryDirectory(prefix="oxidicom-send-test-") as directory:
-        path = os.path.join(directory, "instance.dcm")
-        dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.save_as(path, enforce_file_format=True)
-        _, header = read_header_of_file(path)
+    """Return where the gateway stores it, by the gateway's own rules."""
+    header = read_header(_encoded(dataset, ExplicitVRLittleEndian), ExplicitVRLittleEndian, complete=True)
+    assert header is not None
     return describe(header, calling_ae_title)
+
+
+def _encoded(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
+    return encode(dataset, transfer_syntax_uid == IMPLICIT_VR, True) or b""

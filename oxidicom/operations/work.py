@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 
+from oxidicom.operations.temporary import blamed_on_their_place
 from oxidicom.spool.backlog import paths_in_work
 
 _AT_A_TIME = 500
@@ -10,11 +11,15 @@ _AT_A_TIME = 500
 
 
 class Work:
-    """The final paths of everything that is being worked on. A context manager."""
+    """The final paths of everything that is being worked on. A context manager.
+
+    Every method raises OperationError when there is no room for temporary files.
+    """
 
     def __init__(self, files_root: str) -> None:
         self._files_root = files_root
-        self._paths = sqlite3.connect("")  # a private database on the disk, which has no name
+        with blamed_on_their_place(sqlite3.Error):
+            self._paths = sqlite3.connect("")  # a private database on the disk, which has no name
 
     def __enter__(self) -> "Work":
         return self
@@ -24,7 +29,7 @@ class Work:
 
     def look(self) -> None:
         """Walk all spools once, and keep what stands there now instead of what stood there before. Raise OSError."""
-        with self._paths as transaction:
+        with blamed_on_their_place(sqlite3.Error), self._paths as transaction:
             transaction.execute("DROP TABLE IF EXISTS work")
             transaction.execute("CREATE TABLE work (path TEXT PRIMARY KEY) WITHOUT ROWID")
             paths = ((path,) for path in paths_in_work(self._files_root))
@@ -36,6 +41,7 @@ class Work:
         for start in range(0, len(paths), _AT_A_TIME):
             part = paths[start : start + _AT_A_TIME]
             marks = ",".join("?" * len(part))
-            rows = self._paths.execute(f"SELECT path FROM work WHERE path IN ({marks})", part)  # noqa: S608 (only marks)
-            found.update(path for (path,) in rows)
+            question = f"SELECT path FROM work WHERE path IN ({marks})"  # noqa: S608 (only marks)
+            with blamed_on_their_place(sqlite3.Error):
+                found.update(path for (path,) in self._paths.execute(question, part))
         return found

@@ -206,6 +206,18 @@ def test_a_database_that_is_away_is_said(make_gateway):
     assert "secret" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_no_room_for_temporary_files_is_not_blamed_on_the_storage(blocks, filled, database):
+    """No file can be made, as without a `/tmp`; or none grows beyond a block, as on a full disk."""
+    execute(database, "DELETE FROM pacsfiles_pacsfile")
+    filled.command = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *filled.command]
+    done = filled.run("reconcile")
+    assert done.returncode == 1
+    assert done.stderr.startswith("oxidicom: temporary files cannot be written: ")
+    assert "TMPDIR" in done.stderr
+    assert str(filled.files_root) not in done.stderr
+
+
 def test_while_instances_come_nothing_differs(gateway, rows, tmp_path):
     """What is received, stored and registered at this moment is told from what differs."""
     from tests.acceptance.drills.load import load

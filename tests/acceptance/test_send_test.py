@@ -26,6 +26,14 @@ def test_it_arrives_and_what_is_left_behind_is_told(gateway, rows):
     settled(gateway)
 
 
+def test_it_writes_no_file_of_its_own(gateway, rows):
+    """In a container with a read-only root there may be nowhere to write to."""
+    gateway.command = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *gateway.command]
+    done = gateway.run("send-test")
+    assert done.returncode == 0, done.stdout
+    assert len(rows()) == 1
+
+
 def test_it_speaks_tls_where_the_port_does(make_tls_gateway, authority, rows):
     gateway = make_tls_gateway(CHRIS_TLS_CLIENT_CA=str(authority.path))
     done = gateway.run("send-test")

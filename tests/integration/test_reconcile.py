@@ -1,10 +1,12 @@
 """What is compared is judged in few walks of the spools, however much differs."""
 
 import os
+import resource
 
 import pytest
 
 from oxidicom.cube.database import Database
+from oxidicom.errors import OperationError
 from oxidicom.operations import reconcile, series_without_rows, work
 from oxidicom.operations.consent import Wish
 from oxidicom.operations.reconcile import Reconciliation
@@ -80,3 +82,15 @@ def test_a_look_is_of_one_moment_and_asks_for_any_number(walks, tmp_path):
         assert present.among(["a", "gone"]) == set()
         assert len(present.among([f"{number}" for number in range(5000)])) == 3000
         assert present.among([]) == set()
+
+
+def test_a_look_for_which_there_is_no_room_says_what_to_do(walks, tmp_path):
+    walks[0][:] = [[f"{number:0100}" for number in range(50_000)]]  # more than SQLite keeps in memory
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Work(str(tmp_path)) as present:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        try:
+            with pytest.raises(OperationError, match=r"temporary files cannot be written: .*TMPDIR"):
+                present.look()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
