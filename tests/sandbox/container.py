@@ -61,6 +61,12 @@ def copied() -> list[str]:
     return [name for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for name in line.split()]
 
 
+def variables() -> dict[str, str]:
+    """Return the environment that the image gives a gateway."""
+    text = (_ROOT / "Containerfile").read_text()
+    return dict(pair.split("=", 1) for line in re.findall(r"^ENV (.*)$", text, re.MULTILINE) for pair in line.split())
+
+
 def confine(gateway: Gateway, program: Path) -> None:
     """Let a gateway that is not started yet be `program`, as user 10001, with nothing but its volumes to write to."""
     state = Path(gateway.environment["STATE_DIRECTORY"])
@@ -71,6 +77,8 @@ def confine(gateway: Gateway, program: Path) -> None:
         *("unshare", "--mount", "sh", "-c", _READ_ONLY, "sh"), str(gateway.files_root), str(state),
         *AS_USER, str(program),
     ]  # fmt: skip
+    volumes = {"/data": str(gateway.files_root), "/state": str(state)}
+    gateway.environment |= {name: volumes[value] for name, value in variables().items() if value in volumes}
     gateway.environment["HOME"] = "/home/oxidicom"  # which an engine sets, and which is not there
 
 

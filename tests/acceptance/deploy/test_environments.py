@@ -8,15 +8,18 @@ import pytest
 import yaml
 
 from tests.fixtures.gateway import free_port
+from tests.sandbox import container
 
 ROOT = Path(__file__).parents[3]
-IN_PLACES_OF_ITS_OWN = {"CHRIS_DB_CONNECTION", "CHRIS_FILES_ROOT", "STATE_DIRECTORY", "PORT", "CHRIS_HTTP_PORT"}
+IN_PLACES_OF_ITS_OWN = {
+    "CHRIS_DB_CONNECTION",
+    "CHRIS_FILES_ROOT",
+    "STATE_DIRECTORY",
+    "TMPDIR",
+    "PORT",
+    "CHRIS_HTTP_PORT",
+}
 """What a container has for itself and a test does not: each of these is another one here, but it must be set there."""
-
-
-def of_image():
-    text = (ROOT / "Containerfile").read_text()
-    return dict(pair.split("=", 1) for line in re.findall(r"^ENV (.*)$", text, re.MULTILINE) for pair in line.split())
 
 
 def of_compose(service):
@@ -24,11 +27,16 @@ def of_compose(service):
     return {name: re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value) for name, value in given.items()}
 
 
-def of_kubernetes():
+def in_kubernetes():
+    """Return the objects of the manifest by kind and name, and what the Deployment says of a pod."""
     documents = list(yaml.safe_load_all((ROOT / "deploy/kubernetes/oxidicom.yaml").read_text()))
     named = {(one["kind"], one["metadata"]["name"]): one for one in documents}
-    (container,) = named["Deployment", "oxidicom"]["spec"]["template"]["spec"]["containers"]
-    sources = [next(iter(source.items())) for source in container["envFrom"]]
+    return named, named["Deployment", "oxidicom"]["spec"]["template"]["spec"]
+
+
+def of_kubernetes():
+    named, pod = in_kubernetes()
+    sources = [next(iter(source.items())) for source in pod["containers"][0]["envFrom"]]
     kinds = {"secretRef": ("Secret", "stringData"), "configMapRef": ("ConfigMap", "data")}
     environment = {}
     for reference, target in sources:
@@ -43,7 +51,7 @@ def of_kubernetes():
     ids=["compose", "compose, scaled", "kubernetes"],
 )
 def test_a_gateway_is_ready_with_the_environment_of_its_container(make_gateway, given):
-    environment = of_image() | given()
+    environment = container.variables() | given()
     assert environment.keys() >= IN_PLACES_OF_ITS_OWN
     port = free_port()
     others = {name: value for name, value in environment.items() if name not in IN_PLACES_OF_ITS_OWN}
@@ -52,6 +60,18 @@ def test_a_gateway_is_ready_with_the_environment_of_its_container(make_gateway, 
         assert answer.status == 200
     assert gateway.run("settings").returncode == 0
     assert not gateway.lines("unknown_variable")
+
+
+def test_a_read_only_root_leaves_a_place_for_temporary_files():
+    """An engine makes a volume of each VOLUME of an image; Kubernetes does not, and mounts what the manifest says."""
+    place = container.variables()["TMPDIR"]
+    (volumes,) = re.findall(r"^VOLUME (.*)$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
+    assert place in volumes.split()
+    _, pod = in_kubernetes()
+    (gateway,) = pod["containers"]
+    assert gateway["securityContext"]["readOnlyRootFilesystem"]
+    mounted = {mount["mountPath"]: mount["name"] for mount in gateway["volumeMounts"]}
+    assert {"name": mounted[place], "emptyDir": {}} in pod["volumes"]
 
 
 def test_no_image_is_named_that_nobody_has_made():

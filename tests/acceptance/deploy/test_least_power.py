@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 
 
 def does_its_work(gateway, rows, directory):
-    """Receive, store, register, serve the page, replace a process that dies, and stop in order."""
+    """Receive, store, register, serve the page, replace a process that dies, do its commands, and stop in order."""
     page = free_port()
     gateway.environment["CHRIS_HTTP_PORT"] = str(page)
     gateway.start()
@@ -32,6 +32,9 @@ def does_its_work(gateway, rows, directory):
     wait_until(lambda: len(rows()) == 6 and len(rows(metadata=True)) == 4, "another series is registered")
     with urllib.request.urlopen(f"http://127.0.0.1:{page}/healthz", timeout=30) as answer:
         assert answer.status == 200
+    for command in ("send-test", "reconcile"):
+        done = gateway.run(command)
+        assert done.returncode == 0, done.stdout + done.stderr
     assert gateway.stop() == 0
     assert not gateway.spooled()
     assert not [line for line in gateway.lines() if line["level"] in ("ERROR", "CRITICAL")]
