@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from oxidicom.configuration.env_file import read_env_file
 from tests.fixtures.gateway import free_port
 from tests.sandbox import container
 
@@ -23,8 +24,12 @@ IN_PLACES_OF_ITS_OWN = {
 
 
 def of_compose(service):
-    given = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"][service]["environment"]
-    return {name: re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value) for name, value in given.items()}
+    """Return the environment of a service where the user has no file of his own."""
+    given = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"][service]
+    defaults, of_the_user = given["env_file"]
+    assert of_the_user == {"path": "gateway.env", "required": False}, "the last one wins"
+    environment = read_env_file(str(ROOT / defaults["path"])).variables | given["environment"]
+    return {name: re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value) for name, value in environment.items()}
 
 
 def in_kubernetes():

@@ -43,12 +43,26 @@ def test_compose(name):
     passes(SCRIPTS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", name)
 
 
-def test_beside_cube_everything_in_the_environment_file_reaches_the_gateway():
+@pytest.mark.parametrize(
+    ("name", "service", "of_the_container"),
+    [
+        ("compose.yaml", "gateway", {"CHRIS_FILES_ROOT", "PORT", "CHRIS_HTTP_PORT"}),
+        ("compose.yaml", "gateway-scaled", {"CHRIS_FILES_ROOT", "PORT", "CHRIS_HTTP_PORT", "CHRIS_PROXY_PROTOCOL"}),
+        ("deploy/compose.chris.yaml", "gateway", {"CHRIS_FILES_ROOT", "PORT"}),
+    ],
+)
+def test_what_the_user_writes_into_the_environment_file_reaches_the_gateway(name, service, of_the_container):
+    import yaml
+
+    given = yaml.safe_load((ROOT / name).read_text())["services"][service]
+    assert given["environment"].keys() == of_the_container, "what wins over the file holds inside the container"
+
+
+def test_beside_cube_the_environment_file_is_the_only_one_and_required():
     import yaml
 
     gateway = yaml.safe_load((ROOT / "deploy/compose.chris.yaml").read_text())["services"]["gateway"]
     assert gateway["env_file"] == "${OXIDICOM_ENV_FILE:-oxidicom.env}"
-    assert gateway["environment"].keys() == {"CHRIS_FILES_ROOT", "PORT"}, "what wins over the file is of the container"
 
 
 def test_kubernetes():
