@@ -415,9 +415,16 @@ def _operate(operation: Callable[[Settings], int]) -> NoReturn:
     except BrokenPipeError:
         raise  # whoever reads what is printed has seen enough: typer ends quietly
     except OSError as error:
-        reason = f"{os.fsdecode(error.filename or settings.files_root)} cannot be used: {error.strerror}"
+        reason = _what_fails(error, settings.files_root)
     print(f"oxidicom: {printable(reason)}", file=sys.stderr)
     raise typer.Exit(1)
+
+
+def _what_fails(error: OSError, files_root: str) -> str:
+    """Return what cannot be used, and why. An error of a file that is open already does not say which it is of."""
+    if error.filename:
+        return f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}"
+    return f"{files_root}, or where the output goes, cannot be used: {error.strerror}"
 
 
 def _become(name: str) -> None:

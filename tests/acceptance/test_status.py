@@ -200,6 +200,14 @@ def test_a_database_that_only_reads_is_noticed(make_gateway, database):
     assert "it only reads" in done.stdout.replace("\n", " ")
 
 
+def test_output_for_which_there_is_no_room_is_not_blamed_on_the_storage(make_gateway):
+    gateway = make_gateway(start=False)
+    gateway.command = ["sh", "-c", 'exec "$@" >/dev/full', "sh", *gateway.command]
+    done = gateway.run("status", PYTHONUNBUFFERED="1")  # so that it fails while it is printed
+    assert done.returncode == 1
+    assert "or where the output goes, cannot be used: No space left on device" in done.stderr
+
+
 def test_a_storage_that_cannot_be_read_is_judged(make_gateway):
     gateway = make_gateway(start=False)
     private = gateway.files_root / ".oxidicom"
