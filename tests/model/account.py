@@ -190,13 +190,17 @@ class Account:
                 self._settle_values(association, series_uid)
 
     def _settle_values(self, association, series_uid):
-        """Both values of a series have one row each, unless they are set aside or were thrown away."""
+        """Both values of a series have one row each, unless they are set aside or were thrown away.
+
+        One may be set aside though it has its row: refused the second time, since a crash hid the first.
+        """
         series_hash = self._acknowledged_of(association, series_uid)[0].name.series_hash
-        rows = [_value_of(row) for row in self._tables.rows if "=" in row and _is_of(row, series_uid)]
+        rows = {row for row in self._tables.rows if "=" in row and _is_of(row, series_uid)}
         for key in (EXPECTED_COUNT_KEY, COMMITTED_COUNT_KEY):
-            count = sum(row[:2] == (association, key) for row in rows)
-            if count != (0 if self._is_aside(association, series_hash, key) else 1):
-                self.faults.append(f"{count} rows of {key} of {association}")
+            found = {row for row in rows if _value_of(row)[:2] == (association, key)}
+            is_aside = self._is_aside(association, series_hash, key) and not found & self._tables.refused_again
+            if len(found) != (0 if is_aside else 1):
+                self.faults.append(f"{len(found)} rows of {key} of {association}")
 
     def _is_aside(self, association, series_hash, key):
         for name in glob.iglob(f"{self._aside}/{association}/*"):

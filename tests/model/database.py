@@ -21,6 +21,8 @@ class Tables:
         self.is_down = False
         self.refused: set[str] = set()
         """Parts of the names of rows that are refused."""
+        self.refused_again: set[str] = set()
+        """Rows that are there, and were refused when they came again: their gateway died after the COMMIT."""
 
     def refuses(self, fname: str) -> bool:
         return any(part in fname for part in self.refused)
@@ -42,6 +44,7 @@ class ModelDatabase:
         rows = [*files, *(value.file for value in values)]
         for row in rows:
             if self._tables.refuses(row.fname):
+                self._tables.refused_again.update({row.fname} & self._tables.rows)
                 raise RowRefusedError("it is refused here")
         self._before_commit(rows)
         self._wait()

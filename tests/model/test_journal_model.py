@@ -31,3 +31,15 @@ def test_a_mend_that_is_taken_out_is_missed(mutation, monkeypatch):
     mutation(monkeypatch.setattr)
     with pytest.raises((AssertionError, UnicodeDecodeError)):
         run_state_machine_as_test(JournalMachine, settings=settings(USUAL, phases=[Phase.generate]))
+
+
+def test_a_row_may_be_refused_when_it_comes_again_after_a_crash():
+    """One of the long runs found it: the gateway died between the COMMIT and its mark, and then rows were refused."""
+    machine = JournalMachine()
+    machine.begin(sent=[("1.2.7", 1, False)], obstacle=2, is_over=False)
+    for _ in range(3):
+        machine.start_or_kill_gateway(which=0)
+    machine.work(which=0, stroke=None, count=None)
+    machine.start_or_kill_gateway(which=0)
+    machine.obstruct_or_mend(what=1, which=0)
+    machine.teardown()
