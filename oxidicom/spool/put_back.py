@@ -140,24 +140,28 @@ def plan_for(aside: str, association: str) -> Plan:
 
 
 def _plan_instance(plan: Plan, one: ThingSetAside, name: EntryName, path: str) -> None:
-    if one.size_bytes != name.size_bytes:
-        plan.left.append((one, f"it has {one.size_bytes} bytes instead of {name.size_bytes}: it was cut off"))
+    found = _series_or_reason(name, one.size_bytes, path)
+    if isinstance(found, str):
+        plan.left.append((one, found))
         return
+    plan.series.setdefault(name.series_hash, found)
+    plan.files.append(one)
+
+
+def _series_or_reason(name: EntryName, size_bytes: int, path: str) -> Series | str:
+    """Return the series of an instance, or why it would be refused again for sure. Raise OSError."""
+    if size_bytes != name.size_bytes:
+        return f"it has {size_bytes} bytes instead of {name.size_bytes}: it was cut off"
     try:
-        series = describe_entry(path).series
+        return describe_entry(path).series
     except DatasetError as error:
-        plan.left.append((one, f"it cannot be read: {error}"))
-        return
+        return f"it cannot be read: {error}"
     except NotRegularFileError:
-        plan.left.append((one, "it is not a regular file"))
-        return
+        return "it is not a regular file"
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001 (a bug of ours costs this one)
-        plan.left.append((one, f"it meets a bug in the gateway ({type(error).__name__}): please report it"))
-        return
-    plan.series.setdefault(name.series_hash, series)
-    plan.files.append(one)
+        return f"it meets a bug in the gateway ({type(error).__name__}): please report it"
 
 
 def series_that_come_back(directory: str, wanted: Set[str]) -> set[str]:
@@ -181,13 +185,8 @@ def series_that_come_back(directory: str, wanted: Set[str]) -> set[str]:
 
 def _can_be_put_back(entry: "os.DirEntry[str]", name: EntryName) -> bool:
     """Tell whether storage would take an instance: it is whole, and says what it is."""
-    try:
-        is_whole = entry.stat(follow_symlinks=False).st_size == name.size_bytes and not has_lost_pages(entry.path)
-        return is_whole and bool(describe_entry(entry.path))
-    except OSError:
-        raise
-    except Exception:  # noqa: BLE001 (what `_plan_instance` leaves with its reason)
-        return False
+    found = _series_or_reason(name, entry.stat(follow_symlinks=False).st_size, entry.path)
+    return not isinstance(found, str) and not has_lost_pages(entry.path)
 
 
 def _plan_value(plan: Plan, one: ThingSetAside) -> None:
