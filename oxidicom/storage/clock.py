@@ -16,6 +16,7 @@ whichever and wherever, changes nothing for those that run; and storage time is 
 import os
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from oxidicom.files.locks import locked
 from oxidicom.files.regular_file import open_regular
@@ -28,6 +29,15 @@ _JUMP_NS = 1_000_000_000
 _AT_ONCE_NS = 1_000_000
 _MOST_NS = 30_000_000
 """Looking takes so long at most: three ticks of the slowest clock."""
+
+
+class _Look(NamedTuple):
+    """The two clocks, read one after the other. The larger one is that in which the filesystem's is further ahead."""
+
+    ahead_ns: int
+    filesystem_ns: int
+    boot_ns: int
+    took_ns: int
 
 
 def boot_time_ns() -> int:
@@ -66,19 +76,22 @@ class StorageClock:
         between them. Either makes a gateway go behind the others, and its versions lose; nothing makes it go ahead.
         So it looks until that clock has just moved on, and the look counts in which it is furthest ahead.
         """
-        until_ns = self._boot_time() + _MOST_NS
-        best, last_ns, has_moved = (-(1 << 63), 0, 0), 0, False
-        while not has_moved:
-            began_ns = self._boot_time()
-            os.utime(descriptor)
-            filesystem_ns = os.fstat(descriptor).st_mtime_ns
-            boot_ns = self._boot_time()
-            best = max(best, (filesystem_ns - boot_ns, filesystem_ns, boot_ns))
-            has_moved = bool(last_ns) and filesystem_ns != last_ns and boot_ns - began_ns < _AT_ONCE_NS
-            last_ns = filesystem_ns
-            if boot_ns > until_ns:
+        best = last = self._look(descriptor)
+        until_ns = last.boot_ns + _MOST_NS
+        while last.boot_ns < until_ns:
+            look = self._look(descriptor)
+            best = max(best, look)
+            if look.filesystem_ns != last.filesystem_ns and look.took_ns < _AT_ONCE_NS:
                 break
-        return best[1:]
+            last = look
+        return best.filesystem_ns, best.boot_ns
+
+    def _look(self, descriptor: int) -> _Look:
+        began_ns = self._boot_time()
+        os.utime(descriptor)
+        filesystem_ns = os.fstat(descriptor).st_mtime_ns
+        boot_ns = self._boot_time()
+        return _Look(filesystem_ns - boot_ns, filesystem_ns, boot_ns, boot_ns - began_ns)
 
     def _agree(self, boot_ns: int, filesystem_ns: int, before: os.stat_result) -> int:
         """Return the storage time: not less than anybody has used, and in step with those that run."""
