@@ -142,11 +142,8 @@ def test_a_value_that_the_tree_does_not_take_is_tried_again(values, shared, tmp_
     assert there(shared) == {(EXPECTED, STORED)}
 
 
-def test_a_value_whose_path_is_not_to_be_had_is_set_aside_in_the_end(values, shared, monkeypatch):
-    ledger = LedgerWriter(os.path.join(shared.directory.spool, ASSOCIATION, LEDGER_NAME), create=True)
-    ledger.append(SeriesOpened(HASH, DESCRIPTION.series))
-    ledger.close()
-    decide(values, shared)
+def refused_for_ever(values, monkeypatch):
+    """Have the tree refuse each value. Return a list with the time, to be set."""
 
     def refuse(path):
         raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
@@ -154,6 +151,16 @@ def test_a_value_whose_path_is_not_to_be_had_is_set_aside_in_the_end(values, sha
     now = [0.0]
     monkeypatch.setattr("workers.storage.retries.time.monotonic", lambda: now[0])
     monkeypatch.setattr(values._writer._tree, "place_empty", refuse)
+    return now
+
+
+def test_a_value_whose_path_is_not_to_be_had_is_set_aside_in_the_end(values, shared, monkeypatch):
+    ledger = LedgerWriter(os.path.join(shared.directory.spool, ASSOCIATION, LEDGER_NAME), create=True)
+    ledger.append(SeriesOpened(HASH, DESCRIPTION.series))
+    ledger.close()
+    decide(values, shared)
+
+    now = refused_for_ever(values, monkeypatch)
     for _ in range(8):
         values.write_due()
         now[0] += 100.0
@@ -168,12 +175,7 @@ def test_a_value_that_can_neither_be_written_nor_set_aside_is_left_to_a_rescan(v
     os.rmdir(shared.directory.aside)
     Path(shared.directory.aside).touch()
 
-    def refuse(path):
-        raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
-
-    now = [0.0]
-    monkeypatch.setattr("workers.storage.retries.time.monotonic", lambda: now[0])
-    monkeypatch.setattr(values._writer._tree, "place_empty", refuse)
+    now = refused_for_ever(values, monkeypatch)
     for _ in range(8):
         assert values.take_undecided() == set()
         values.write_due()
